@@ -1,0 +1,659 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The boundary: every call of the host enters and leaves here.
+ */
+#include "ops.h"
+
+#include <linux/kernel.h>
+#include <linux/percpu-refcount.h>
+
+#undef snprintf
+#undef vsnprintf
+#undef memset
+#undef memcpy
+#undef strlen
+#undef strcmp
+#undef strncmp
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct op_table *const tables[] = {
+	&ops_percpu_ref, &ops_sync,  &ops_rcu,	  &ops_device, &ops_devres,
+	&ops_resource,	 &ops_radix, &ops_memory, &ops_driver,
+};
+
+/**
+ * struct object_entry - what a handle stands for
+ * @p: the object, NULL once it is gone
+ * @alloc: header of the allocation it lies in, NULL if it lives for ever
+ * @serial: tells it from what had this place before a restore
+ * @kind: its letter
+ */
+struct object_entry {
+	const void *p;
+	const struct alloc_header *alloc;
+	unsigned int serial;
+	char kind;
+};
+
+/* A handle is the place in the table, counted from 1, and the serial number above it. */
+#define HANDLE_BITS 24
+#define MAX_OBJECTS (1 << HANDLE_BITS)
+
+struct object_table {
+	int count;
+	int capacity;
+	struct object_entry *entries;
+};
+
+/* --- entering and leaving --- */
+
+struct entry {
+	struct machine *machine;
+	struct kernel_context context;
+	bool nested;
+};
+
+static unsigned long thread_id(void)
+{
+	return (unsigned long)pthread_self();
+}
+
+static int enter(struct machine *m, struct entry *saved)
+{
+	unsigned long self = thread_id(), nobody = 0;
+
+	if (!m)
+		return EMU_CLOSED;
+	if (!__atomic_compare_exchange_n(&m->thread, &nobody, self, false, __ATOMIC_ACQUIRE,
+					 __ATOMIC_RELAXED) &&
+	    nobody != self) {
+		/* Not ours to write an error text into: another thread is inside. */
+		return EMU_BUSY;
+	}
+	saved->machine = current_machine;
+	saved->context = kernel_context;
+	saved->nested = m->depth > 0;
+	m->depth++;
+	if (!saved->nested) {
+		m->error[0] = '\0';
+		m->call_log_start = m->s->log_end;
+		m->call_violations_start = m->s->nr_violations;
+		m->calls++;
+	}
+	current_machine = m;
+	kernel_context.data = &m->s->kernel;
+	return EMU_OK;
+}
+
+static int leave(struct machine *m, const struct entry *saved, int status)
+{
+	if (m->depth == 1 && m->s->nr_violations > m->call_violations_start)
+		status |= EMU_VIOLATION;
+	current_machine = saved->machine;
+	kernel_context = saved->context;
+	if (--m->depth == 0)
+		__atomic_store_n(&m->thread, 0, __ATOMIC_RELEASE);
+	return status;
+}
+
+const char *emu_error(emu_machine *m)
+{
+	return m->error;
+}
+
+int64_t bad_argument(const char *fmt, ...)
+{
+	struct machine *m = this_machine();
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(m->error, sizeof(m->error), fmt, args);
+	va_end(args);
+	m->refused = true;
+	return 0;
+}
+
+/* --- handles --- */
+
+static int64_t handle_of(const struct object_table *t, int i)
+{
+	return (int64_t)t->entries[i].serial << HANDLE_BITS | (i + 1);
+}
+
+static struct object_entry *entry_of(const struct object_table *t, int64_t handle)
+{
+	int i = (int)(handle & (MAX_OBJECTS - 1)) - 1;
+
+	if (!t || handle <= 0 || i < 0 || i >= t->count || handle_of(t, i) != handle)
+		return NULL;
+	return &t->entries[i];
+}
+
+int64_t object_new(char kind, const void *p, const void *within)
+{
+	struct machine *m = this_machine();
+	struct object_table *t = m->s->objects;
+	struct object_entry *e;
+
+	if (!p)
+		return 0;
+	if (!t) {
+		t = machine_alloc(m, sizeof(*t));
+		m->s->objects = t;
+	}
+	if (t->count == t->capacity) {
+		int capacity = t->capacity ? 2 * t->capacity : 16;
+		struct object_entry *grown =
+			machine_alloc(m, (size_t)capacity * sizeof(*grown));
+
+		memcpy(grown, t->entries, (size_t)t->count * sizeof(*grown));
+		machine_free(m, t->entries);
+		t->entries = grown;
+		t->capacity = capacity;
+	}
+	if (t->count == MAX_OBJECTS - 1)
+		arena_exhausted(m);
+	e = &t->entries[t->count++];
+	e->p = p;
+	e->serial = (unsigned int)(++m->handle_serial & 0x7fffffff);
+	e->kind = kind;
+	e->alloc = within ? (const struct alloc_header *)((const char *)within - 64) : NULL;
+	return handle_of(t, t->count - 1);
+}
+
+void object_forget(const void *p)
+{
+	struct object_table *t = this_machine()->s->objects;
+
+	for (int i = 0; t && i < t->count; i++)
+		if (t->entries[i].p == p)
+			t->entries[i].p = NULL;
+}
+
+int64_t object_handle(char kind, const void *p)
+{
+	struct object_table *t = this_machine()->s->objects;
+
+	/* Newest first: an address is never reused, but a fresh object is asked for most. */
+	for (int i = t ? t->count - 1 : -1; i >= 0; i--)
+		if (t->entries[i].p == p && t->entries[i].kind == kind)
+			return handle_of(t, i);
+	return 0;
+}
+
+int64_t object_or_new(char kind, const void *p, const void *within)
+{
+	int64_t handle = p ? object_handle(kind, p) : 0;
+
+	return handle ? handle : object_new(kind, p, within);
+}
+
+const void *object_at(char kind, int64_t handle)
+{
+	struct object_table *t = this_machine()->s->objects;
+	const struct object_entry *e = entry_of(t, handle);
+
+	if (!e || e->kind != kind || (e->alloc && e->alloc->freed))
+		return NULL;
+	return e->p;
+}
+
+static bool is_object_letter(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z' && !strchr("isx", c));
+}
+
+/* Turns argument @v of type @type into what the operation works on. */
+static int decode(struct machine *m, char type, int64_t *v)
+{
+	struct object_table *t = m->s->objects;
+	const struct object_entry *e;
+	bool optional = type >= 'a' && type <= 'z';
+	char kind = optional && type != 's' ? (char)(type - 'a' + 'A') : type;
+
+	if (type == 'i' || type == 'x')
+		return EMU_OK;
+	if (is_object_letter(type) && optional && *v == 0)
+		return EMU_OK;
+	if (type == 's' && *v == 0)
+		return EMU_OK;
+	e = entry_of(t, *v);
+	if (!e)
+		goto bad;
+	if (e->kind != kind || !e->p) {
+		if (e->kind == kind)
+			snprintf(m->error, sizeof(m->error), "the object is gone");
+		else
+			goto bad;
+		return EMU_BAD_HANDLE;
+	}
+	/* Devices and drivers that were freed cannot be asked anything; whoever
+	 * uses smaller freed objects has a use after free coming. */
+	if (e->alloc && e->alloc->freed && strchr("DL", kind)) {
+		snprintf(m->error, sizeof(m->error), "the object has been freed");
+		return EMU_BAD_HANDLE;
+	}
+	*v = (int64_t)(uintptr_t)e->p;
+	return EMU_OK;
+bad:
+	snprintf(m->error, sizeof(m->error), "not a handle of kind '%c'", kind);
+	return EMU_BAD_HANDLE;
+}
+
+int emu_intern(emu_machine *m, const char *text, int64_t *id)
+{
+	struct entry saved;
+	int status = enter(m, &saved);
+	size_t len = strlen(text) + 1;
+	char *copy;
+
+	if (status != EMU_OK)
+		return status;
+	if (len > 4096) {
+		snprintf(m->error, sizeof(m->error), "a string of more than 4095 bytes");
+		status = EMU_BAD_ARGUMENT;
+	} else if (m->s->brk + 2 * len + 65536 > m->arena_size) {
+		status = EMU_ARENA_FULL;
+	} else {
+		copy = machine_alloc(m, len);
+		memcpy(copy, text, len);
+		*id = object_new('s', copy, NULL);
+	}
+	return leave(m, &saved, status);
+}
+
+/* --- operations --- */
+
+static const struct op *find_op(int op)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		if (op < 0)
+			return NULL;
+		if (op < tables[i]->count)
+			return &tables[i]->ops[op];
+		op -= tables[i]->count;
+	}
+	return NULL;
+}
+
+int emu_op_count(void)
+{
+	int count = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+		count += tables[i]->count;
+	return count;
+}
+
+const struct emu_op_info *emu_op_info(int op)
+{
+	const struct op *o = find_op(op);
+
+	return o ? &o->info : NULL;
+}
+
+static int64_t task_handle(const struct emu_task *task)
+{
+	return (int64_t)(task->serial << 8 | (unsigned long)task->stack);
+}
+
+static struct emu_task *find_task(struct machine *m, int64_t handle)
+{
+	int slot = (int)(handle & 0xff);
+	struct emu_task *task;
+
+	if (handle <= 0 || slot >= m->s->nr_tasks)
+		return NULL;
+	task = m->s->tasks[slot];
+	if (task->kind == TASK_FREE || task->serial != (unsigned long)handle >> 8)
+		return NULL;
+	return task;
+}
+
+/* A call that is over must leave no section open that nothing can close. */
+static bool sections_open(const struct emu_task *task)
+{
+	return task->t.preempt_count || task->t.irqs_disabled || task->t.rcu_read_lock_nesting;
+}
+
+static int finish_call(struct machine *m, struct emu_task *task, int status, int64_t *result)
+{
+	if (m->arena_full) {
+		m->arena_full = false;
+		if (task->run != RUN_DONE && task->run != RUN_IDLE)
+			task->run = RUN_DEAD;
+		return EMU_ARENA_FULL;
+	}
+	if (status == EMU_BLOCKED) {
+		*result = task_handle(task);
+		return status;
+	}
+	*result = task->result;
+	if (task->run == RUN_DEAD) {
+		*result = task_handle(task);
+		return m->s->panicked ? EMU_PANICKED : EMU_DEAD;
+	}
+	if (task->kind == TASK_DIRECT) {
+		if (sections_open(task)) {
+			snprintf(m->error, sizeof(m->error),
+				 "leaves a read section or lock open that no later call can "
+				 "close: use a task context");
+			task->t.preempt_count = 0;
+			task->t.irqs_disabled = 0;
+			task->t.rcu_read_lock_nesting = 0;
+			m->refused = true;
+		}
+		task_free(m, task);
+	}
+	if (m->refused) {
+		m->refused = false;
+		return EMU_BAD_ARGUMENT;
+	}
+	return EMU_OK;
+}
+
+/* Runs @fn as the host asks: in a callback's task, a context, or a task of its own. */
+static int run_call(struct machine *m, int64_t context, const char *name, task_fn fn,
+		    const int64_t *args, int nargs, bool nested, int64_t *result)
+{
+	struct emu_task *task;
+	int status;
+
+	if (m->s->panicked)
+		return EMU_PANICKED;
+	if (nested) {
+		if (!m->upcall_task)
+			return EMU_BUSY;
+		status = nested_request(m, fn, args, nargs, result);
+		if (status == EMU_BLOCKED)
+			*result = task_handle(m->upcall_task);
+		if (status == EMU_OK && m->refused) {
+			m->refused = false;
+			return EMU_BAD_ARGUMENT;
+		}
+		return status;
+	}
+	if (!context)
+		context = m->context;
+	if (context) {
+		task = find_task(m, context);
+		if (!task || task->kind != TASK_CONTEXT) {
+			snprintf(m->error, sizeof(m->error), "not a task context");
+			return EMU_BAD_HANDLE;
+		}
+		if (task->run != RUN_IDLE) {
+			snprintf(m->error, sizeof(m->error), "the task is still %s",
+				 task->run == RUN_DEAD ? "dead" : "in an earlier call");
+			return EMU_BAD_ARGUMENT;
+		}
+	} else {
+		task = task_create(m, TASK_DIRECT, name, 0);
+		if (!task)
+			return EMU_NO_TASK;
+	}
+	task_start(m, task, fn, args, nargs);
+	status = run_task(m, task);
+	if (status == EMU_OK)
+		run_others(m);
+	return finish_call(m, task, status, result);
+}
+
+static int call_op(struct machine *m, int64_t task, int op, int nargs, const int64_t *args,
+		   bool nested, int64_t *result)
+{
+	const struct op *o = find_op(op);
+	int64_t decoded[TASK_ARGS] = { 0 };
+	int status;
+
+	*result = 0;
+	if (!o || nargs < 0 || nargs > TASK_ARGS || (size_t)nargs != strlen(o->info.args)) {
+		snprintf(m->error, sizeof(m->error), o ? "%s takes %zu arguments" :
+			 "no such operation", o ? o->info.name : "",
+			 o ? strlen(o->info.args) : (size_t)0);
+		return EMU_BAD_OPERATION;
+	}
+	for (int i = 0; i < nargs; i++) {
+		decoded[i] = args[i];
+		status = decode(m, o->info.args[i], &decoded[i]);
+		if (status != EMU_OK)
+			return status;
+	}
+	return run_call(m, task, o->info.name, o->fn, decoded, nargs, nested, result);
+}
+
+int emu_call(emu_machine *m, int64_t task, int op, int nargs, const int64_t *args, int64_t *result)
+{
+	struct entry saved;
+	int status = enter(m, &saved);
+
+	if (status != EMU_OK)
+		return status;
+	status = call_op(m, task, op, nargs, args, saved.nested, result);
+	return leave(m, &saved, status);
+}
+
+int emu_batch(emu_machine *m, int64_t task, const struct emu_op *ops, size_t n, int64_t *results,
+	      size_t *done)
+{
+	struct entry saved;
+	int status = enter(m, &saved);
+	size_t i;
+
+	*done = 0;
+	if (status != EMU_OK)
+		return status;
+	for (i = 0; i < n && status == EMU_OK; i++)
+		status = call_op(m, task, ops[i].op, ops[i].nargs, ops[i].args, saved.nested,
+				 &results[i]);
+	*done = status == EMU_OK ? i : i - 1;
+	return leave(m, &saved, status);
+}
+
+int64_t op_get_page(const int64_t *args);
+int64_t op_put_page(const int64_t *args);
+
+static int page_call(struct machine *m, task_fn fn, const char *name, uint64_t pfn)
+{
+	struct entry saved;
+	int64_t args[1] = { (int64_t)pfn }, result;
+	int status = enter(m, &saved);
+
+	if (status != EMU_OK)
+		return status;
+	status = run_call(m, 0, name, fn, args, 1, saved.nested, &result);
+	return leave(m, &saved, status);
+}
+
+int emu_page_get(emu_machine *m, uint64_t pfn)
+{
+	return page_call(m, op_get_page, "get_page", pfn);
+}
+
+int emu_page_put(emu_machine *m, uint64_t pfn)
+{
+	return page_call(m, op_put_page, "put_page", pfn);
+}
+
+int call_in_passing(struct machine *m, task_fn fn, const int64_t *args, int nargs)
+{
+	struct entry saved;
+	struct emu_task *task;
+	int status = enter(m, &saved);
+
+	if (status != EMU_OK)
+		return status;
+	task = task_create(m, TASK_DIRECT, "reader", 0);
+	if (task) {
+		task_start(m, task, fn, args, nargs);
+		status = run_alone(m, task);
+		task_free(m, task);
+	} else {
+		status = EMU_NO_TASK;
+	}
+	return leave(m, &saved, status);
+}
+
+/* --- tasks --- */
+
+int emu_run(emu_machine *m, int callbacks)
+{
+	struct entry saved;
+	int status = enter(m, &saved);
+
+	if (status != EMU_OK)
+		return status;
+	if (saved.nested) {
+		status = EMU_BUSY;
+	} else if (m->s->panicked) {
+		status = EMU_PANICKED;
+	} else {
+		m->s->rcu_budget = callbacks < 0 ? 1 << 30 : callbacks;
+		run_others(m);
+		m->s->rcu_budget = 0;
+		if (m->arena_full) {
+			m->arena_full = false;
+			status = EMU_ARENA_FULL;
+		}
+	}
+	return leave(m, &saved, status);
+}
+
+int emu_task_new(emu_machine *m, const char *name, int cpu, int64_t *handle)
+{
+	struct entry saved;
+	int status = enter(m, &saved);
+	struct emu_task *task;
+
+	if (status != EMU_OK)
+		return status;
+	if (cpu < 0 || cpu >= m->s->kernel.config.cpus) {
+		snprintf(m->error, sizeof(m->error), "no such CPU");
+		status = EMU_BAD_ARGUMENT;
+	} else if (m->s->brk + 65536 > m->arena_size) {
+		status = EMU_ARENA_FULL;
+	} else {
+		task = task_create(m, TASK_CONTEXT, name, cpu);
+		if (task)
+			*handle = task_handle(task);
+		else
+			status = EMU_NO_TASK;
+	}
+	return leave(m, &saved, status);
+}
+
+int emu_set_context(emu_machine *m, int64_t task, int64_t *previous)
+{
+	struct entry saved;
+	int status = enter(m, &saved);
+
+	if (status != EMU_OK)
+		return status;
+	*previous = m->context;
+	if (task && !find_task(m, task)) {
+		snprintf(m->error, sizeof(m->error), "not a task context");
+		status = EMU_BAD_HANDLE;
+	} else {
+		m->context = task;
+	}
+	return leave(m, &saved, status);
+}
+
+int emu_task_info(emu_machine *m, int64_t handle, struct emu_task_info *info)
+{
+	struct emu_task *task = find_task(m, handle);
+
+	memset(info, 0, sizeof(*info));
+	info->state = -1;
+	info->comm = "";
+	info->wait_kind = "";
+	info->wait_what = "";
+	if (!task)
+		return EMU_BAD_HANDLE;
+	info->pid = task->t.pid;
+	info->cpu = task->t.cpu;
+	info->state = (int32_t)task->run;
+	info->preempt_count = (int32_t)task->t.preempt_count;
+	info->irqs_disabled = (int32_t)task->t.irqs_disabled;
+	info->in_softirq = task->t.in_softirq;
+	info->rcu_nesting = task->t.rcu_read_lock_nesting;
+	info->result = task->result;
+	info->comm = task->t.comm;
+	if (task->run == RUN_BLOCKED) {
+		info->wait_kind = task->wait_kind;
+		info->wait_what = task->wait_what;
+	}
+	return EMU_OK;
+}
+
+int emu_task_release(emu_machine *m, int64_t handle)
+{
+	struct entry saved;
+	int status = enter(m, &saved);
+	struct emu_task *task;
+
+	if (status != EMU_OK)
+		return status;
+	task = find_task(m, handle);
+	if (!task)
+		status = EMU_BAD_HANDLE;
+	else if (task->run == RUN_DONE || task->run == RUN_IDLE)
+		task_free(m, task);
+	else
+		status = EMU_BUSY;
+	return leave(m, &saved, status);
+}
+
+int emu_tasks(emu_machine *m, int64_t *handles, int max)
+{
+	struct machine_state *s = m->s;
+	int count = 0;
+
+	for (int i = 0; i < s->nr_tasks; i++) {
+		if (s->tasks[i]->kind == TASK_FREE)
+			continue;
+		if (count < max)
+			handles[count] = task_handle(s->tasks[i]);
+		count++;
+	}
+	return count;
+}
+
+/* --- snapshots --- */
+
+int emu_snapshot(emu_machine *m, int64_t *id)
+{
+	struct entry saved;
+	int status = enter(m, &saved);
+
+	if (status != EMU_OK)
+		return status;
+	if (saved.nested) {
+		status = EMU_BUSY;
+	} else {
+		*id = snapshot_take(m);
+		if (*id < 0)
+			status = EMU_NO_MEMORY;
+	}
+	return leave(m, &saved, status);
+}
+
+int emu_restore(emu_machine *m, int64_t id)
+{
+	struct entry saved;
+	int status = enter(m, &saved);
+
+	if (status != EMU_OK)
+		return status;
+	if (saved.nested)
+		status = EMU_BUSY;
+	else if (snapshot_restore(m, id))
+		status = EMU_BAD_HANDLE;
+	return leave(m, &saved, status);
+}
+
+int emu_snapshot_drop(emu_machine *m, int64_t id)
+{
+	return snapshot_drop(m, id) ? EMU_BAD_HANDLE : EMU_OK;
+}

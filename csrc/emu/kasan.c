@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the checked build's instrumentation calls: every load, store and
+ * atomic of the emulated kernel passes here before it happens, and is looked
+ * up in the shadow of the heap.
+ *
+ * The compiler is told to instrument for its thread sanitizer, whose run time
+ * is not linked; these are its entry points.  Accesses outside the arena
+ * (constants, the machine's own structures) are nobody's object and are not
+ * looked at.
+ */
+#include "machine.h"
+
+#include <linux/kernel.h>
+#include <linux/string.h>
+
+#undef memset
+#undef memcpy
+#undef strlen
+#undef strcmp
+#undef strncmp
+#undef snprintf
+#undef vsnprintf
+#include <string.h>
+
+#ifdef KERNEL_CHECKED
+
+static noinline void kasan_report(struct machine *m, uintptr_t addr, size_t size, bool write,
+				  const void *pc)
+{
+	struct alloc_header *h = find_object(m, (const void *)addr);
+	enum violation_kind kind = VIOLATION_OUT_OF_BOUNDS;
+	const char *name = "out-of-bounds";
+	char func[64], freer[64];
+	const char *func_name = symbol_name(pc, func, sizeof(func));
+	const char *freed_in = NULL;
+
+	if (h && h->kind == OBJECT_MACHINE)
+		return; /* an accessor's own storage */
+	if (h && h->freed) {
+		kind = VIOLATION_USE_AFTER_FREE;
+		name = "use-after-free";
+		freed_in = symbol_name(h->free_func, freer, sizeof(freer));
+	}
+	if (!func_name)
+		func_name = "?";
+	printk_level(LOGLEVEL_ERR, "BUG: KASAN: %s in %s\n", name, func_name);
+	printk_level(LOGLEVEL_ERR, "%s of size %lu by task %s/%d\n", write ? "Write" : "Read",
+		     (unsigned long)size, current->comm, current->pid);
+	if (h) {
+		printk_level(LOGLEVEL_ERR, "Allocated by task %u in %s\n", h->task, h->site);
+		if (freed_in)
+			printk_level(LOGLEVEL_ERR, "Freed by task %u in %s\n", h->free_task,
+				     freed_in);
+	}
+	if (!h)
+		report_violation_in(kind, func_name, "%s of size %lu outside every object",
+				    write ? "write" : "read", (unsigned long)size);
+	else if (freed_in)
+		report_violation_in(kind, func_name,
+				    "%s of %lu bytes at +%ld in an object of %lu bytes allocated in "
+				    "%s() and freed in %s()",
+				    write ? "write" : "read", (unsigned long)size,
+				    (long)(addr - (uintptr_t)h - 64), h->size, h->site, freed_in);
+	else
+		report_violation_in(kind, func_name,
+				    "%s of %lu bytes at +%ld of an object of %lu bytes allocated in "
+				    "%s()",
+				    write ? "write" : "read", (unsigned long)size,
+				    (long)(addr - (uintptr_t)h - 64), h->size, h->site);
+}
+
+/* Are the @size bytes at arena offset @off inside one live object (or the machine's)? */
+static inline bool accessible(const struct machine *m, size_t off, size_t size)
+{
+	size_t last = off + size - 1;
+
+	for (size_t g = off / 8; g <= last / 8; g++) {
+		unsigned char mark = m->shadow[g];
+
+		if (mark == SHADOW_FULL || mark == SHADOW_MACHINE)
+			continue;
+		if (mark > SHADOW_NEVER && mark < SHADOW_FULL && g == last / 8 &&
+		    (last & 7) < mark)
+			continue;
+		return false;
+	}
+	return true;
+}
+
+static inline void check_access(const void *addr, size_t size, bool write, const void *pc)
+{
+	struct machine *m = this_machine();
+	size_t off = (size_t)((uintptr_t)addr - (uintptr_t)m->arena);
+
+	if (off >= m->arena_size || off < sizeof(struct machine_state))
+		return;
+	if (unlikely(!accessible(m, off, size)))
+		kasan_report(m, (uintptr_t)addr, size, write, pc);
+}
+
+#define PC __builtin_return_address(0)
+
+#define ACCESS(name, size, write)          \
+	void name(void *addr);             \
+	void name(void *addr)              \
+	{                                  \
+		check_access(addr, size, write, PC); \
+	}
+
+#define ACCESSES(size)                                        \
+	ACCESS(__tsan_read##size, size, false)                \
+	ACCESS(__tsan_write##size, size, true)                \
+	ACCESS(__tsan_unaligned_read##size, size, false)      \
+	ACCESS(__tsan_unaligned_write##size, size, true)      \
+	ACCESS(__tsan_volatile_read##size, size, false)       \
+	ACCESS(__tsan_volatile_write##size, size, true)       \
+	ACCESS(__tsan_unaligned_volatile_read##size, size, false) \
+	ACCESS(__tsan_unaligned_volatile_write##size, size, true) \
+	ACCESS(__tsan_read_write##size, size, true)           \
+	ACCESS(__tsan_unaligned_read_write##size, size, true)
+
+ACCESSES(1)
+ACCESSES(2)
+ACCESSES(4)
+ACCESSES(8)
+ACCESSES(16)
+
+void __tsan_read_range(void *addr, size_t size);
+void __tsan_read_range(void *addr, size_t size)
+{
+	if (size)
+		check_access(addr, size, false, PC);
+}
+
+void __tsan_write_range(void *addr, size_t size);
+void __tsan_write_range(void *addr, size_t size)
+{
+	if (size)
+		check_access(addr, size, true, PC);
+}
+
+#define ATOMICS(bits)                                                                        \
+	typedef uint##bits##_t a##bits;                                                      \
+	a##bits __tsan_atomic##bits##_load(const volatile a##bits *p, int order);            \
+	a##bits __tsan_atomic##bits##_load(const volatile a##bits *p, int order)             \
+	{                                                                                    \
+		(void)order;                                                                 \
+		check_access((const void *)p, sizeof(*p), false, PC);                        \
+		return *p;                                                                   \
+	}                                                                                    \
+	void __tsan_atomic##bits##_store(volatile a##bits *p, a##bits v, int order);         \
+	void __tsan_atomic##bits##_store(volatile a##bits *p, a##bits v, int order)          \
+	{                                                                                    \
+		(void)order;                                                                 \
+		check_access((const void *)p, sizeof(*p), true, PC);                         \
+		*p = v;                                                                      \
+	}                                                                                    \
+	RMW(bits, exchange, v)                                                               \
+	RMW(bits, fetch_add, (a##bits)(old + v))                                             \
+	RMW(bits, fetch_sub, (a##bits)(old - v))                                             \
+	RMW(bits, fetch_and, (a##bits)(old & v))                                             \
+	RMW(bits, fetch_or, (a##bits)(old | v))                                              \
+	RMW(bits, fetch_xor, (a##bits)(old ^ v))                                             \
+	RMW(bits, fetch_nand, (a##bits)(~(old & v)))                                         \
+	CAS(bits, strong)                                                                    \
+	CAS(bits, weak)                                                                      \
+	a##bits __tsan_atomic##bits##_compare_exchange_val(volatile a##bits *p, a##bits c,   \
+							   a##bits v, int order, int fail);  \
+	a##bits __tsan_atomic##bits##_compare_exchange_val(volatile a##bits *p, a##bits c,   \
+							   a##bits v, int order, int fail)   \
+	{                                                                                    \
+		a##bits old;                                                                 \
+                                                                                             \
+		(void)order;                                                                 \
+		(void)fail;                                                                  \
+		check_access((const void *)p, sizeof(*p), true, PC);                         \
+		old = *p;                                                                    \
+		if (old == c)                                                                \
+			*p = v;                                                              \
+		return old;                                                                  \
+	}
+
+#define RMW(bits, name, expression)                                                          \
+	a##bits __tsan_atomic##bits##_##name(volatile a##bits *p, a##bits v, int order);     \
+	a##bits __tsan_atomic##bits##_##name(volatile a##bits *p, a##bits v, int order)      \
+	{                                                                                    \
+		a##bits old;                                                                 \
+                                                                                             \
+		(void)order;                                                                 \
+		check_access((const void *)p, sizeof(*p), true, PC);                         \
+		old = *p;                                                                    \
+		*p = (expression);                                                           \
+		return old;                                                                  \
+	}
+
+#define CAS(bits, name)                                                                      \
+	int __tsan_atomic##bits##_compare_exchange_##name(volatile a##bits *p, a##bits *c,   \
+							  a##bits v, int order, int fail);   \
+	int __tsan_atomic##bits##_compare_exchange_##name(volatile a##bits *p, a##bits *c,   \
+							  a##bits v, int order, int fail)    \
+	{                                                                                    \
+		(void)order;                                                                 \
+		(void)fail;                                                                  \
+		check_access((const void *)p, sizeof(*p), true, PC);                         \
+		if (*p == *c) {                                                              \
+			*p = v;                                                              \
+			return 1;                                                            \
+		}                                                                            \
+		*c = *p;                                                                     \
+		return 0;                                                                    \
+	}
+
+ATOMICS(8)
+ATOMICS(16)
+ATOMICS(32)
+ATOMICS(64)
+
+void __tsan_atomic_thread_fence(int order);
+void __tsan_atomic_thread_fence(int order)
+{
+	(void)order;
+}
+
+void __tsan_atomic_signal_fence(int order);
+void __tsan_atomic_signal_fence(int order)
+{
+	(void)order;
+}
+
+void __tsan_func_entry(void *caller);
+void __tsan_func_entry(void *caller)
+{
+	(void)caller;
+	trace_event(this_machine(), EVENT_FUNC, (uint64_t)(uintptr_t)PC, 0);
+}
+
+void __tsan_func_exit(void);
+void __tsan_func_exit(void)
+{
+}
+
+void __tsan_init(void);
+void __tsan_init(void)
+{
+}
+
+#else
+
+static inline void check_access(const void *addr, size_t size, bool write, const void *pc)
+{
+	(void)addr;
+	(void)size;
+	(void)write;
+	(void)pc;
+}
+
+#endif
+
+void *kernel_memset(void *dst, int c, size_t n)
+{
+	if (n)
+		check_access(dst, n, true, __builtin_return_address(0));
+	return memset(dst, c, n);
+}
+
+void *kernel_memcpy(void *dst, const void *src, size_t n)
+{
+	if (n) {
+		check_access(src, n, false, __builtin_return_address(0));
+		check_access(dst, n, true, __builtin_return_address(0));
+	}
+	return memcpy(dst, src, n);
+}
+
+size_t kernel_strlen(const char *s)
+{
+	size_t n = strlen(s);
+
+	check_access(s, n + 1, false, __builtin_return_address(0));
+	return n;
+}
+
+int kernel_strcmp(const char *a, const char *b)
+{
+	return strcmp(a, b);
+}
+
+int kernel_strncmp(const char *a, const char *b, size_t n)
+{
+	return strncmp(a, b, n);
+}

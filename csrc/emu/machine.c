@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Making and unmaking machines.
+ */
+#include "machine.h"
+
+#include <linux/kernel.h>
+
+#undef snprintf
+#undef vsnprintf
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define PAGE_BYTES 4096UL
+#define VIOLATIONS_KEPT 256
+
+static size_t page_up(size_t size)
+{
+	return (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+}
+
+static int64_t boot(const int64_t *args)
+{
+	(void)args;
+	start_kernel();
+	return 0;
+}
+
+static void configure(struct kernel_config *kernel, const struct emu_config *config)
+{
+	kernel->cpus = config->cpus;
+	kernel->page_shift = (unsigned int)config->page_shift;
+	kernel->section_size_bits = (unsigned int)config->section_size_bits;
+	kernel->max_physmem_bits = (unsigned int)config->max_physmem_bits;
+	kernel->physical_bits = (unsigned int)config->physical_bits;
+	kernel->numa_nodes = config->numa_nodes;
+	kernel->zone_device = config->zone_device;
+	kernel->device_private = config->device_private;
+	kernel->device_public = config->device_public;
+	kernel->dev_pagemap_ops = config->dev_pagemap_ops;
+	kernel->kasan = config->kasan;
+	kernel->pat = config->pat;
+	kernel->preempt_rcu = config->preempt_rcu;
+	kernel->debug_vm = config->debug_vm;
+	kernel->debug_devres = config->debug_devres;
+	kernel->panic_on_warn = config->panic_on_warn;
+}
+
+static bool config_is_legal(const struct emu_config *c)
+{
+	return c->cpus >= 1 && c->cpus <= 64 && c->page_shift >= 12 && c->page_shift <= 16 &&
+	       c->section_size_bits > c->page_shift && c->section_size_bits <= 30 &&
+	       c->max_physmem_bits > c->section_size_bits && c->max_physmem_bits <= 52 &&
+	       c->physical_bits > c->section_size_bits && c->physical_bits <= 52 &&
+	       c->numa_nodes >= 1 && c->numa_nodes <= MAX_NUMNODES &&
+	       c->arena_size >= (256UL << 10) && c->arena_size <= (1UL << 36);
+}
+
+int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *data,
+	       emu_machine **machine)
+{
+	size_t arena, shadow, stacks, total;
+	struct machine *m, *saved = current_machine;
+	struct kernel_context saved_context = kernel_context;
+	struct machine_state *s;
+	struct emu_task *task;
+	char *p;
+	int status;
+
+	if (!config_is_legal(config))
+		return EMU_BAD_ARGUMENT;
+	page_fault_init();
+	arena = page_up(config->arena_size);
+	shadow = CHECKED_BUILD ? page_up(arena / 8) : 0;
+	stacks = MAX_TASKS * (TASK_STACK_SIZE + TASK_STACK_GUARD);
+	total = page_up(sizeof(*m)) + arena + shadow + LOG_SIZE +
+		page_up(TRACE_EVENTS * sizeof(struct emu_event)) + stacks;
+	p = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		 -1, 0);
+	if (p == MAP_FAILED)
+		return EMU_NO_MEMORY;
+	m = (struct machine *)p;
+	m->mapping_size = total;
+	p += page_up(sizeof(*m));
+	m->arena = p;
+	m->arena_size = arena;
+	p += arena;
+	m->shadow = (unsigned char *)p;
+	p += shadow;
+	m->log = p;
+	p += LOG_SIZE;
+	m->trace = (struct emu_event *)p;
+	p += page_up(TRACE_EVENTS * sizeof(struct emu_event));
+	m->stacks = p;
+	m->upcall = upcall_fn;
+	m->upcall_data = data;
+	m->rcu_mode = config->rcu_manual ? RCU_MANUAL : RCU_EAGER;
+	m->trace_on = false;
+	m->violations_cap = VIOLATIONS_KEPT;
+
+	s = (struct machine_state *)m->arena;
+	m->s = s;
+	s->brk = (sizeof(*s) + 63) & ~63UL;
+	INIT_LIST_HEAD(&s->ready);
+	configure(&s->kernel.config, config);
+
+	current_machine = m;
+	kernel_context.data = &s->kernel;
+	rcu_init(m);
+	memmap_init(&s->memmap);
+	task = task_create(m, TASK_DIRECT, "swapper", 0);
+	if (task) {
+		task_start(m, task, boot, NULL, 0);
+		status = run_task(m, task);
+		if (status == EMU_OK && (m->arena_full || task->run == RUN_DEAD))
+			status = m->arena_full ? EMU_ARENA_FULL : EMU_DEAD;
+		task_free(m, task);
+	} else {
+		status = EMU_NO_MEMORY;
+	}
+	m->trace_on = config->trace != 0;
+	current_machine = saved;
+	kernel_context = saved_context;
+	if (status != EMU_OK) {
+		emu_destroy(m);
+		return status;
+	}
+	*machine = m;
+	return EMU_OK;
+}
+
+int emu_destroy(emu_machine *m)
+{
+	if (!m)
+		return EMU_CLOSED;
+	if (__atomic_load_n(&m->thread, __ATOMIC_ACQUIRE))
+		return EMU_BUSY;
+	snapshot_drop_all(m);
+	free(m->violations);
+	munmap(m, m->mapping_size);
+	return EMU_OK;
+}
+
+int emu_is_checked(void)
+{
+	return CHECKED_BUILD;
+}

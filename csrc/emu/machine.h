@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _EMU_MACHINE_H
+#define _EMU_MACHINE_H
+
+/*
+ * The machine: what hardware, compiler instrumentation and scheduler are to a
+ * real kernel.
+ *
+ * One mapping holds everything that belongs to a machine:
+ *
+ *	struct machine | arena: state, heap | shadow | log | trace | stacks
+ *
+ * What a snapshot must bring back lives in the arena (the state first, the
+ * heap behind it, up to the allocation mark) and on the stacks of parked
+ * tasks; log and trace only grow, so their lengths, which are state, are
+ * enough.  struct machine itself is the host's view and survives a restore.
+ */
+
+#include <linux/kernel_data.h>
+#include <linux/sched.h>
+#include <linux/types.h>
+
+#include "memmap.h"
+#include "memremap_emu.h"
+
+#ifdef KERNEL_CHECKED
+#define CHECKED_BUILD true
+#else
+#define CHECKED_BUILD false
+#endif
+
+/* Sizes of the parts of the mapping; all are address space, not memory. */
+#define TASK_STACK_SIZE (64UL << 10)
+#define TASK_STACK_GUARD 4096UL
+#define MAX_TASKS 128
+#define LOG_SIZE (1UL << 20)
+#define TRACE_EVENTS (1UL << 15)
+#define MAX_FAULT_PLANS 8
+#define MAX_FAULT_SITES 96
+#define MAX_ONCE_SITES 64
+#define NR_CALLBACK_SYMBOLS 16
+
+enum violation_kind {
+	VIOLATION_HANG,
+	VIOLATION_USE_AFTER_FREE,
+	VIOLATION_OUT_OF_BOUNDS,
+	VIOLATION_DOUBLE_FREE,
+	VIOLATION_UNINITIALIZED,
+	VIOLATION_MEMMAP_REMOVED,
+	VIOLATION_REFCOUNT,
+	VIOLATION_DATA_RACE,
+	VIOLATION_LOCK_ORDER,
+	VIOLATION_ATOMIC_SLEEP,
+	VIOLATION_SOFT_LOCKUP,
+	VIOLATION_LEAK,
+	VIOLATION_CONTRACT,
+	VIOLATION_WARN,
+	VIOLATION_BUG,
+	NR_VIOLATION_KINDS,
+};
+
+/**
+ * struct violation - one broken rule
+ * @kind: enum violation_kind
+ * @task: pid of the task that broke it, 0 for the host
+ * @log_end: length of the log when it was found
+ * @trace_end: number of trace events by then
+ * @func: function that broke it, "" if unknown
+ * @message: what happened
+ */
+struct violation {
+	int kind;
+	int task;
+	unsigned long log_end;
+	unsigned long trace_end;
+	char func[64];
+	char message[320];
+};
+
+enum task_kind {
+	TASK_FREE,
+	TASK_DIRECT, /* one call from the host */
+	TASK_CONTEXT, /* k.task(): lives from call to call */
+	TASK_SOFTIRQ, /* one RCU callback */
+	TASK_WORKER, /* one item of the workqueue */
+};
+
+enum run_state {
+	RUN_IDLE, /* a context between two calls */
+	RUN_READY,
+	RUN_BLOCKED,
+	RUN_UPCALL, /* wants the host to run a callback */
+	RUN_DONE,
+	RUN_DEAD, /* oopsed: never runs again, its locks stay held */
+};
+
+#define TASK_ARGS 6
+
+typedef int64_t (*task_fn)(const int64_t *args);
+
+/**
+ * struct upcall_frame - a callback of the host in progress, on the task's stack
+ * @id: which callback
+ * @args: its arguments
+ * @result: what it returned
+ * @done: the callback has ended
+ * @parked: the callback issued @request and left; it is continued when that ends
+ * @request: an operation that the callback wants run in this task, or NULL
+ * @request_args: arguments of @request
+ * @request_result: its result
+ * @request_done: @request has ended
+ * @prev: the frame below
+ */
+struct upcall_frame {
+	long id;
+	int64_t args[2];
+	int64_t result;
+	bool done;
+	bool parked;
+	task_fn request;
+	int64_t request_args[TASK_ARGS];
+	int64_t request_result;
+	bool request_done;
+	struct upcall_frame *prev;
+};
+
+/**
+ * struct emu_task - a coroutine
+ * @t: what the kernel sees
+ * @sp: saved stack pointer while it does not run
+ * @stack: index of its stack
+ * @kind: enum task_kind
+ * @run: enum run_state
+ * @fn: what it runs
+ * @args: arguments of @fn, copied: the caller may be gone when it ends
+ * @result: result of @fn
+ * @wait_what: what it waits for, in words
+ * @wait_object: the object it waits on
+ * @wait_kind: kind of that object
+ * @deadline: clock at which it is woken at the latest, 0 never
+ * @upcalls: innermost callback in progress
+ * @upcall_depth: how many of them
+ * @owner: the device on whose behalf it runs, for accounting
+ * @ready: link in the run queue
+ * @steps: pages handled since the last scheduling point
+ * @serial: tells reuses of this structure apart
+ */
+struct emu_task {
+	struct task_struct t;
+	void *sp;
+	int stack;
+	enum task_kind kind;
+	enum run_state run;
+	task_fn fn;
+	int64_t args[TASK_ARGS];
+	int64_t result;
+	const char *wait_what;
+	const void *wait_object;
+	const char *wait_kind;
+	unsigned long deadline;
+	struct upcall_frame *upcalls;
+	int upcall_depth;
+	const void *owner;
+	struct list_head ready;
+	unsigned long steps;
+	unsigned long serial;
+};
+
+/**
+ * struct rcu_queue - callbacks of one flavour, oldest first
+ */
+struct rcu_queue {
+	struct rcu_item *head;
+	struct rcu_item **tail;
+	unsigned long pending;
+	unsigned long queued;
+	unsigned long invoked;
+};
+
+struct fault_plan {
+	const char *site; /* NULL: any */
+	unsigned long nth; /* counted from when the plan was made, 1 the next */
+	unsigned long seen;
+	unsigned long hits;
+	bool sticky; /* every call from the n-th on fails */
+};
+
+struct fault_site {
+	const char *name;
+	unsigned long calls;
+};
+
+enum rcu_mode { RCU_EAGER, RCU_MANUAL };
+
+/**
+ * struct machine_state - everything that a snapshot brings back
+ */
+struct machine_state {
+	struct kernel_data kernel;
+	struct memmap memmap;
+	unsigned long brk; /* first unused byte of the arena */
+	unsigned long serial; /* allocations, tasks: every name that must not repeat */
+	unsigned long live_objects;
+	unsigned long live_bytes;
+	struct emu_task *tasks[MAX_TASKS];
+	int nr_tasks; /* slots of @tasks ever used */
+	int next_pid;
+	struct list_head ready;
+	struct rcu_queue rcu[2]; /* RCU, RCU-sched */
+	int rcu_budget; /* callbacks that may run although grace periods are manual */
+	int rcu_barriers; /* tasks inside rcu_barrier: callbacks must run */
+	struct fault_plan plans[MAX_FAULT_PLANS];
+	int nr_plans;
+	struct fault_site sites[MAX_FAULT_SITES];
+	int nr_sites;
+	unsigned long fallible_calls;
+	const void *once[MAX_ONCE_SITES];
+	int nr_once;
+	struct object_table *objects;
+	const char *callback_symbols[NR_CALLBACK_SYMBOLS];
+	int nr_callback_symbols;
+	int host_get_ops; /* dev_pagemap_get_ops() by the host that it has not put */
+	struct host_action *actions; /* what devm actions of the host stand for */
+	struct resource walk; /* what a resource walker has just handed to the host */
+	unsigned long log_end;
+	unsigned long trace_end;
+	int nr_violations;
+	unsigned long warnings;
+	bool panicked;
+	unsigned long taint;
+	unsigned long clock;
+};
+
+/**
+ * struct machine - the host's view
+ * @mapping_size: bytes of the mapping that starts at this structure
+ * @arena: first byte of the arena, where the state is
+ * @arena_size: bytes
+ * @shadow: one byte for each 8 of the arena
+ * @trace_on: record function entries
+ */
+struct machine {
+	size_t mapping_size;
+	char *arena;
+	size_t arena_size;
+	unsigned char *shadow;
+	char *log;
+	struct emu_event *trace;
+	char *stacks;
+	struct machine_state *s;
+	struct emu_task *running;
+	void *host_sp;
+	struct violation *violations;
+	int violations_cap;
+	emu_upcall_fn upcall;
+	void *upcall_data;
+	struct emu_task *upcall_task;
+	struct upcall_frame *upcall_frame;
+	int depth; /* calls of the host inside each other */
+	unsigned long thread; /* which host thread is inside, 0 none */
+	bool trace_on;
+	enum rcu_mode rcu_mode;
+	unsigned long call_log_start; /* where the log stood when the outermost call began */
+	int call_violations_start;
+	unsigned long calls;
+	unsigned long handle_serial; /* never goes back: stale handles stay stale */
+	int64_t context; /* task in which calls run that name none */
+	bool arena_full;
+	bool refused; /* the running operation was asked something it cannot do */
+	bool quiet; /* no reports: the machine looks at its own objects */
+	int stacks_made;
+	struct snapshot *snapshots;
+	const void *asan_host_stack;
+	size_t asan_host_size;
+	unsigned long status_detail;
+	char error[256];
+	char symbol[64]; /* where kernel_symbol_name() leaves its answer */
+};
+
+extern __thread struct machine *current_machine
+	__attribute__((tls_model("initial-exec")));
+
+static inline struct machine *this_machine(void)
+{
+	return current_machine;
+}
+
+static inline struct emu_task *task_of(struct task_struct *t)
+{
+	return (struct emu_task *)t;
+}
+
+/* --- arena.c --- */
+
+enum object_kind {
+	OBJECT_KERNEL, /* kmalloc */
+	OBJECT_PERCPU,
+	OBJECT_MACHINE, /* storage of the machine itself, not checked */
+};
+
+#define ALLOC_MAGIC 0x6d656d72656d6170UL
+
+/**
+ * struct alloc_header - stands before every object of the heap, its left redzone
+ * @magic: ALLOC_MAGIC
+ * @size: bytes asked for
+ * @span: bytes from this header to the next
+ * @kind: enum object_kind
+ * @freed: kfree() has been called
+ * @site: function that allocated it
+ * @free_func: address of the code that freed it
+ * @owner: device on whose behalf
+ * @serial: order of allocation
+ * @task: pid that allocated it
+ * @free_task: pid that freed it
+ */
+struct alloc_header {
+	unsigned long magic;
+	unsigned long size;
+	u32 span;
+	u8 kind;
+	u8 freed;
+	u16 pad;
+	const char *site;
+	const void *free_func;
+	const void *owner;
+	u32 serial;
+	u32 task;
+	u32 free_task;
+	u32 pad2;
+};
+
+/**
+ * machine_alloc() - storage of the machine's own in the arena
+ * @m: machine
+ * @size: bytes
+ *
+ * 64-byte aligned, zeroed, brought back by restore, invisible to kasan.  Does
+ * not return when the arena is exhausted: the running call ends with
+ * EMU_ARENA_FULL.
+ */
+void *machine_alloc(struct machine *m, size_t size);
+void machine_free(struct machine *m, void *p);
+void *kernel_alloc(struct machine *m, size_t size, enum object_kind kind, const char *site);
+struct alloc_header *find_object(struct machine *m, const void *addr);
+struct alloc_header *first_object(struct machine *m);
+struct alloc_header *next_object(struct machine *m, struct alloc_header *h);
+
+#define SHADOW_NEVER 0x00
+#define SHADOW_FULL 0x08
+#define SHADOW_REDZONE 0xfa
+#define SHADOW_FREED 0xfd
+#define SHADOW_MACHINE 0xf0
+
+/* --- sched.c --- */
+
+struct emu_task *task_create(struct machine *m, enum task_kind kind, const char *comm, int cpu);
+void task_free(struct machine *m, struct emu_task *task);
+/** task_start() - give an idle task something to run; it becomes ready */
+void task_start(struct machine *m, struct emu_task *task, task_fn fn, const int64_t *args, int nargs);
+/** task_block() - park the running task until task_wake(); returns when woken */
+void task_block(const char *kind, const void *object, const char *what);
+/** task_block_until() - the same, woken at the latest at clock @deadline (0: never) */
+void task_block_until(const char *kind, const void *object, const char *what, unsigned long deadline);
+void task_wake(struct emu_task *task);
+/** task_die() - the running task oopsed */
+void task_die(void) __attribute__((noreturn));
+/** run_task() - run the ready @task (and whoever else can run) until it is done or stuck */
+int run_task(struct machine *m, struct emu_task *task);
+/** run_alone() - run the ready @task, and nobody else, until it ends or blocks */
+int run_alone(struct machine *m, struct emu_task *task);
+/** run_others() - run everything that is ready and every due callback */
+void run_others(struct machine *m);
+/** upcall() - on a task: have the host run callback @id */
+int64_t upcall(long id, int64_t a, int64_t b);
+/** nested_request() - from a callback: run @fn in the task whose callback it is */
+int nested_request(struct machine *m, task_fn fn, const int64_t *args, int nargs, int64_t *result);
+void arena_exhausted(struct machine *m) __attribute__((noreturn));
+
+/* --- rcu.c --- */
+
+struct rcu_item;
+void rcu_init(struct machine *m);
+/** rcu_next_task() - take the oldest due callback; a ready task, or NULL if none may run */
+struct emu_task *rcu_next_task(struct machine *m);
+bool rcu_callback_due(struct machine *m);
+void rcu_wake_waiters(struct machine *m);
+
+/* --- fault.c --- */
+
+/** fault_here() - is this fallible call one that fails? */
+bool fault_here(struct machine *m, const char *site);
+
+/* --- trace.c --- */
+
+enum event_type {
+	EVENT_FUNC = 1,
+	EVENT_ALLOC,
+	EVENT_FREE,
+	EVENT_LOCK,
+	EVENT_UNLOCK,
+	EVENT_BLOCK,
+	EVENT_WAKE,
+	EVENT_RCU_QUEUE,
+	EVENT_RCU_RUN,
+	EVENT_PRINTK,
+	EVENT_UPCALL,
+	EVENT_FAULT,
+	EVENT_VIOLATION,
+	EVENT_TASK,
+};
+
+void trace_event(struct machine *m, enum event_type type, uint64_t a, uint64_t b);
+/** symbol_name() - name of the function at or around @addr, NULL if unknown */
+const char *symbol_name(const void *addr, char *buf, size_t size);
+
+/* --- printk.c, bug.c --- */
+
+void log_append(struct machine *m, int level, const char *text, size_t len);
+void report_violation(enum violation_kind kind, const char *fmt, ...);
+/* as report_violation(), naming the function that did it */
+void report_violation_in(enum violation_kind kind, const char *func, const char *fmt, ...);
+void report_violation_at(enum violation_kind kind, const void *pc, const char *fmt, ...);
+const char *violation_kind_name(int kind);
+void clear_once_flags(struct machine *m);
+
+/* --- snapshot.c --- */
+struct snapshot;
+/** snapshot_take() - remember this state; its id, or -1 if the host is out of memory */
+long snapshot_take(struct machine *m);
+/** snapshot_restore() - go back to it; -1 if there is no such snapshot */
+int snapshot_restore(struct machine *m, long id);
+int snapshot_drop(struct machine *m, long id);
+void snapshot_drop_all(struct machine *m);
+
+/* --- page_fault.c --- */
+void page_fault_init(void);
+int page_fault_stack(void);
+
+#endif

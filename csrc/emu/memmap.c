@@ -1,0 +1,498 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Struct pages.
+ *
+ * A page is six words in a run of equal pages.  Touching one page alone splits
+ * its run in three; when it is back in the state of its neighbours they are
+ * one again.
+ *
+ *	pages	one run or more for every section that has a memmap
+ *	ghosts	pages that were still referenced when their section went away
+ *
+ * A real kernel that puts such a page writes to memory that is no longer
+ * mapped or, if it has luck, to the struct page that it knew.  Here that is a
+ * violation, and then it has luck: the ghost counts on, so that what follows
+ * from the last put can be seen as well.
+ */
+#include "machine.h"
+
+#include <linux/list.h>
+#include <linux/mm.h>
+
+/*
+ * Every access to struct pages passes here, once: [@pfn, @pfn + @n), the word
+ * @field or all of them (RUN_WORDS).  Counts are atomic, all else is plain.
+ */
+static inline void page_access(unsigned long pfn, unsigned long n, unsigned int field,
+			       bool write, bool atomic)
+{
+	(void)pfn;
+	(void)n;
+	(void)field;
+	(void)write;
+	(void)atomic;
+}
+
+static struct memmap *memmap(void)
+{
+	return &this_machine()->s->memmap;
+}
+
+static int count_of(const unsigned long *word)
+{
+	return (int)(u32)word[PAGE_COUNTS];
+}
+
+static unsigned long counts(int refcount, int mapcount)
+{
+	return (unsigned long)(u32)refcount | (unsigned long)(u32)mapcount << 32;
+}
+
+/* The list head of a page: where lru is in a real struct page. */
+static unsigned long page_lru(const struct page *page)
+{
+	return (unsigned long)page + 8;
+}
+
+static bool is_claimed(const unsigned long *word)
+{
+	return word[PAGE_INIT] == PAGE_INITIALISED && word[PAGE_PGMAP] &&
+	       !(word[PAGE_FLAGS] & PAGE_PGMAP_IS_SELF);
+}
+
+/* What is read where no struct page is. */
+static const unsigned long gone_page[RUN_WORDS];
+
+static void report_page(struct memmap *mm, unsigned long pfn, enum violation_kind kind)
+{
+	if (mm->reported == pfn)
+		return;
+	mm->reported = pfn;
+	if (kind == VIOLATION_UNINITIALIZED)
+		report_violation(kind, "struct page of pfn 0x%lx was never initialised", pfn);
+	else
+		report_violation(kind, "struct page of pfn 0x%lx is gone with its section", pfn);
+}
+
+/*
+ * The words of @page and in @home where they may be changed; NULL if nowhere.
+ */
+static const unsigned long *find_page(const struct page *page, struct run_map **home)
+{
+	struct memmap *mm = memmap();
+	unsigned long pfn = page_to_pfn(page);
+	struct run *run = run_map_find(&mm->pages, pfn);
+
+	*home = &mm->pages;
+	if (run) {
+		if (run->word[PAGE_INIT] != PAGE_INITIALISED)
+			report_page(mm, pfn, VIOLATION_UNINITIALIZED);
+		return run->word;
+	}
+	report_page(mm, pfn, VIOLATION_MEMMAP_REMOVED);
+	*home = &mm->ghosts;
+	run = run_map_find(&mm->ghosts, pfn);
+	if (run)
+		return run->word;
+	*home = NULL;
+	return gone_page;
+}
+
+static unsigned long read_page(const struct page *page, enum page_word field)
+{
+	struct run_map *home;
+
+	page_access(page_to_pfn(page), 1, field, false, field == PAGE_COUNTS);
+	return find_page(page, &home)[field];
+}
+
+/*
+ * Reads all words of @page, about to change one.  Return: where to store them,
+ * NULL if there is no such page.
+ */
+static struct run_map *load_page(const struct page *page, enum page_word field,
+				 unsigned long word[RUN_WORDS])
+{
+	struct run_map *home;
+	const unsigned long *now;
+
+	page_access(page_to_pfn(page), 1, field, true, field == PAGE_COUNTS);
+	now = find_page(page, &home);
+	for (int i = 0; i < RUN_WORDS; i++)
+		word[i] = now[i];
+	return home;
+}
+
+static void store_page(struct run_map *home, const struct page *page,
+		       const unsigned long word[RUN_WORDS])
+{
+	if (home)
+		run_map_set(home, page_to_pfn(page), 1, word);
+}
+
+/* ---- counts ---- */
+
+int page_count(const struct page *page)
+{
+	return (int)(u32)read_page(page, PAGE_COUNTS);
+}
+
+int page_mapcount(const struct page *page)
+{
+	return (int)(u32)(read_page(page, PAGE_COUNTS) >> 32) + 1;
+}
+
+void set_page_count(struct page *page, int count)
+{
+	unsigned long word[RUN_WORDS];
+	struct run_map *home = load_page(page, PAGE_COUNTS, word);
+
+	word[PAGE_COUNTS] = counts(count, (int)(u32)(word[PAGE_COUNTS] >> 32));
+	store_page(home, page, word);
+}
+
+/* Says so if adding @nr to the count of @page is something nobody may do. */
+static void check_count(const struct page *page, const unsigned long *word, int nr)
+{
+	unsigned long pfn = page_to_pfn(page);
+	int count = count_of(word);
+
+	if (word[PAGE_INIT] != PAGE_INITIALISED)
+		return;
+	if (nr > 0 && count <= 0)
+		report_violation(VIOLATION_REFCOUNT,
+				 "reference taken on pfn 0x%lx, whose count is %d", pfn, count);
+	else if (nr < 0 && count + nr < 0)
+		report_violation(VIOLATION_REFCOUNT,
+				 "reference dropped on pfn 0x%lx, whose count is %d", pfn, count);
+	else if (nr < 0 && count + nr == 0 &&
+		 (word[PAGE_FLAGS] & PAGE_ZONE_MASK) == ZONE_DEVICE && !is_claimed(word))
+		report_violation(VIOLATION_REFCOUNT,
+				 "last reference dropped on pfn 0x%lx, which no pagemap owns", pfn);
+}
+
+int page_ref_add_return(struct page *page, int nr)
+{
+	unsigned long word[RUN_WORDS];
+	struct run_map *home = load_page(page, PAGE_COUNTS, word);
+	int count = (int)((unsigned int)count_of(word) + (unsigned int)nr);
+
+	if (home)
+		check_count(page, word, nr);
+	word[PAGE_COUNTS] = counts(count, (int)(u32)(word[PAGE_COUNTS] >> 32));
+	store_page(home, page, word);
+	return count;
+}
+
+bool get_page_unless_zero(struct page *page)
+{
+	unsigned long word[RUN_WORDS];
+	struct run_map *home = load_page(page, PAGE_COUNTS, word);
+
+	if (!count_of(word))
+		return false;
+	word[PAGE_COUNTS] = counts(count_of(word) + 1, (int)(u32)(word[PAGE_COUNTS] >> 32));
+	store_page(home, page, word);
+	return true;
+}
+
+void *page_refcount_var(struct page *page)
+{
+	return (char *)page + 52;
+}
+
+/* ---- flags and the other words ---- */
+
+bool test_page_flag(const struct page *page, enum pageflags flag)
+{
+	return read_page(page, PAGE_FLAGS) >> (PAGE_FLAG_SHIFT + flag) & 1;
+}
+
+void change_page_flag(struct page *page, enum pageflags flag, bool on)
+{
+	unsigned long word[RUN_WORDS];
+	struct run_map *home = load_page(page, PAGE_FLAGS, word);
+
+	word[PAGE_FLAGS] &= ~(1UL << (PAGE_FLAG_SHIFT + flag));
+	word[PAGE_FLAGS] |= (unsigned long)on << (PAGE_FLAG_SHIFT + flag);
+	store_page(home, page, word);
+}
+
+enum zone_type page_zonenum(const struct page *page)
+{
+	return (enum zone_type)(read_page(page, PAGE_FLAGS) & PAGE_ZONE_MASK);
+}
+
+int page_to_nid(const struct page *page)
+{
+	unsigned long nid = read_page(page, PAGE_FLAGS) >> PAGE_NID_SHIFT & PAGE_NID_MASK;
+
+	/* A page that was never initialised names any node; one that exists will do. */
+	return nid < MAX_NUMNODES ? (int)nid : 0;
+}
+
+/* A word that may be the page's own list head, the state of a page on no list. */
+static unsigned long read_list_word(const struct page *page, enum page_word field,
+				    unsigned long is_self)
+{
+	struct run_map *home;
+	const unsigned long *word;
+
+	page_access(page_to_pfn(page), 1, field, false, false);
+	word = find_page(page, &home);
+	if (word[PAGE_INIT] == PAGE_INITIALISED && (word[PAGE_FLAGS] & is_self))
+		return page_lru(page);
+	return word[field];
+}
+
+static void write_list_word(struct page *page, enum page_word field, unsigned long is_self,
+			    unsigned long value)
+{
+	unsigned long word[RUN_WORDS];
+	struct run_map *home = load_page(page, field, word);
+
+	word[PAGE_FLAGS] &= ~is_self;
+	word[field] = value;
+	store_page(home, page, word);
+}
+
+unsigned long page_pgmap_word(const struct page *page)
+{
+	return read_list_word(page, PAGE_PGMAP, PAGE_PGMAP_IS_SELF);
+}
+
+unsigned long page_hmm_data(const struct page *page)
+{
+	return read_list_word(page, PAGE_HMM_DATA, PAGE_HMM_DATA_IS_SELF);
+}
+
+void set_page_hmm_data(struct page *page, unsigned long data)
+{
+	write_list_word(page, PAGE_HMM_DATA, PAGE_HMM_DATA_IS_SELF, data);
+}
+
+void set_page_pgmap(struct page *page, struct dev_pagemap *pgmap)
+{
+	write_list_word(page, PAGE_PGMAP, PAGE_PGMAP_IS_SELF, (unsigned long)pgmap);
+}
+
+struct dev_pagemap *page_pgmap(const struct page *page)
+{
+	struct run_map *home;
+	const unsigned long *word;
+
+	page_access(page_to_pfn(page), 1, PAGE_PGMAP, false, false);
+	word = find_page(page, &home);
+	return is_claimed(word) ? (struct dev_pagemap *)word[PAGE_PGMAP] :
+				  &memmap()->no_pagemap;
+}
+
+unsigned long page_mapping(const struct page *page)
+{
+	return read_page(page, PAGE_MAPPING);
+}
+
+void set_page_mapping(struct page *page, unsigned long mapping)
+{
+	unsigned long word[RUN_WORDS];
+	struct run_map *home = load_page(page, PAGE_MAPPING, word);
+
+	word[PAGE_MAPPING] = mapping;
+	store_page(home, page, word);
+}
+
+bool page_is_poisoned(const struct page *page)
+{
+	const struct run *run = run_map_find(&memmap()->pages, page_to_pfn(page));
+
+	return run && run->word[PAGE_INIT] == PAGE_NEVER_INITIALISED;
+}
+
+/* ---- ranges ---- */
+
+void memmap_init_range(unsigned long start_pfn, unsigned long nr_pages, enum zone_type zone,
+		       int nid, bool reserved)
+{
+	const unsigned long word[RUN_WORDS] = {
+		[PAGE_COUNTS] = counts(1, -1),
+		[PAGE_FLAGS] = (unsigned long)zone | (unsigned long)nid << PAGE_NID_SHIFT |
+			       (unsigned long)reserved << (PAGE_FLAG_SHIFT + PG_reserved) |
+			       PAGE_PGMAP_IS_SELF | PAGE_HMM_DATA_IS_SELF,
+		[PAGE_INIT] = PAGE_INITIALISED,
+	};
+
+	page_access(start_pfn, nr_pages, RUN_WORDS, true, false);
+	run_map_set(&memmap()->pages, start_pfn, nr_pages, word);
+}
+
+void memmap_zero_range(unsigned long start_pfn, unsigned long nr_pages)
+{
+	const unsigned long word[RUN_WORDS] = { 0 };
+
+	page_access(start_pfn, nr_pages, RUN_WORDS, true, false);
+	run_map_set(&memmap()->pages, start_pfn, nr_pages, word);
+}
+
+static unsigned long first_named(const struct memmap *mm, unsigned long pfn)
+{
+	unsigned long low = 0, high = mm->nr_named;
+
+	while (low < high) {
+		unsigned long middle = low + (high - low) / 2;
+
+		if (mm->named[middle] < pfn)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* How many pages from @pfn on are one step: those of @run, up to a named one. */
+static unsigned long step_length(const struct memmap *mm, const struct run *run,
+				 unsigned long pfn, unsigned long end)
+{
+	unsigned long i = first_named(mm, pfn);
+
+	if (run_end(run) < end)
+		end = run_end(run);
+	if (i < mm->nr_named && mm->named[i] < end)
+		end = mm->named[i] == pfn ? pfn + 1 : mm->named[i];
+	return end - pfn;
+}
+
+unsigned long memmap_claim_range(unsigned long pfn, unsigned long end,
+				 struct dev_pagemap *pgmap)
+{
+	struct memmap *mm = memmap();
+	const struct run *run = run_map_find(&mm->pages, pfn);
+	unsigned long word[RUN_WORDS];
+	unsigned long n;
+
+	if (!run) {
+		report_page(mm, pfn, VIOLATION_MEMMAP_REMOVED);
+		return 1;
+	}
+	n = step_length(mm, run, pfn, end);
+	page_access(pfn, n, PAGE_PGMAP, true, false);
+	if (run->word[PAGE_INIT] != PAGE_INITIALISED)
+		report_page(mm, pfn, VIOLATION_UNINITIALIZED);
+	for (int i = 0; i < RUN_WORDS; i++)
+		word[i] = run->word[i];
+	/* The pagemap takes the place of the poison in the next link. */
+	word[PAGE_FLAGS] &= ~(PAGE_PGMAP_IS_SELF | PAGE_HMM_DATA_IS_SELF);
+	word[PAGE_PGMAP] = (unsigned long)pgmap;
+	word[PAGE_HMM_DATA] = (unsigned long)LIST_POISON2;
+	run_map_set(&mm->pages, pfn, n, word);
+	return n;
+}
+
+unsigned long memmap_put_idle_range(unsigned long pfn, unsigned long end)
+{
+	struct memmap *mm = memmap();
+	const struct run *run = run_map_find(&mm->pages, pfn);
+	unsigned long word[RUN_WORDS];
+	unsigned long n;
+
+	/* What is not an ordinary idle page is left to put_page() and its reports. */
+	if (!run || count_of(run->word) != 1 || !is_claimed(run->word))
+		return 0;
+	n = step_length(mm, run, pfn, end);
+	page_access(pfn, n, PAGE_COUNTS, true, true);
+	for (int i = 0; i < RUN_WORDS; i++)
+		word[i] = run->word[i];
+	word[PAGE_COUNTS] = counts(0, (int)(u32)(word[PAGE_COUNTS] >> 32));
+	run_map_set(&mm->pages, pfn, n, word);
+	return n;
+}
+
+static bool run_in_zone(const struct run *run, int nid, int zone)
+{
+	unsigned long flags = run->word[PAGE_FLAGS];
+
+	return run->word[PAGE_INIT] == PAGE_INITIALISED &&
+	       (flags >> PAGE_NID_SHIFT & PAGE_NID_MASK) == (unsigned long)nid &&
+	       (zone < 0 || (flags & PAGE_ZONE_MASK) == (unsigned long)zone);
+}
+
+unsigned long memmap_first_in_zone(unsigned long start, unsigned long end, int nid, int zone)
+{
+	const struct run_map *pages = &memmap()->pages;
+
+	for (unsigned long i = run_map_index(pages, start);
+	     i < pages->nr && pages->runs[i].start < end; i++)
+		if (run_in_zone(&pages->runs[i], nid, zone))
+			return pages->runs[i].start > start ? pages->runs[i].start : start;
+	return end;
+}
+
+unsigned long memmap_last_in_zone(unsigned long start, unsigned long end, int nid, int zone)
+{
+	const struct run_map *pages = &memmap()->pages;
+
+	/* One more than the last run that begins before @end. */
+	unsigned long i = run_map_index(pages, end);
+
+	if (i < pages->nr && pages->runs[i].start < end)
+		i++;
+	while (i-- > 0 && run_end(&pages->runs[i]) > start)
+		if (run_in_zone(&pages->runs[i], nid, zone))
+			return (run_end(&pages->runs[i]) < end ? run_end(&pages->runs[i]) : end) - 1;
+	return end;
+}
+
+/* ---- the host's side ---- */
+
+void memmap_init(struct memmap *mm)
+{
+	mm->reported = ~0UL;
+	mm->no_ref.count.counter = 1L << 62;
+	mm->no_ref.percpu_count_ptr = __PERCPU_REF_ATOMIC;
+	mm->no_pagemap.ref = &mm->no_ref;
+}
+
+void memmap_name_page(struct memmap *mm, unsigned long pfn)
+{
+	unsigned long i = first_named(mm, pfn);
+
+	if (i < mm->nr_named && mm->named[i] == pfn)
+		return;
+	if (mm->nr_named == mm->named_capacity) {
+		unsigned long capacity = mm->named_capacity ? 2 * mm->named_capacity : 8;
+		unsigned long *named = machine_alloc(this_machine(), capacity * sizeof(*named));
+
+		for (unsigned long j = 0; j < mm->nr_named; j++)
+			named[j] = mm->named[j];
+		mm->named = named;
+		mm->named_capacity = capacity;
+	}
+	for (unsigned long j = mm->nr_named++; j > i; j--)
+		mm->named[j] = mm->named[j - 1];
+	mm->named[i] = pfn;
+}
+
+unsigned long memmap_held_ghosts(const struct memmap *mm, unsigned long *pfn)
+{
+	unsigned long held = 0;
+
+	for (unsigned long i = 0; i < mm->ghosts.nr; i++) {
+		const struct run *run = &mm->ghosts.runs[i];
+
+		if (count_of(run->word) <= 0)
+			continue;
+		if (!held)
+			*pfn = run->start;
+		held += run->n;
+	}
+	return held;
+}
+
+void memmap_maps(struct memmap *mm, struct run_map *maps[MEMMAP_NR_MAPS])
+{
+	maps[0] = &mm->pages;
+	maps[1] = &mm->sections;
+	maps[2] = &mm->section_roots;
+	maps[3] = &mm->linear;
+	maps[4] = &mm->shadow;
+	maps[5] = &mm->ghosts;
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Section descriptors and kernel page tables: which stretches are there.
+ */
+#include "machine.h"
+
+#include <linux/mm.h>
+
+static struct memmap *memmap(void)
+{
+	return &this_machine()->s->memmap;
+}
+
+/* ---- sections ---- */
+
+bool present_section_nr(unsigned long nr)
+{
+	return run_map_find(&memmap()->sections, nr) != NULL;
+}
+
+bool online_section_nr(unsigned long nr)
+{
+	const struct run *run = run_map_find(&memmap()->sections, nr);
+
+	return run && (run->word[SECTION_FLAGS] & SECTION_ONLINE);
+}
+
+unsigned long section_stretch(unsigned long nr, unsigned long n, bool *present)
+{
+	return run_map_stretch(&memmap()->sections, nr, n, present);
+}
+
+unsigned long section_root_stretch(unsigned long root, unsigned long n, bool *present)
+{
+	return run_map_stretch(&memmap()->section_roots, root, n, present);
+}
+
+void set_section_roots(unsigned long root, unsigned long n)
+{
+	const unsigned long word[RUN_WORDS] = { 0 };
+
+	run_map_set(&memmap()->section_roots, root, n, word);
+}
+
+/* Pages that the memmap of one section takes. */
+static unsigned long memmap_pages(void)
+{
+	return DIV_ROUND_UP(PAGES_PER_SECTION * STRUCT_PAGE_SIZE, PAGE_SIZE);
+}
+
+void set_sections_present(unsigned long nr, unsigned long n, int nid, bool online,
+			  unsigned long memmap_pfn)
+{
+	struct memmap *mm = memmap();
+	unsigned long pfn, nr_pages;
+	unsigned long word[RUN_WORDS] = {
+		[SECTION_FLAGS] = (unsigned long)nid << 8 | (online ? SECTION_ONLINE : 0),
+		[SECTION_MEMMAP_PFN] = memmap_pfn == NO_MEMMAP_PFN ?
+					       NO_MEMMAP_PFN :
+					       memmap_pfn - nr * memmap_pages(),
+	};
+	unsigned long fresh[RUN_WORDS];
+
+	if (nr + n > NR_MEM_SECTIONS) {
+		report_violation(VIOLATION_OUT_OF_BOUNDS,
+				 "section 0x%lx is beyond the %u bits of physical memory",
+				 nr + n - 1, kernel_data()->config.max_physmem_bits);
+		n = nr < NR_MEM_SECTIONS ? NR_MEM_SECTIONS - nr : 0;
+	}
+	pfn = section_nr_to_pfn(nr);
+	nr_pages = section_nr_to_pfn(n);
+	run_map_set(&mm->sections, nr, n, word);
+	for (int i = 0; i < RUN_WORDS; i++)
+		fresh[i] = ~0UL;
+	fresh[PAGE_INIT] = PAGE_NEVER_INITIALISED;
+	run_map_set(&mm->pages, pfn, nr_pages, fresh);
+	/* A late put now meets the new page, as it would on a real machine. */
+	run_map_clear(&mm->ghosts, pfn, nr_pages);
+	mm->reported = ~0UL;
+}
+
+/* Does somebody hold references on the pages of @run? */
+static bool run_is_held(const struct run *run)
+{
+	const unsigned long *word = run->word;
+	bool owned = word[PAGE_PGMAP] && !(word[PAGE_FLAGS] & PAGE_PGMAP_IS_SELF);
+	int count = (int)(u32)word[PAGE_COUNTS];
+
+	/* Padding, which has no owner, keeps the count it was born with. */
+	return word[PAGE_INIT] == PAGE_INITIALISED && count > (owned ? 0 : 1);
+}
+
+void clear_sections(unsigned long nr, unsigned long n)
+{
+	struct memmap *mm = memmap();
+	unsigned long start = section_nr_to_pfn(nr);
+	unsigned long end = start + section_nr_to_pfn(n);
+
+	for (unsigned long i = run_map_index(&mm->pages, start);
+	     i < mm->pages.nr && mm->pages.runs[i].start < end; i++) {
+		const struct run *run = &mm->pages.runs[i];
+		unsigned long from = max(run->start, start);
+
+		if (run_is_held(run))
+			run_map_set(&mm->ghosts, from, min(run_end(run), end) - from, run->word);
+	}
+	run_map_clear(&mm->pages, start, end - start);
+	run_map_clear(&mm->sections, nr, n);
+}
+
+unsigned long section_memmap_pfn(unsigned long nr)
+{
+	const struct run *run = run_map_find(&memmap()->sections, nr);
+
+	if (!run || run->word[SECTION_MEMMAP_PFN] == NO_MEMMAP_PFN)
+		return NO_MEMMAP_PFN;
+	return run->word[SECTION_MEMMAP_PFN] + nr * memmap_pages();
+}
+
+/* ---- page tables ---- */
+
+static const unsigned long mapped[RUN_WORDS];
+
+void set_linear_mapping(unsigned long start_pfn, unsigned long nr_pages)
+{
+	run_map_set(&memmap()->linear, start_pfn, nr_pages, mapped);
+}
+
+void clear_linear_mapping(unsigned long start_pfn, unsigned long nr_pages)
+{
+	run_map_clear(&memmap()->linear, start_pfn, nr_pages);
+}
+
+bool linear_mapping_present(unsigned long pfn)
+{
+	return run_map_find(&memmap()->linear, pfn) != NULL;
+}
+
+void set_zero_shadow(unsigned long start_pfn, unsigned long nr_pages)
+{
+	run_map_set(&memmap()->shadow, start_pfn, nr_pages, mapped);
+}
+
+void clear_zero_shadow(unsigned long start_pfn, unsigned long nr_pages)
+{
+	run_map_clear(&memmap()->shadow, start_pfn, nr_pages);
+}
+
+bool zero_shadow_present(unsigned long pfn)
+{
+	return run_map_find(&memmap()->shadow, pfn) != NULL;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _EMU_OPS_H
+#define _EMU_OPS_H
+
+/*
+ * Operations: what the host can ask a machine to do, one table per subject.
+ * Arguments arrive decoded: handles as pointers of the right kind, strings as
+ * pointers, the rest as numbers.
+ */
+
+#include "machine.h"
+
+struct op {
+	struct emu_op_info info;
+	task_fn fn;
+};
+
+#define OP(name, args, result, fn) { { name, args, result }, fn }
+
+struct op_table {
+	const struct op *ops;
+	int count;
+};
+
+extern const struct op_table ops_percpu_ref, ops_sync, ops_rcu, ops_device, ops_devres,
+	ops_resource, ops_radix, ops_memory, ops_driver;
+
+#define OP_TABLE(name, array) const struct op_table name = { array, ARRAY_SIZE(array) }
+
+/* Argument @i of an operation as a pointer to @type. */
+#define ARG(type, i) ((type *)(uintptr_t)args[i])
+#define STRING(i) ((const char *)(uintptr_t)args[i])
+
+/**
+ * object_new() - give an object of the emulated kernel a handle
+ * @kind: its letter (memremap_emu.h)
+ * @p: the object; it lies in the allocation @within
+ * @within: the allocation whose life is the object's, NULL: it lives for ever
+ *
+ * Return: the handle, 0 for a NULL object.
+ */
+int64_t object_new(char kind, const void *p, const void *within);
+/** object_forget() - the object is no more; its handle stays refused for ever */
+void object_forget(const void *p);
+/** object_handle() - handle of an object that has one, else 0 */
+int64_t object_handle(char kind, const void *p);
+/** object_or_new() - its handle, made if it has none yet */
+int64_t object_or_new(char kind, const void *p, const void *within);
+/** object_at() - the object of this kind behind a handle, NULL if there is none */
+const void *object_at(char kind, int64_t handle);
+/**
+ * call_in_passing() - run @fn in a task of its own and nothing else
+ *
+ * For looking at things with the kernel's own functions.  If it blocks it is
+ * given up: it must hold nothing while it waits.
+ */
+int call_in_passing(struct machine *m, task_fn fn, const int64_t *args, int nargs);
+/** bad_argument() - end the running operation: EMU_BAD_ARGUMENT with this text */
+int64_t bad_argument(const char *fmt, ...);
+
+/**
+ * struct host_ref - a percpu_ref made by the host
+ * @ref: the count
+ * @release: callback, 0 none
+ * @confirm: callback of the switch in flight
+ * @kill: callback of the pagemap that uses it, 0: percpu_ref_kill()
+ * @trampoline: which function its release is
+ */
+struct host_ref {
+	struct percpu_ref ref;
+	int64_t release;
+	int64_t confirm;
+	int64_t kill;
+	int trampoline;
+};
+
+#endif

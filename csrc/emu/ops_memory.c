@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Operations on device memory: pagemaps, pages, sections, zones, memory types. */
+#include <linux/percpu-refcount.h>
+
+#include "ops.h"
+
+#include <linux/io.h>
+#include <linux/kernel.h>
+#include <linux/memory_hotplug.h>
+#include <linux/memremap.h>
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+/**
+ * struct host_pagemap - a pagemap made by the host
+ */
+struct host_pagemap {
+	struct dev_pagemap pgmap;
+	int64_t page_free;
+	int64_t handle;
+};
+
+static bool pfn_in_range(int64_t pfn)
+{
+	const struct kernel_config *c = &kernel_data()->config;
+
+	return pfn >= 0 && (unsigned long)pfn < 1UL << (c->max_physmem_bits - c->page_shift);
+}
+
+static struct page *page_at(int64_t pfn)
+{
+	if (!pfn_in_range(pfn)) {
+		bad_argument("pfn beyond the physical address space");
+		return NULL;
+	}
+	return pfn_to_page((unsigned long)pfn);
+}
+
+static void host_kill(struct percpu_ref *ref)
+{
+	struct host_ref *h = container_of(ref, struct host_ref, ref);
+
+	upcall(h->kill, object_handle('R', ref), 0);
+}
+
+static void plain_kill(struct percpu_ref *ref)
+{
+	percpu_ref_kill(ref);
+}
+
+static void host_page_free(struct page *page, void *data)
+{
+	struct host_pagemap *h = data;
+
+	upcall(h->page_free, (int64_t)page_to_pfn(page), h->handle);
+}
+
+static int64_t op_pagemap_new(const int64_t *args)
+{
+	struct host_pagemap *h = kzalloc(sizeof(*h), GFP_KERNEL);
+
+	if (!h)
+		return 0;
+	if (args[2] < 0 || args[2] > MEMORY_DEVICE_PCI_P2PDMA) {
+		kfree(h);
+		return bad_argument("type must be 0..%d", MEMORY_DEVICE_PCI_P2PDMA);
+	}
+	h->pgmap.res.start = (resource_size_t)args[0];
+	h->pgmap.res.end = (resource_size_t)args[1];
+	h->pgmap.res.flags = IORESOURCE_MEM;
+	h->pgmap.res.name = args[4] ? STRING(4) : NULL;
+	h->pgmap.type = (enum memory_type)args[2];
+	h->page_free = args[3];
+	if (args[3])
+		h->pgmap.page_free = host_page_free;
+	h->pgmap.data = h;
+	h->handle = object_new('P', &h->pgmap, h);
+	object_new('O', &h->pgmap, h);
+	return h->handle;
+}
+
+/* The ref (0 none) and its kill: 0 none, -1 percpu_ref_kill(), else a callback. */
+static int64_t op_pagemap_set_ref(const int64_t *args)
+{
+	struct dev_pagemap *pgmap = ARG(struct dev_pagemap, 0);
+	struct percpu_ref *ref = ARG(struct percpu_ref, 1);
+
+	if (args[2] > 0 && ref && !object_handle('H', ref))
+		return bad_argument("a driver's percpu_ref cannot call the host back");
+	pgmap->ref = ref;
+	pgmap->kill = NULL;
+	if (args[2] == -1) {
+		pgmap->kill = plain_kill;
+	} else if (args[2] > 0) {
+		if (ref)
+			container_of(ref, struct host_ref, ref)->kill = args[2];
+		pgmap->kill = host_kill;
+	}
+	return 0;
+}
+
+static int64_t op_pagemap_set_altmap(const int64_t *args)
+{
+	struct dev_pagemap *pgmap = ARG(struct dev_pagemap, 0);
+	struct vmem_altmap altmap = { .base_pfn = (unsigned long)args[1],
+				      .reserve = (unsigned long)args[2],
+				      .free = (unsigned long)args[3] };
+
+	if (args[1] < 0 || args[2] < 0 || args[3] < 0 || args[2] > 1L << 40 || args[3] > 1L << 40)
+		return bad_argument("an altmap counts pages, from 0 to 2^40");
+	memcpy(&pgmap->altmap, &altmap, sizeof(altmap));
+	pgmap->altmap_valid = true;
+	return 0;
+}
+
+static int64_t op_pagemap_free(const int64_t *args)
+{
+	struct dev_pagemap *pgmap = ARG(struct dev_pagemap, 0);
+
+	if (!object_handle('O', pgmap))
+		return bad_argument("this pagemap belongs to a driver");
+	kfree(container_of(pgmap, struct host_pagemap, pgmap));
+	return 0;
+}
+
+static int64_t op_pagemap_field(const int64_t *args)
+{
+	const struct dev_pagemap *pgmap = ARG(struct dev_pagemap, 0);
+
+	switch (args[1]) {
+	case 0:
+		return (int64_t)pgmap->res.start;
+	case 1:
+		return (int64_t)pgmap->res.end;
+	case 2:
+		return pgmap->type;
+	case 3:
+		return pgmap->dev != NULL;
+	case 4:
+		return pgmap->altmap_valid;
+	case 5:
+		return (int64_t)pgmap->altmap.base_pfn;
+	case 6:
+		return (int64_t)pgmap->altmap.reserve;
+	case 7:
+		return (int64_t)pgmap->altmap.free;
+	case 8:
+		return (int64_t)pgmap->altmap.align;
+	case 9:
+		return (int64_t)pgmap->altmap.alloc;
+	case 10:
+		return object_or_new('R', pgmap->ref, NULL);
+	default:
+		return bad_argument("no such field");
+	}
+}
+
+static int64_t op_memremap_pages(const int64_t *args)
+{
+	return (int64_t)(uintptr_t)devm_memremap_pages(ARG(struct device, 0),
+						       ARG(struct dev_pagemap, 1));
+}
+
+static int64_t op_get_dev_pagemap(const int64_t *args)
+{
+	if (!pfn_in_range(args[0]))
+		return bad_argument("pfn beyond the physical address space");
+	return object_or_new('P',
+			     get_dev_pagemap((unsigned long)args[0], ARG(struct dev_pagemap, 1)),
+			     NULL);
+}
+
+static int64_t op_put_dev_pagemap(const int64_t *args)
+{
+	put_dev_pagemap(ARG(struct dev_pagemap, 0));
+	return 0;
+}
+
+int64_t op_get_page(const int64_t *args);
+int64_t op_get_page(const int64_t *args)
+{
+	struct page *page = page_at(args[0]);
+
+	if (page)
+		get_page(page);
+	return 0;
+}
+
+int64_t op_put_page(const int64_t *args);
+int64_t op_put_page(const int64_t *args)
+{
+	struct page *page = page_at(args[0]);
+
+	if (page)
+		put_page(page);
+	return 0;
+}
+
+enum page_field {
+	FIELD_COUNT,
+	FIELD_MAPCOUNT,
+	FIELD_FLAGS, /* locked, active, waiters, reserved */
+	FIELD_ZONE,
+	FIELD_NID,
+	FIELD_PGMAP, /* 0 none, 1 a pagemap, 2 own list, 3 poison, 4 uninitialised */
+	FIELD_HMM_DATA,
+	FIELD_MAPPING,
+	FIELD_PGMAP_HANDLE,
+	FIELD_IS_PRIVATE,
+	FIELD_IS_PUBLIC,
+	FIELD_IS_ZONE_DEVICE,
+	FIELD_POISONED,
+	FIELD_VALID,
+	FIELD_ONLINE,
+};
+
+static int64_t pgmap_kind(const struct page *page)
+{
+	unsigned long word = page_pgmap_word(page);
+
+	if (!word)
+		return 0;
+	/* Behind the compound head's word: lru is the second word of the page. */
+	if (word == (unsigned long)page + 8)
+		return 2;
+	if (word == ~0UL)
+		return 4;
+	return word >> 48 == 0xdead ? 3 : 1;
+}
+
+static int64_t op_page_field(const int64_t *args)
+{
+	struct page *page = page_at(args[0]);
+
+	if (!page)
+		return 0;
+	if (args[1] == FIELD_VALID)
+		return pfn_valid((unsigned long)args[0]);
+	if (args[1] == FIELD_ONLINE)
+		return pfn_to_online_page((unsigned long)args[0]) != NULL;
+	switch (args[1]) {
+	case FIELD_COUNT:
+		return page_count(page);
+	case FIELD_MAPCOUNT:
+		return page_mapcount(page);
+	case FIELD_FLAGS:
+		return PageLocked(page) | PageActive(page) << 1 | PageWaiters(page) << 2 |
+		       PageReserved(page) << 3;
+	case FIELD_ZONE:
+		return page_zonenum(page);
+	case FIELD_NID:
+		return page_to_nid(page);
+	case FIELD_PGMAP:
+		return pgmap_kind(page);
+	case FIELD_HMM_DATA:
+		return (int64_t)page_hmm_data(page);
+	case FIELD_MAPPING:
+		return (int64_t)page_mapping(page);
+	case FIELD_PGMAP_HANDLE:
+		return pgmap_kind(page) == 1 ? object_or_new('P', page_pgmap(page), NULL) : 0;
+	case FIELD_IS_PRIVATE:
+		return is_device_private_page(page);
+	case FIELD_IS_PUBLIC:
+		return is_device_public_page(page);
+	case FIELD_IS_ZONE_DEVICE:
+		return is_zone_device_page(page);
+	case FIELD_POISONED:
+		return page_is_poisoned(page);
+	default:
+		return bad_argument("no such field");
+	}
+}
+
+/* 0..3 the flags of FIELD_FLAGS, 4 mapping, 5 hmm_data */
+static int64_t op_page_set(const int64_t *args)
+{
+	struct page *page = page_at(args[0]);
+
+	if (!page)
+		return 0;
+	if (args[1] >= 0 && args[1] <= PG_reserved)
+		change_page_flag(page, (enum pageflags)args[1], args[2] != 0);
+	else if (args[1] == 4)
+		set_page_mapping(page, (unsigned long)args[2]);
+	else if (args[1] == 5)
+		set_page_hmm_data(page, (unsigned long)args[2]);
+	else
+		return bad_argument("no such field");
+	return 0;
+}
+
+static int64_t op_get_ops(const int64_t *args)
+{
+	(void)args;
+	dev_pagemap_get_ops();
+	this_machine()->s->host_get_ops++;
+	return 0;
+}
+
+static int64_t op_put_ops(const int64_t *args)
+{
+	(void)args;
+	dev_pagemap_put_ops();
+	this_machine()->s->host_get_ops--;
+	return 0;
+}
+
+static int64_t op_key_enabled(const int64_t *args)
+{
+	(void)args;
+	return static_key_enabled(&kernel_data()->memremap.devmap_managed_key);
+}
+
+static int64_t op_zone_field(const int64_t *args)
+{
+	const struct pglist_data *pgdat;
+	const struct zone *zone;
+
+	if (args[0] < 0 || args[0] >= kernel_data()->config.numa_nodes)
+		return bad_argument("no such node");
+	pgdat = NODE_DATA(args[0]);
+	zone = args[1] ? &pgdat->zone_device : &pgdat->zone_normal;
+	switch (args[2]) {
+	case 0:
+		return (int64_t)zone->zone_start_pfn;
+	case 1:
+		return (int64_t)zone->spanned_pages;
+	case 2:
+		return (int64_t)zone->present_pages;
+	case 3:
+		return (int64_t)zone->managed_pages;
+	default:
+		return bad_argument("no such field");
+	}
+}
+
+static int64_t op_max_pfn(const int64_t *args)
+{
+	(void)args;
+	return (int64_t)kernel_data()->memory_hotplug.max_pfn;
+}
+
+static int64_t op_section_memmap(const int64_t *args)
+{
+	if (args[0] < 0 || (unsigned long)args[0] >= NR_MEM_SECTIONS)
+		return bad_argument("no such section");
+	return (int64_t)section_memmap_pfn((unsigned long)args[0]);
+}
+
+static int64_t op_linear_mapping(const int64_t *args)
+{
+	return pfn_in_range(args[0]) && linear_mapping_present((unsigned long)args[0]);
+}
+
+static int64_t op_zero_shadow(const int64_t *args)
+{
+	return pfn_in_range(args[0]) && zero_shadow_present((unsigned long)args[0]);
+}
+
+static int64_t op_ioremap(const int64_t *args)
+{
+	void *addr;
+
+	if (args[1] < 0 || args[2] <= 0)
+		return bad_argument("an address and a size");
+	switch (args[0]) {
+	case _PAGE_CACHE_MODE_WB:
+		addr = ioremap_cache((resource_size_t)args[1], (unsigned long)args[2]);
+		break;
+	case _PAGE_CACHE_MODE_WC:
+		addr = ioremap_wc((resource_size_t)args[1], (unsigned long)args[2]);
+		break;
+	case _PAGE_CACHE_MODE_UC_MINUS:
+		addr = ioremap_nocache((resource_size_t)args[1], (unsigned long)args[2]);
+		break;
+	case _PAGE_CACHE_MODE_WT:
+		addr = ioremap_wt((resource_size_t)args[1], (unsigned long)args[2]);
+		break;
+	default:
+		return bad_argument("WB, WC, UC- or WT");
+	}
+	return (int64_t)(uintptr_t)addr;
+}
+
+static int64_t op_iounmap(const int64_t *args)
+{
+	iounmap((void *)(uintptr_t)args[0]);
+	return 0;
+}
+
+static int64_t op_va(const int64_t *args)
+{
+	return (int64_t)(uintptr_t)__va(args[0]);
+}
+
+/* Loops that benchmarks time. */
+static int64_t op_pagemap_loop(const int64_t *args)
+{
+	struct dev_pagemap *pgmap = NULL;
+	int64_t hits = 0;
+
+	if (!pfn_in_range(args[0]) || args[2] < 0 || args[2] > 1L << 32)
+		return bad_argument("a pfn and a number of rounds");
+	if (args[1] == 2) { /* the pagemap in hand answers */
+		pgmap = get_dev_pagemap((unsigned long)args[0], NULL);
+		for (int64_t i = 0; i < args[2]; i++) {
+			barrier();
+			hits += get_dev_pagemap((unsigned long)args[0], pgmap) != NULL;
+		}
+		put_dev_pagemap(pgmap);
+		return hits;
+	}
+	for (int64_t i = 0; i < args[2]; i++) {
+		pgmap = get_dev_pagemap((unsigned long)args[0], NULL);
+		hits += pgmap != NULL;
+		put_dev_pagemap(pgmap);
+	}
+	return hits;
+}
+
+static int64_t op_ref_loop(const int64_t *args)
+{
+	struct percpu_ref *ref = ARG(struct percpu_ref, 0);
+	atomic_long_t counter = ATOMIC_LONG_INIT(1);
+	int64_t hits = 0;
+
+	if (args[2] < 0 || args[2] > 1L << 32)
+		return bad_argument("a number of rounds");
+	for (int64_t i = 0; i < args[2]; i++) {
+		if (args[1]) { /* the yardstick */
+			atomic_long_inc(&counter);
+			barrier();
+			atomic_long_dec(&counter);
+			barrier();
+		} else if (percpu_ref_tryget_live(ref)) {
+			barrier();
+			percpu_ref_put(ref);
+			hits++;
+		}
+	}
+	return hits;
+}
+
+static const struct op ops[] = {
+	OP("pagemap_new", "iiixs", "P", op_pagemap_new),
+	OP("pagemap_set_ref", "Pri", "v", op_pagemap_set_ref),
+	OP("pagemap_set_altmap", "Piii", "v", op_pagemap_set_altmap),
+	OP("pagemap_free", "P", "v", op_pagemap_free),
+	OP("pagemap_field", "Pi", "u", op_pagemap_field),
+	OP("devm_memremap_pages", "DP", "u", op_memremap_pages),
+	OP("get_dev_pagemap", "ip", "P", op_get_dev_pagemap),
+	OP("put_dev_pagemap", "P", "v", op_put_dev_pagemap),
+	OP("get_page", "i", "v", op_get_page),
+	OP("put_page", "i", "v", op_put_page),
+	OP("page_field", "ii", "u", op_page_field),
+	OP("page_set", "iii", "v", op_page_set),
+	OP("dev_pagemap_get_ops", "", "v", op_get_ops),
+	OP("dev_pagemap_put_ops", "", "v", op_put_ops),
+	OP("devmap_managed_key", "", "b", op_key_enabled),
+	OP("zone_field", "iii", "u", op_zone_field),
+	OP("max_pfn", "", "u", op_max_pfn),
+	OP("section_memmap_pfn", "i", "u", op_section_memmap),
+	OP("linear_mapping_present", "i", "b", op_linear_mapping),
+	OP("zero_shadow_present", "i", "b", op_zero_shadow),
+	OP("ioremap", "iii", "u", op_ioremap),
+	OP("iounmap", "i", "v", op_iounmap),
+	OP("va", "i", "u", op_va),
+	OP("get_dev_pagemap_loop", "iii", "u", op_pagemap_loop),
+	OP("percpu_ref_loop", "Rii", "u", op_ref_loop),
+};
+OP_TABLE(ops_memory, ops);

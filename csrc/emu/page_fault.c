@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page faults: a task that follows a wild pointer or overruns its stack oopses
+ * and dies, as on a real kernel; the process goes on.
+ *
+ * The handler is the process's, hence the one thing here that machines share.
+ * It is installed when the first machine is made and passes on whatever is
+ * not a task's fault.
+ */
+#define _GNU_SOURCE
+#include "machine.h"
+
+#include <linux/printk.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <ucontext.h>
+
+static struct sigaction previous_segv, previous_bus;
+static pthread_once_t installed = PTHREAD_ONCE_INIT;
+
+static __thread uintptr_t fault_address;
+
+/* Runs on the task's stack, in place of the instruction that faulted. */
+static void oops(void)
+{
+	uintptr_t addr = fault_address;
+	const char *what = addr < 4096 ? "NULL pointer dereference" : "paging request";
+
+	printk_level(LOGLEVEL_ALERT, "BUG: unable to handle kernel %s at %016lx\n", what,
+		     (unsigned long)addr);
+	report_violation(VIOLATION_BUG, "unable to handle kernel %s at %016lx", what,
+			 (unsigned long)addr);
+	task_die();
+}
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	struct machine *m = current_machine;
+	struct sigaction *previous = sig == SIGSEGV ? &previous_segv : &previous_bus;
+	ucontext_t *uc = context;
+
+	if (m && m->running && kernel_context.task == &m->running->t) {
+		char *top = m->stacks +
+			    ((size_t)m->running->stack + 1) * (TASK_STACK_SIZE + TASK_STACK_GUARD);
+
+		fault_address = (uintptr_t)info->si_addr;
+#if defined(__x86_64__)
+		/* The frames below are lost anyway: give the oops a fresh stack. */
+		uc->uc_mcontext.gregs[REG_RSP] = (greg_t)(((uintptr_t)top & ~15UL) - 8);
+		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)oops;
+		return;
+#elif defined(__aarch64__)
+		uc->uc_mcontext.sp = (uintptr_t)top & ~15UL;
+		uc->uc_mcontext.pc = (uintptr_t)oops;
+		return;
+#else
+		(void)top;
+		(void)uc;
+#endif
+	}
+	if (previous->sa_flags & SA_SIGINFO) {
+		previous->sa_sigaction(sig, info, context);
+	} else if (previous->sa_handler != SIG_DFL && previous->sa_handler != SIG_IGN) {
+		previous->sa_handler(sig);
+	} else {
+		/* Back to the default action: the instruction faults again. */
+		sigaction(sig, previous, NULL);
+	}
+}
+
+static void install(void)
+{
+	struct sigaction action = { .sa_sigaction = on_fault,
+				    .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGSEGV, &action, &previous_segv);
+	sigaction(SIGBUS, &action, &previous_bus);
+}
+
+void page_fault_init(void)
+{
+	pthread_once(&installed, install);
+}
+
+/* A fault on an exhausted stack needs another one to be handled on. */
+int page_fault_stack(void)
+{
+	static __thread bool have;
+	stack_t old, alternate = { .ss_size = 1UL << 16 };
+
+	if (have)
+		return 0;
+	if (!sigaltstack(NULL, &old) && !(old.ss_flags & SS_DISABLE)) {
+		have = true;
+		return 0;
+	}
+	alternate.ss_sp = malloc(alternate.ss_size);
+	if (!alternate.ss_sp)
+		return -1;
+	if (sigaltstack(&alternate, NULL)) {
+		free(alternate.ss_sp);
+		return -1;
+	}
+	have = true;
+	return 0;
+}

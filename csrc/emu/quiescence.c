@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Quiescence: what a device owned is back once it is not bound any more.
+ *
+ * Whatever covers a range (index, sections, direct map, shadow) must belong to
+ * a pagemap that is alive: in the index, of a device that is bound.  Whatever
+ * is memory must have been allocated on behalf of a device that is bound, or
+ * of none.  Each finding is one line "kind<TAB>message".
+ */
+#include <linux/percpu-refcount.h>
+
+#include "ops.h"
+
+#include <linux/device.h>
+#include <linux/kernel.h>
+#include <linux/memremap.h>
+#include <linux/mm.h>
+#include <linux/radix-tree.h>
+
+#undef snprintf
+#undef vsnprintf
+#undef strcmp
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_PAGEMAPS 256
+
+/* Belongs to a device for as long as it is on its bus, bound or not. */
+static const char *const device_sites[] = { "device_private_init", "kobject_set_name_vargs" };
+
+struct findings {
+	char *buf;
+	size_t size;
+	size_t length;
+};
+
+struct alive {
+	const struct dev_pagemap *pgmap[MAX_PAGEMAPS];
+	int count;
+};
+
+static void __printf(3, 4) finding(struct findings *f, const char *kind, const char *fmt, ...)
+{
+	char line[320];
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	n = snprintf(f->length < f->size ? f->buf + f->length : NULL,
+		     f->length < f->size ? f->size - f->length : 0, "%s\t%s\n", kind, line);
+	f->length += (size_t)n;
+}
+
+static const struct alloc_header *header_of(struct machine *m, const void *p)
+{
+	const char *c = p;
+
+	return c >= m->arena && c < m->arena + m->s->brk ? find_object(m, p) : NULL;
+}
+
+static bool pagemap_alive(struct machine *m, const struct dev_pagemap *pgmap)
+{
+	const struct alloc_header *h = header_of(m, pgmap);
+	const struct alloc_header *dev;
+
+	if (!h || h->freed || !pgmap->dev)
+		return false;
+	dev = header_of(m, pgmap->dev);
+	return dev && !dev->freed && pgmap->dev->driver;
+}
+
+static void index_entry(struct machine *m, struct findings *f, struct alive *alive,
+			unsigned long pfn, const struct dev_pagemap *pgmap)
+{
+	int i;
+
+	for (i = 0; i < alive->count; i++)
+		if (alive->pgmap[i] == pgmap)
+			return;
+	if (pagemap_alive(m, pgmap)) {
+		if (alive->count < MAX_PAGEMAPS)
+			alive->pgmap[alive->count++] = pgmap;
+		return;
+	}
+	finding(f, "leak", "index entry at pfn 0x%lx of a pagemap that no bound device owns", pfn);
+}
+
+static void walk_index(struct machine *m, struct findings *f, struct alive *alive,
+		       const struct radix_tree_node *node, unsigned long base)
+{
+	for (unsigned long i = 0; i < RADIX_TREE_MAP_SIZE; i++) {
+		const char *entry = node->slots[i];
+		const char *untagged = entry - RADIX_TREE_INTERNAL_NODE;
+		unsigned long pfn = base + (i << node->shift);
+
+		if (!entry)
+			continue;
+		if (!radix_tree_is_internal_node(entry))
+			index_entry(m, f, alive, pfn, (const struct dev_pagemap *)entry);
+		else if (untagged < (const char *)node->slots ||
+			 untagged >= (const char *)(node->slots + RADIX_TREE_MAP_SIZE))
+			walk_index(m, f, alive, (const struct radix_tree_node *)untagged, pfn);
+	}
+}
+
+/*
+ * Does [*@start, @end) begin with something that no pagemap covers?  Moves
+ * *@start behind what is covered.
+ */
+static bool uncovered(const struct alive *alive, unsigned long *start, unsigned long end,
+		      unsigned int shift, unsigned long align)
+{
+	bool moved = true;
+
+	while (moved && *start < end) {
+		moved = false;
+		for (int i = 0; i < alive->count; i++) {
+			const struct resource *res = &alive->pgmap[i]->res;
+			unsigned long first = (unsigned long)(res->start >> shift) & ~(align - 1);
+			unsigned long behind =
+				(((unsigned long)(res->end >> shift) + align) & ~(align - 1));
+
+			if (*start >= first && *start < behind) {
+				*start = behind;
+				moved = true;
+			}
+		}
+	}
+	return *start < end;
+}
+
+static void check_ranges(struct machine *m, struct findings *f, const struct alive *alive)
+{
+	const struct kernel_config *c = &m->s->kernel.config;
+	const struct memmap *map = &m->s->memmap;
+	unsigned int section = c->section_size_bits - c->page_shift;
+	unsigned long align = 1UL << section;
+	unsigned long i, start, end;
+
+	for (i = 0; i < map->sections.nr; i++) {
+		const struct run *run = &map->sections.runs[i];
+
+		start = run->start << section;
+		end = (run->start + run->n) << section;
+		if (!(run->word[SECTION_FLAGS] & SECTION_ONLINE) &&
+		    uncovered(alive, &start, end, c->page_shift, align))
+			finding(f, "leak", "section %lu (pfn 0x%lx) is still there",
+				start >> section, start);
+	}
+	for (i = 0; i < map->linear.nr; i++) {
+		start = map->linear.runs[i].start;
+		end = start + map->linear.runs[i].n;
+		/* RAM is mapped for good. */
+		while (start < end && online_section_nr(start >> section))
+			start = ((start >> section) + 1) << section;
+		if (start < end && uncovered(alive, &start, end, c->page_shift, align) &&
+		    !online_section_nr(start >> section))
+			finding(f, "leak", "pfn 0x%lx is still in the direct map", start);
+	}
+	for (i = 0; i < map->shadow.nr; i++) {
+		start = map->shadow.runs[i].start;
+		end = start + map->shadow.runs[i].n;
+		if (uncovered(alive, &start, end, c->page_shift, align))
+			finding(f, "leak", "kasan shadow of pfn 0x%lx is still there", start);
+	}
+}
+
+static bool is_device_site(const char *site)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(device_sites); i++)
+		if (!strcmp(device_sites[i], site))
+			return true;
+	return false;
+}
+
+static void check_memory(struct machine *m, struct findings *f, bool *any_bound)
+{
+	struct alloc_header *h;
+
+	for (h = first_object(m); h; h = next_object(m, h)) {
+		const struct device *dev = h->owner;
+		const struct alloc_header *owner;
+
+		if (h->kind == OBJECT_MACHINE || h->freed || !dev)
+			continue;
+		owner = header_of(m, dev);
+		if (owner && !owner->freed && dev->driver) {
+			*any_bound = true;
+			continue;
+		}
+		/* A device that is on its bus keeps its name and its place there. */
+		if (owner && !owner->freed && is_device_site(h->site))
+			continue;
+		finding(f, "leak", "%lu bytes allocated in %s() were not freed", h->size, h->site);
+	}
+}
+
+static void check_tasks(struct machine *m, struct findings *f)
+{
+	struct machine_state *s = m->s;
+
+	for (int i = 0; i < s->nr_tasks; i++) {
+		const struct emu_task *task = s->tasks[i];
+
+		if (task->kind == TASK_FREE)
+			continue;
+		if (task->run == RUN_BLOCKED)
+			finding(f, "hang", "%s/%d waits for %s %s", task->t.comm, task->t.pid,
+				task->wait_kind, task->wait_what);
+	}
+}
+
+int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length)
+{
+	struct machine *saved = current_machine;
+	struct kernel_context context = kernel_context;
+	struct findings f = { .buf = buf, .size = size };
+	struct alive alive = { .count = 0 };
+	struct machine_state *s = m->s;
+	const char *root;
+	bool any_bound = false;
+	unsigned long pfn, ghosts;
+
+	current_machine = m;
+	kernel_context.data = &s->kernel;
+	check_tasks(m, &f);
+	root = s->kernel.memremap.pgmap_radix.rnode;
+	if (root) {
+		if (radix_tree_is_internal_node(root))
+			walk_index(m, &f, &alive,
+				   (const struct radix_tree_node *)(root - RADIX_TREE_INTERNAL_NODE),
+				   0);
+		else
+			index_entry(m, &f, &alive, 0, (const struct dev_pagemap *)root);
+	}
+	check_ranges(m, &f, &alive);
+	check_memory(m, &f, &any_bound);
+	if (!any_bound && !alive.count) {
+		int enabled = s->kernel.memremap.devmap_enable.counter;
+
+		if (enabled != s->host_get_ops)
+			finding(&f, "leak", "devmap_managed_key is held %d times too often",
+				enabled - s->host_get_ops);
+	}
+	ghosts = memmap_held_ghosts(&s->memmap, &pfn);
+	if (ghosts)
+		finding(&f, "refcount", "%lu pages from pfn 0x%lx on are held although their memmap "
+			"is gone", ghosts, pfn);
+	current_machine = saved;
+	kernel_context = context;
+	*length = f.length;
+	return EMU_OK;
+}

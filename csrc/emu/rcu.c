@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * RCU and RCU-sched.
+ *
+ * A clock counts the grace periods that somebody has asked for.  A reader
+ * remembers the clock of its outermost lock; a callback or a waiter remembers
+ * the clock at which it asked and advances it.  Its grace period has ended
+ * when no reader is left that began at or before that time.  This is the
+ * shortest grace period that the contract allows; a longer one is the same
+ * callback run later.
+ *
+ * Callbacks run one at a time, oldest first, each as a task of its own in
+ * softirq context, on the CPU that queued it.
+ */
+#include "machine.h"
+
+#include <linux/rcupdate.h>
+
+enum { FLAVOUR_RCU, FLAVOUR_SCHED };
+
+/**
+ * struct rcu_item - one queued callback
+ * @head: what the kernel queued
+ * @func: its function, kept here: the head may be overwritten by a second queuing
+ */
+struct rcu_item {
+	struct rcu_item *next;
+	struct rcu_head *head;
+	rcu_callback_t func;
+	unsigned long clock;
+	int cpu;
+	const void *owner;
+};
+
+void rcu_init(struct machine *m)
+{
+	m->s->rcu[FLAVOUR_RCU].tail = &m->s->rcu[FLAVOUR_RCU].head;
+	m->s->rcu[FLAVOUR_SCHED].tail = &m->s->rcu[FLAVOUR_SCHED].head;
+	m->s->kernel.rcu_clock = 1;
+}
+
+#ifdef KERNEL_CHECKED
+void preempt_disable(void)
+{
+	struct task_struct *task = current;
+
+	if (task->preempt_count++ == 0)
+		task->rcu_sched_start = kernel_data()->rcu_clock;
+}
+
+void preempt_enable(void)
+{
+	if (!current->preempt_count) {
+		report_violation_at(VIOLATION_LOCK_ORDER, __builtin_return_address(0),
+				    "preempt_enable() without preempt_disable()");
+		return;
+	}
+	current->preempt_count--;
+}
+
+void rcu_read_lock(void)
+{
+	struct task_struct *task = current;
+
+	if (task->rcu_read_lock_nesting++ == 0)
+		task->rcu_start = kernel_data()->rcu_clock;
+	if (!kernel_data()->config.preempt_rcu)
+		preempt_disable();
+}
+
+void rcu_read_unlock(void)
+{
+	if (!current->rcu_read_lock_nesting) {
+		report_violation_at(VIOLATION_LOCK_ORDER, __builtin_return_address(0),
+				    "rcu_read_unlock() without rcu_read_lock()");
+		return;
+	}
+	if (!kernel_data()->config.preempt_rcu)
+		preempt_enable();
+	current->rcu_read_lock_nesting--;
+}
+#endif
+
+bool rcu_read_lock_held(void)
+{
+	return current->rcu_read_lock_nesting > 0;
+}
+
+bool rcu_read_lock_sched_held(void)
+{
+	return current->preempt_count > 0 || current->irqs_disabled > 0;
+}
+
+static int flavour_of(int flavour)
+{
+	return kernel_data()->config.preempt_rcu ? flavour : FLAVOUR_SCHED;
+}
+
+/* Has every reader of @flavour left that began at or before @clock? */
+static bool readers_gone(struct machine_state *s, int flavour, unsigned long clock)
+{
+	for (int i = 0; i < s->nr_tasks; i++) {
+		const struct emu_task *task = s->tasks[i];
+
+		if (task->kind == TASK_FREE || task->run == RUN_DEAD)
+			continue;
+		if (flavour == FLAVOUR_SCHED) {
+			if (task->t.preempt_count && task->t.rcu_sched_start <= clock)
+				return false;
+		} else if (task->t.rcu_read_lock_nesting && task->t.rcu_start <= clock) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void queue_callback(int flavour, struct rcu_head *head, rcu_callback_t func)
+{
+	struct machine *m = this_machine();
+	struct machine_state *s = m->s;
+	struct rcu_queue *q = &s->rcu[flavour];
+	struct rcu_item *item;
+
+	for (item = q->head; item; item = item->next)
+		if (item->head == head) {
+			WARN_ONCE(1, "__call_rcu(): Double-freed CB %p->%pF()!!!", head,
+				  (const void *)func);
+			return; /* leaked, as with DEBUG_OBJECTS_RCU_HEAD */
+		}
+	head->func = func;
+	head->next = NULL;
+	item = machine_alloc(m, sizeof(*item));
+	item->head = head;
+	item->func = func;
+	item->clock = s->kernel.rcu_clock++;
+	item->cpu = current->cpu;
+	item->owner = m->running->owner;
+	*q->tail = item;
+	q->tail = &item->next;
+	q->pending++;
+	q->queued++;
+	trace_event(m, EVENT_RCU_QUEUE, (uint64_t)(uintptr_t)func, (uint64_t)flavour);
+}
+
+void call_rcu(struct rcu_head *head, rcu_callback_t func)
+{
+	queue_callback(flavour_of(FLAVOUR_RCU), head, func);
+}
+
+void call_rcu_sched(struct rcu_head *head, rcu_callback_t func)
+{
+	queue_callback(FLAVOUR_SCHED, head, func);
+}
+
+static bool item_due(struct machine_state *s, int flavour, const struct rcu_item *item)
+{
+	return item && readers_gone(s, flavour, item->clock);
+}
+
+bool rcu_callback_due(struct machine *m)
+{
+	return item_due(m->s, FLAVOUR_RCU, m->s->rcu[FLAVOUR_RCU].head) ||
+	       item_due(m->s, FLAVOUR_SCHED, m->s->rcu[FLAVOUR_SCHED].head);
+}
+
+static int64_t run_callback(const int64_t *args)
+{
+	struct machine *m = this_machine();
+	struct rcu_head *head = (struct rcu_head *)(uintptr_t)args[0];
+	rcu_callback_t func = (rcu_callback_t)(uintptr_t)args[1];
+	struct rcu_queue *q = &m->s->rcu[args[2]];
+
+	current->in_softirq = true;
+	preempt_disable();
+	trace_event(m, EVENT_RCU_RUN, (uint64_t)args[1], (uint64_t)args[2]);
+	func(head);
+	preempt_enable();
+	q->invoked++;
+	rcu_wake_waiters(m);
+	return 0;
+}
+
+/* Takes the oldest due callback and makes it a task that is ready to run. */
+struct emu_task *rcu_next_task(struct machine *m)
+{
+	struct machine_state *s = m->s;
+	struct rcu_item *first[2] = { s->rcu[FLAVOUR_RCU].head, s->rcu[FLAVOUR_SCHED].head };
+	bool due[2];
+	struct rcu_queue *q;
+	struct rcu_item *item;
+	struct emu_task *task;
+	int flavour;
+	int64_t args[3];
+
+	if (!first[0] && !first[1])
+		return NULL;
+	/* Manual grace periods end when somebody waits for callbacks, or says so. */
+	if (m->rcu_mode == RCU_MANUAL && !s->rcu_barriers && !s->rcu_budget)
+		return NULL;
+	due[0] = item_due(s, FLAVOUR_RCU, first[0]);
+	due[1] = item_due(s, FLAVOUR_SCHED, first[1]);
+	if (!due[0] && !due[1])
+		return NULL;
+	flavour = due[0] && (!due[1] || first[0]->clock < first[1]->clock) ? FLAVOUR_RCU :
+									    FLAVOUR_SCHED;
+	task = task_create(m, TASK_SOFTIRQ, "rcu", first[flavour]->cpu);
+	if (!task)
+		return NULL;
+	q = &s->rcu[flavour];
+	item = q->head;
+	q->head = item->next;
+	if (!q->head)
+		q->tail = &q->head;
+	q->pending--;
+	if (s->rcu_budget)
+		s->rcu_budget--;
+	args[0] = (int64_t)(uintptr_t)item->head;
+	args[1] = (int64_t)(uintptr_t)item->func;
+	args[2] = flavour;
+	task->owner = item->owner;
+	machine_free(m, item);
+	task_start(m, task, run_callback, args, 3);
+	return task;
+}
+
+/* Readers have left: waiters may be able to go on. */
+void rcu_wake_waiters(struct machine *m)
+{
+	struct machine_state *s = m->s;
+
+	for (int i = 0; i < s->nr_tasks; i++) {
+		struct emu_task *task = s->tasks[i];
+
+		if (task->kind != TASK_FREE && task->run == RUN_BLOCKED &&
+		    task->wait_object == (const void *)s->rcu)
+			task_wake(task);
+	}
+}
+
+static void synchronize(int flavour, const char *text, const char *what)
+{
+	struct machine_state *s = this_machine()->s;
+	unsigned long clock;
+
+	if (rcu_read_lock_held() || (flavour == FLAVOUR_SCHED && current->preempt_count)) {
+		printk_level(LOGLEVEL_WARNING, "%s\n", text);
+		report_violation_at(VIOLATION_ATOMIC_SLEEP, __builtin_return_address(0), "%s",
+				    text);
+	}
+	might_sleep();
+	if (flavour == FLAVOUR_SCHED && s->kernel.config.cpus == 1 && !current->preempt_count)
+		return; /* the only CPU is here, outside any reader */
+	clock = s->kernel.rcu_clock++;
+	while (!readers_gone(s, flavour, clock))
+		task_block("grace period", s->rcu, what);
+}
+
+void synchronize_rcu(void)
+{
+	synchronize(flavour_of(FLAVOUR_RCU),
+		    "Illegal synchronize_rcu() in RCU read-side critical section",
+		    "synchronize_rcu()");
+}
+
+void synchronize_sched(void)
+{
+	synchronize(FLAVOUR_SCHED,
+		    "Illegal synchronize_sched() in RCU-sched read-side critical section",
+		    "synchronize_sched()");
+}
+
+static void barrier_of(int flavour, const char *what)
+{
+	struct machine_state *s = this_machine()->s;
+	struct rcu_queue *q = &s->rcu[flavour];
+	unsigned long target = q->queued;
+
+	might_sleep();
+	s->rcu_barriers++;
+	while (q->invoked < target)
+		task_block("RCU callbacks", s->rcu, what);
+	s->rcu_barriers--;
+}
+
+void rcu_barrier(void)
+{
+	barrier_of(flavour_of(FLAVOUR_RCU), "rcu_barrier()");
+}
+
+void rcu_barrier_sched(void)
+{
+	barrier_of(FLAVOUR_SCHED, "rcu_barrier_sched()");
+}

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tasks: coroutines on their own guarded stacks, one running at a time.
+ *
+ * A call of the host is a task that runs to its end or until it blocks.  While
+ * it is blocked whoever else can run does: tasks that were woken, and RCU
+ * callbacks that are due.  When nobody can, the call is over and its task
+ * stays parked.
+ *
+ * A callback of the host never runs on a task's stack: the task parks, the
+ * host's stack runs the callback, the result resumes the task.  Operations
+ * that the callback issues run on the parked task's stack, in its context.
+ */
+#include "coroutine.h"
+#include "machine.h"
+
+#include <linux/workqueue.h>
+#undef snprintf
+#undef vsnprintf
+#undef memset
+#undef memcpy
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+#define MAX_UPCALL_DEPTH 12
+
+__thread struct kernel_context kernel_context
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+__thread struct machine *current_machine
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static char *stack_of(struct machine *m, const struct emu_task *task)
+{
+	return m->stacks + (size_t)task->stack * (TASK_STACK_SIZE + TASK_STACK_GUARD) +
+	       TASK_STACK_GUARD;
+}
+
+static void switch_to_host(struct machine *m, struct emu_task *task)
+{
+#if defined(__SANITIZE_ADDRESS__)
+	void *fake = NULL;
+	bool over = task->run == RUN_DONE || task->run == RUN_IDLE || task->run == RUN_DEAD;
+
+	__sanitizer_start_switch_fiber(over ? NULL : &fake, m->asan_host_stack, m->asan_host_size);
+#endif
+	coroutine_switch(&task->sp, m->host_sp);
+#if defined(__SANITIZE_ADDRESS__)
+	m = this_machine();
+	__sanitizer_finish_switch_fiber(fake, &m->asan_host_stack, &m->asan_host_size);
+#endif
+}
+
+static void task_entry(void)
+{
+	struct machine *m = this_machine();
+	struct emu_task *task = m->running;
+
+#if defined(__SANITIZE_ADDRESS__)
+	__sanitizer_finish_switch_fiber(NULL, &m->asan_host_stack, &m->asan_host_size);
+#endif
+	task->result = task->fn(task->args);
+	m = this_machine();
+	task = m->running;
+	task->run = task->kind == TASK_CONTEXT ? RUN_IDLE : RUN_DONE;
+	switch_to_host(m, task);
+	__builtin_unreachable();
+}
+
+static void switch_to_task(struct machine *m, struct emu_task *task)
+{
+	struct task_struct *saved = kernel_context.task;
+	unsigned long saved_cpu = kernel_context.cpu;
+	struct emu_task *saved_running = m->running;
+	void *saved_sp = m->host_sp;
+#if defined(__SANITIZE_ADDRESS__)
+	const void *saved_stack = m->asan_host_stack;
+	size_t saved_size = m->asan_host_size;
+	void *fake = NULL;
+#endif
+
+	m->running = task;
+	kernel_context.task = &task->t;
+	kernel_context.cpu = (unsigned long)task->t.cpu;
+#if defined(__SANITIZE_ADDRESS__)
+	__sanitizer_start_switch_fiber(&fake, stack_of(m, task), TASK_STACK_SIZE);
+#endif
+	coroutine_switch(&m->host_sp, task->sp);
+#if defined(__SANITIZE_ADDRESS__)
+	__sanitizer_finish_switch_fiber(fake, NULL, NULL);
+	m->asan_host_stack = saved_stack;
+	m->asan_host_size = saved_size;
+#endif
+	m->host_sp = saved_sp;
+	m->running = saved_running;
+	kernel_context.task = saved;
+	kernel_context.cpu = saved_cpu;
+}
+
+struct emu_task *task_create(struct machine *m, enum task_kind kind, const char *comm, int cpu)
+{
+	struct machine_state *s = m->s;
+	struct emu_task *task = NULL;
+	int i;
+
+	for (i = 0; i < s->nr_tasks; i++)
+		if (s->tasks[i]->kind == TASK_FREE) {
+			task = s->tasks[i];
+			break;
+		}
+	if (!task) {
+		if (s->nr_tasks == MAX_TASKS)
+			return NULL;
+		task = machine_alloc(m, sizeof(*task));
+		i = s->nr_tasks++;
+		s->tasks[i] = task;
+	}
+	if (i >= m->stacks_made) {
+		/* The guard turns an overflow into a fault at once instead of damage. */
+		if (mprotect(m->stacks + (size_t)i * (TASK_STACK_SIZE + TASK_STACK_GUARD),
+			     TASK_STACK_GUARD, PROT_NONE))
+			return NULL;
+		m->stacks_made = i + 1;
+	}
+	memset(task, 0, sizeof(*task));
+	task->stack = i;
+	task->kind = kind;
+	task->run = RUN_IDLE;
+	task->serial = ++m->handle_serial;
+	task->t.pid = ++s->next_pid;
+	task->t.cpu = cpu;
+	strncpy(task->t.comm, comm, sizeof(task->t.comm) - 1);
+	return task;
+}
+
+void task_free(struct machine *m, struct emu_task *task)
+{
+	(void)m;
+	task->kind = TASK_FREE;
+}
+
+void task_start(struct machine *m, struct emu_task *task, task_fn fn, const int64_t *args,
+		int nargs)
+{
+	char *stack = stack_of(m, task);
+
+#if defined(__SANITIZE_ADDRESS__)
+	/* Frames that were abandoned here have left their redzones behind. */
+	__asan_unpoison_memory_region(stack, TASK_STACK_SIZE);
+#endif
+	task->fn = fn;
+	for (int i = 0; i < nargs; i++)
+		task->args[i] = args[i];
+	task->result = 0;
+	task->run = RUN_READY;
+	task->upcalls = NULL;
+	task->upcall_depth = 0;
+	task->sp = coroutine_prepare(stack, TASK_STACK_SIZE, task_entry);
+	INIT_LIST_HEAD(&task->ready);
+}
+
+void task_block(const char *kind, const void *object, const char *what)
+{
+	struct machine *m = this_machine();
+	struct emu_task *task = m->running;
+
+	task->run = RUN_BLOCKED;
+	task->t.state = TASK_UNINTERRUPTIBLE;
+	task->wait_kind = kind;
+	task->wait_object = object;
+	task->wait_what = what;
+	task->steps = 0;
+	trace_event(m, EVENT_BLOCK, (uint64_t)((const char *)object - m->arena),
+		    (uint64_t)(uintptr_t)what);
+	switch_to_host(m, task);
+	task->t.state = TASK_RUNNING;
+	task->wait_kind = NULL;
+	task->wait_object = NULL;
+	task->wait_what = NULL;
+}
+
+void task_block_until(const char *kind, const void *object, const char *what, unsigned long deadline)
+{
+	struct emu_task *task = this_machine()->running;
+
+	task->deadline = deadline;
+	task_block(kind, object, what);
+	task->deadline = 0;
+}
+
+void task_wake(struct emu_task *task)
+{
+	struct machine *m = this_machine();
+
+	if (task->run != RUN_BLOCKED)
+		return;
+	task->run = RUN_READY;
+	trace_event(m, EVENT_WAKE, (uint64_t)task->t.pid, 0);
+	list_add_tail(&task->ready, &m->s->ready);
+}
+
+void task_die(void)
+{
+	struct machine *m = this_machine();
+	struct emu_task *task = m->running;
+
+	if (!task)
+		__builtin_trap(); /* the machine itself is broken: nothing runs on the host's stack */
+	task->run = RUN_DEAD;
+	task->t.state = TASK_DEAD;
+	switch_to_host(m, task);
+	__builtin_unreachable();
+}
+
+void arena_exhausted(struct machine *m)
+{
+	m->arena_full = true;
+	task_die();
+}
+
+/* Has the host's nested call what it waits for? */
+static bool request_ended(const struct emu_task *task, const struct upcall_frame *frame)
+{
+	return task->run == RUN_UPCALL && task->upcalls == frame && frame->request_done;
+}
+
+/* Runs callback of @task on this stack. */
+static void serve_upcall(struct machine *m, struct emu_task *task)
+{
+	struct upcall_frame *f = task->upcalls;
+	struct emu_task *saved_task = m->upcall_task;
+	struct upcall_frame *saved_frame = m->upcall_frame;
+	bool resumed = f->parked;
+	int64_t result;
+
+	m->upcall_task = task;
+	m->upcall_frame = f;
+	f->parked = false;
+	trace_event(m, EVENT_UPCALL, (uint64_t)f->id, resumed);
+	result = m->upcall(m->upcall_data, (int64_t)(uintptr_t)f, f->id,
+			   resumed ? f->request_result : f->args[0], f->args[1], resumed);
+	m->upcall_task = saved_task;
+	m->upcall_frame = saved_frame;
+	if (task->run == RUN_UPCALL && task->upcalls == f) {
+		f->done = true;
+		f->result = result;
+	} else {
+		/* What it issued has not ended: it is continued when that has. */
+		f->parked = true;
+	}
+}
+
+/* Runs @task until it blocks, ends, or answers the host's request in @stop. */
+static void run_slice(struct machine *m, struct emu_task *task, const struct upcall_frame *stop)
+{
+	if (!list_empty(&task->ready))
+		list_del_init(&task->ready);
+	switch_to_task(m, task);
+	while (task->run == RUN_UPCALL && !(stop && request_ended(task, stop))) {
+		serve_upcall(m, task);
+		if (task->run != RUN_UPCALL)
+			break;
+		switch_to_task(m, task);
+	}
+	if (task->run == RUN_DONE && (task->kind == TASK_SOFTIRQ || task->kind == TASK_WORKER))
+		task_free(m, task);
+	rcu_wake_waiters(m);
+}
+
+static int64_t work(const int64_t *args)
+{
+	(void)args;
+	return process_one_work();
+}
+
+/* A worker for what is on the workqueue, NULL if there is nothing to do. */
+static struct emu_task *worker(struct machine *m)
+{
+	struct machine_state *s = m->s;
+	struct work_struct *item;
+	struct emu_task *task;
+
+	list_for_each_entry(item, &s->kernel.workqueue.worklist, entry) {
+		if (item->running)
+			continue;
+		task = task_create(m, TASK_WORKER, "kworker/0:0", 0);
+		if (task)
+			task_start(m, task, work, NULL, 0);
+		return task;
+	}
+	return NULL;
+}
+
+/* Nobody can run: time passes until the first sleeper with a deadline wakes. */
+static struct emu_task *pass_time(struct machine_state *s)
+{
+	struct emu_task *next = NULL;
+
+	for (int i = 0; i < s->nr_tasks; i++) {
+		struct emu_task *task = s->tasks[i];
+
+		if (task->kind != TASK_FREE && task->run == RUN_BLOCKED && task->deadline &&
+		    (!next || task->deadline < next->deadline))
+			next = task;
+	}
+	if (next) {
+		if (s->clock < next->deadline)
+			s->clock = next->deadline;
+		task_wake(next);
+	}
+	return next;
+}
+
+/* Lets somebody run; @first has precedence. False when nobody can. */
+static bool run_somebody(struct machine *m, struct emu_task *first, const struct upcall_frame *stop)
+{
+	struct machine_state *s = m->s;
+	struct emu_task *task = NULL;
+
+	if (first && first->run == RUN_READY)
+		task = first;
+	else if (!list_empty(&s->ready))
+		task = list_first_entry(&s->ready, struct emu_task, ready);
+	else
+		task = rcu_next_task(m);
+	if (!task)
+		task = worker(m);
+	if (!task)
+		task = pass_time(s);
+	if (!task)
+		return false;
+	run_slice(m, task, task == first ? stop : NULL);
+	return true;
+}
+
+static bool ended(const struct emu_task *task)
+{
+	return task->run == RUN_DONE || task->run == RUN_IDLE || task->run == RUN_DEAD;
+}
+
+int run_task(struct machine *m, struct emu_task *task)
+{
+	while (!ended(task)) {
+		if (!run_somebody(m, task, NULL))
+			return EMU_BLOCKED;
+		if (m->arena_full)
+			break;
+	}
+	return EMU_OK;
+}
+
+int run_alone(struct machine *m, struct emu_task *task)
+{
+	run_slice(m, task, NULL);
+	return ended(task) ? EMU_OK : EMU_BLOCKED;
+}
+
+void run_others(struct machine *m)
+{
+	while (!m->arena_full && run_somebody(m, NULL, NULL))
+		;
+}
+
+int64_t upcall(long id, int64_t a, int64_t b)
+{
+	struct machine *m = this_machine();
+	struct emu_task *task = m->running;
+	struct upcall_frame f = { .id = id, .args = { a, b }, .prev = task->upcalls };
+
+	if (task->upcall_depth >= MAX_UPCALL_DEPTH) {
+		snprintf(m->error, sizeof(m->error), "callbacks nested more than %d deep",
+			 MAX_UPCALL_DEPTH);
+		return 0;
+	}
+	task->upcalls = &f;
+	task->upcall_depth++;
+	do {
+		task->run = RUN_UPCALL;
+		switch_to_host(m, task);
+		m = this_machine();
+		if (f.request) {
+			task_fn fn = f.request;
+
+			f.request = NULL;
+			f.request_result = fn(f.request_args);
+			f.request_done = true;
+		}
+	} while (!f.done);
+	task->upcalls = f.prev;
+	task->upcall_depth--;
+	return f.result;
+}
+
+int nested_request(struct machine *m, task_fn fn, const int64_t *args, int nargs, int64_t *result)
+{
+	struct emu_task *task = m->upcall_task;
+	struct upcall_frame *f = m->upcall_frame;
+
+	if (task->run != RUN_UPCALL || task->upcalls != f)
+		return EMU_BLOCKED; /* an earlier operation of this callback is still blocked */
+	for (int i = 0; i < nargs; i++)
+		f->request_args[i] = args[i];
+	f->request = fn;
+	f->request_done = false;
+	run_slice(m, task, f);
+	while (!request_ended(task, f)) {
+		if (task->run == RUN_DEAD || m->arena_full)
+			return EMU_DEAD;
+		if (!run_somebody(m, task, f))
+			return EMU_BLOCKED;
+	}
+	*result = f->request_result;
+	return EMU_OK;
+}
+
+void cond_resched(void)
+{
+	might_sleep();
+	this_machine()->running->steps = 0;
+}
+
+void cond_resched_pages(unsigned long n)
+{
+	if (n >= 1024)
+		cond_resched();
+}

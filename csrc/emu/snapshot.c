@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Snapshots: everything up to the allocation mark, and the used part of the
+ * stacks of tasks that are parked.
+ */
+#include "machine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/**
+ * struct saved_stack - the used part of one parked task's stack
+ */
+struct saved_stack {
+	char *from;
+	size_t size;
+	size_t offset; /* into snapshot.image */
+};
+
+/**
+ * struct snapshot - a state to come back to
+ * @arena_size: bytes of the arena in @image
+ * @shadow_size: bytes of shadow that follow
+ */
+struct snapshot {
+	struct snapshot *next;
+	long id;
+	size_t arena_size;
+	size_t shadow_size;
+	int nr_stacks;
+	struct saved_stack stacks[MAX_TASKS];
+	char image[];
+};
+
+static bool is_parked(const struct emu_task *task)
+{
+	return task->kind != TASK_FREE && (task->run == RUN_BLOCKED || task->run == RUN_READY);
+}
+
+static char *stack_top(struct machine *m, const struct emu_task *task)
+{
+	return m->stacks + ((size_t)task->stack + 1) * (TASK_STACK_SIZE + TASK_STACK_GUARD);
+}
+
+long snapshot_take(struct machine *m)
+{
+	struct machine_state *s = m->s;
+	size_t arena = s->brk;
+	size_t shadow = CHECKED_BUILD ? (arena + 7) / 8 : 0;
+	size_t stacks = 0;
+	struct snapshot *snap;
+	size_t offset;
+	int i;
+
+	for (i = 0; i < s->nr_tasks; i++)
+		if (is_parked(s->tasks[i]))
+			stacks += (size_t)(stack_top(m, s->tasks[i]) - (char *)s->tasks[i]->sp);
+	snap = malloc(sizeof(*snap) + arena + shadow + stacks);
+	if (!snap)
+		return -1;
+	snap->arena_size = arena;
+	snap->shadow_size = shadow;
+	snap->nr_stacks = 0;
+	memcpy(snap->image, m->arena, arena);
+	memcpy(snap->image + arena, m->shadow, shadow);
+	offset = arena + shadow;
+	for (i = 0; i < s->nr_tasks; i++) {
+		struct emu_task *task = s->tasks[i];
+		struct saved_stack *saved;
+
+		if (!is_parked(task))
+			continue;
+		saved = &snap->stacks[snap->nr_stacks++];
+		saved->from = task->sp;
+		saved->size = (size_t)(stack_top(m, task) - saved->from);
+		saved->offset = offset;
+		memcpy(snap->image + offset, saved->from, saved->size);
+		offset += saved->size;
+	}
+	snap->id = m->snapshots ? m->snapshots->id + 1 : 1;
+	snap->next = m->snapshots;
+	m->snapshots = snap;
+	return snap->id;
+}
+
+static struct snapshot *snapshot_find(struct machine *m, long id)
+{
+	struct snapshot *snap = m->snapshots;
+
+	while (snap && snap->id != id)
+		snap = snap->next;
+	return snap;
+}
+
+int snapshot_restore(struct machine *m, long id)
+{
+	struct snapshot *snap = snapshot_find(m, id);
+	size_t brk = m->s->brk;
+	int i;
+
+	if (!snap)
+		return -1;
+	memcpy(m->arena, snap->image, snap->arena_size);
+	if (CHECKED_BUILD) {
+		memcpy(m->shadow, snap->image + snap->arena_size, snap->shadow_size);
+		if (brk > snap->arena_size)
+			memset(m->shadow + snap->shadow_size, SHADOW_NEVER,
+			       (brk + 7) / 8 - snap->shadow_size);
+	}
+	for (i = 0; i < snap->nr_stacks; i++)
+		memcpy(snap->stacks[i].from, snap->image + snap->stacks[i].offset,
+		       snap->stacks[i].size);
+	m->arena_full = false;
+	return 0;
+}
+
+int snapshot_drop(struct machine *m, long id)
+{
+	struct snapshot **link = &m->snapshots;
+
+	for (; *link; link = &(*link)->next)
+		if ((*link)->id == id) {
+			struct snapshot *snap = *link;
+
+			*link = snap->next;
+			free(snap);
+			return 0;
+		}
+	return -1;
+}
+
+void snapshot_drop_all(struct machine *m)
+{
+	while (m->snapshots)
+		snapshot_drop(m, m->snapshots->id);
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Text that the kernel formats: /proc/iomem, %pR and %pr, names; and the
+ * state hash.
+ */
+#include <linux/percpu-refcount.h>
+
+#include "ops.h"
+
+#include <linux/ioport.h>
+#include <linux/kernel.h>
+
+enum text_kind {
+	TEXT_IOMEM, /* a: bit 0 unprivileged, bit 1 ioports */
+	TEXT_PR, /* a: resource handle; %pR */
+	TEXT_PR_RAW, /* a: resource handle; %pr */
+	TEXT_RESOURCE_NAME, /* a: resource handle */
+	TEXT_DEVICE_NAME, /* a: device handle */
+	TEXT_DRIVER_NAME, /* a: driver handle */
+	TEXT_RESOURCE_TREE, /* a: resource handle: its tree in the format of /proc/iomem */
+};
+
+static const char *or_empty(const char *s)
+{
+	return s ? s : "";
+}
+
+/**
+ * struct text_request - one call of emu_text(), as its task sees it
+ */
+struct text_request {
+	int what;
+	int64_t a;
+	char *buf;
+	size_t size;
+	size_t length;
+	int status;
+};
+
+static int64_t format_text(const int64_t *args)
+{
+	struct text_request *r = (struct text_request *)(uintptr_t)args[0];
+	const void *p = NULL;
+
+	if (r->what == TEXT_PR || r->what == TEXT_PR_RAW || r->what == TEXT_RESOURCE_NAME ||
+	    r->what == TEXT_RESOURCE_TREE)
+		p = object_at('E', r->a);
+	else if (r->what == TEXT_DEVICE_NAME)
+		p = object_at('D', r->a);
+	else if (r->what == TEXT_DRIVER_NAME)
+		p = object_at('L', r->a);
+	if (!p && r->what != TEXT_IOMEM &&
+	    !(r->a == 0 && (r->what == TEXT_PR || r->what == TEXT_PR_RAW))) {
+		r->status = EMU_BAD_HANDLE;
+		return 0;
+	}
+	switch (r->what) {
+	case TEXT_IOMEM:
+		r->length = resource_proc_show(r->a & 2 ? &ioport_resource : &iomem_resource,
+					       !(r->a & 1), r->buf, r->size);
+		break;
+	case TEXT_RESOURCE_TREE:
+		r->length = resource_proc_show((struct resource *)(uintptr_t)p, true, r->buf,
+					       r->size);
+		break;
+	case TEXT_PR:
+		r->length = (size_t)snprintf(r->buf, r->size, "%pR", p);
+		break;
+	case TEXT_PR_RAW:
+		r->length = (size_t)snprintf(r->buf, r->size, "%pr", p);
+		break;
+	case TEXT_RESOURCE_NAME:
+		r->length = (size_t)snprintf(r->buf, r->size, "%s",
+					     or_empty(((const struct resource *)p)->name));
+		break;
+	case TEXT_DEVICE_NAME:
+		r->length = (size_t)snprintf(r->buf, r->size, "%s", or_empty(dev_name(p)));
+		break;
+	case TEXT_DRIVER_NAME:
+		r->length = (size_t)snprintf(r->buf, r->size, "%s",
+					     or_empty(((const struct device_driver *)p)->name));
+		break;
+	default:
+		r->status = EMU_BAD_ARGUMENT;
+	}
+	return 0;
+}
+
+int emu_text(emu_machine *m, int what, int64_t a, char *buf, size_t size, size_t *length)
+{
+	struct text_request r = { .what = what, .a = a, .buf = buf, .size = size };
+	int64_t args[1] = { (int64_t)(uintptr_t)&r };
+	int status = call_in_passing(m, format_text, args, 1);
+
+	*length = r.length;
+	return status == EMU_OK ? r.status : status;
+}
+
+/* FNV-1a over 64-bit words: equal states, equal hashes; the rest is luck. */
+static uint64_t hash_words(uint64_t hash, const void *data, size_t size, uint64_t base,
+			   uint64_t end)
+{
+	const uint64_t *p = data;
+
+	for (size_t i = 0; i < size / 8; i++) {
+		uint64_t v = p[i] >= base && p[i] < end ? p[i] - base : p[i];
+
+		hash = (hash ^ v) * 0x100000001b3UL;
+	}
+	return hash;
+}
+
+/*
+ * The kernel's objects, addresses made relative to the arena, so that two
+ * machines in equal states agree.
+ */
+int emu_state_hash(emu_machine *m, uint64_t *out)
+{
+	uint64_t hash = 0xcbf29ce484222325UL;
+	uint64_t base = (uint64_t)(uintptr_t)m->arena, end = base + m->arena_size;
+	struct run_map *maps[MEMMAP_NR_MAPS];
+	struct alloc_header *h;
+
+	memmap_maps(&m->s->memmap, maps);
+	for (int i = 0; i < MEMMAP_NR_MAPS; i++)
+		for (unsigned long r = 0; r < maps[i]->nr; r++)
+			hash = hash_words(hash, &maps[i]->runs[r], sizeof(maps[i]->runs[r]), base,
+					  end);
+	for (h = first_object(m); h; h = next_object(m, h))
+		if (!h->freed && h->kind != OBJECT_MACHINE)
+			hash = hash_words(hash, (const char *)h + 64, h->size, base, end);
+	*out = hash;
+	return EMU_OK;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef MEMREMAP_EMU_H
+#define MEMREMAP_EMU_H
+
+/*
+ * The flat C API.  The part between the two marker comments is what cffi
+ * parses; the C files include the same header, so drift fails the build.
+ *
+ * A machine is driven by operations.  An operation has a number, a name and a
+ * signature (emu_op_info()); its arguments and its result are 64-bit integers:
+ * numbers, object handles, interned strings (emu_intern()) or callbacks of
+ * the host.  Handles are checked for kind before anything else happens.
+ *
+ * Every function returns a status: EMU_OK or one of the reasons below.  What
+ * the kernel answered, error numbers included, is the result.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* --- cffi: begin --- */
+
+typedef struct machine emu_machine;
+
+enum emu_status {
+	EMU_OK = 0,
+	EMU_BLOCKED, /* the call waits; the result is its task's handle */
+	EMU_DEAD, /* the call's task oopsed */
+	EMU_ARENA_FULL, /* the machine's memory is used up: reset or restore it */
+	EMU_BAD_OPERATION, /* no such operation, or wrong number of arguments */
+	EMU_BAD_HANDLE, /* not a handle of the kind that the argument asks for */
+	EMU_BAD_ARGUMENT, /* outside what the operation can be asked; see emu_error() */
+	EMU_BUSY, /* another thread is inside, or the machine is being used from a callback */
+	EMU_NO_TASK, /* too many tasks */
+	EMU_NO_MEMORY, /* the host is out of memory */
+	EMU_PANICKED, /* the kernel has panicked: only a restore helps */
+	EMU_CLOSED, /* no machine */
+	EMU_VIOLATION = 256 /* added to any of these: the call broke a rule */
+};
+
+/*
+ * Configuration of a machine, the kernel's .config: see Config in Python for
+ * the meaning and the legal values of each field.
+ */
+struct emu_config {
+	int32_t cpus;
+	int32_t page_shift;
+	int32_t section_size_bits;
+	int32_t max_physmem_bits;
+	int32_t physical_bits;
+	int32_t numa_nodes;
+	int32_t zone_device;
+	int32_t device_private;
+	int32_t device_public;
+	int32_t dev_pagemap_ops;
+	int32_t kasan;
+	int32_t pat;
+	int32_t preempt_rcu;
+	int32_t debug_vm;
+	int32_t debug_devres;
+	int32_t panic_on_warn;
+	int32_t rcu_manual;
+	int32_t trace;
+	uint64_t arena_size;
+};
+
+/* One operation of a batch. */
+struct emu_op {
+	int32_t op;
+	int32_t nargs;
+	int64_t args[6];
+};
+
+/*
+ * Signature of an operation: one letter an argument and one for the result.
+ * i integer, s interned string, x callback (0 none), D device, L driver,
+ * R percpu_ref, P pagemap, C completion, M mutex, S spinlock, W rwlock,
+ * Q wait queue, E resource, T radix tree, N notifier, A memory, B bio,
+ * V devres entry, K task; lower case of an object letter: may be 0.
+ * Results: v nothing, e 0 or negative errno, b truth value, u number, or the
+ * letter of the object made (0: none was).
+ */
+struct emu_op_info {
+	const char *name;
+	const char *args;
+	const char *result;
+};
+
+struct emu_event {
+	uint16_t type;
+	uint8_t cpu;
+	uint8_t softirq;
+	uint32_t task;
+	uint64_t log_end;
+	uint64_t a;
+	uint64_t b;
+};
+
+struct emu_violation {
+	int32_t kind;
+	int32_t task;
+	uint64_t log_end;
+	uint64_t trace_end;
+	const char *func;
+	const char *message;
+};
+
+struct emu_task_info {
+	int32_t pid;
+	int32_t cpu;
+	int32_t state; /* 0 idle, 1 ready, 2 blocked, 3 in a callback, 4 done, 5 dead, -1 gone */
+	int32_t preempt_count;
+	int32_t irqs_disabled;
+	int32_t in_softirq;
+	int32_t rcu_nesting;
+	int64_t result;
+	const char *comm;
+	const char *wait_kind;
+	const char *wait_what;
+};
+
+struct emu_stats {
+	uint64_t arena_used;
+	uint64_t live_objects;
+	uint64_t live_bytes;
+	uint64_t page_runs;
+	uint64_t section_runs;
+	uint64_t fallible_calls;
+	uint64_t log_end;
+	uint64_t trace_end;
+	uint64_t violations;
+	uint64_t warnings;
+	uint64_t rcu_pending;
+	uint64_t taint;
+	uint64_t blocked_tasks;
+	uint64_t arena_size;
+	uint64_t call_log_start;
+	uint64_t call_violations_start;
+	uint64_t calls;
+	uint64_t clock;
+};
+
+/*
+ * A callback of the host.
+ * data: as given to emu_create(); frame: tells nested callbacks apart;
+ * id: which callback; a, b: its arguments; resumed: the callback had issued an
+ * operation that blocked and left, and a is now the operation's result.
+ */
+typedef int64_t (*emu_upcall_fn)(void *data, int64_t frame, int64_t id, int64_t a, int64_t b,
+				 int resumed);
+
+int emu_create(const struct emu_config *config, emu_upcall_fn upcall, void *data,
+	       emu_machine **machine);
+int emu_destroy(emu_machine *m);
+const char *emu_error(emu_machine *m);
+int emu_is_checked(void);
+
+int emu_op_count(void);
+const struct emu_op_info *emu_op_info(int op);
+
+int emu_intern(emu_machine *m, const char *text, int64_t *id);
+int emu_call(emu_machine *m, int64_t task, int op, int nargs, const int64_t *args,
+	     int64_t *result);
+int emu_batch(emu_machine *m, int64_t task, const struct emu_op *ops, size_t n, int64_t *results,
+	      size_t *done);
+int emu_page_get(emu_machine *m, uint64_t pfn);
+int emu_page_put(emu_machine *m, uint64_t pfn);
+
+int emu_run(emu_machine *m, int callbacks);
+int emu_task_new(emu_machine *m, const char *name, int cpu, int64_t *task);
+int emu_set_context(emu_machine *m, int64_t task, int64_t *previous);
+int emu_task_info(emu_machine *m, int64_t task, struct emu_task_info *info);
+int emu_task_release(emu_machine *m, int64_t task);
+int emu_tasks(emu_machine *m, int64_t *handles, int max);
+
+int emu_snapshot(emu_machine *m, int64_t *id);
+int emu_restore(emu_machine *m, int64_t id);
+int emu_snapshot_drop(emu_machine *m, int64_t id);
+
+int emu_stats(emu_machine *m, struct emu_stats *stats);
+int emu_log_read(emu_machine *m, uint64_t from, char *buf, size_t size, size_t *length);
+int emu_trace_read(emu_machine *m, uint64_t from, struct emu_event *events, size_t max,
+		   size_t *count);
+int emu_trace_enable(emu_machine *m, int on);
+int emu_symbol(emu_machine *m, uint64_t address, char *buf, size_t size);
+int emu_string_at(emu_machine *m, uint64_t address, char *buf, size_t size);
+int emu_violation(emu_machine *m, uint64_t index, struct emu_violation *v);
+const char *emu_violation_kind_name(int kind);
+int emu_violation_report(emu_machine *m, int kind, const char *func, const char *message);
+int emu_state_hash(emu_machine *m, uint64_t *hash);
+
+int emu_fault_plan(emu_machine *m, const char *site, uint64_t nth, int sticky, int *plan);
+int emu_fault_hits(emu_machine *m, int plan, uint64_t *hits);
+int emu_fault_clear(emu_machine *m);
+int emu_fault_sites(emu_machine *m, const char **names, uint64_t *calls, int max, int *count);
+
+int emu_text(emu_machine *m, int what, int64_t a, char *buf, size_t size, size_t *length);
+int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length);
+
+/* --- cffi: end --- */
+
+#endif

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A laboratory for the lifetime of Linux device memory.
+
+    from memremap_emu import Kernel
+
+    with Kernel() as k:
+        k.iomem.load("/proc/iomem")
+        pmem = k.driver("pmem", mode="fsdax")
+        dev = pmem.device(0x140000000, 1 << 30)
+        pmem.bind(dev)
+        pmem.unbind(dev)
+        k.assert_quiescent()
+"""
+
+from memremap_emu.config import Config
+from memremap_emu.errors import (
+    ArenaFull,
+    Blocked,
+    KernelError,
+    KernelPanic,
+    MachineClosed,
+    TaskDied,
+    Violation,
+    ViolationRecord,
+)
+from memremap_emu.kernel import VERSIONS, Kernel, NamespaceMode, Snapshot
+from memremap_emu.objects import (
+    BusEvent,
+    CacheMode,
+    IoResource,
+    MemoryType,
+    Page,
+    PageMap,
+    PerCpuRef,
+    Region,
+    Resource,
+)
+
+__all__ = [
+    "VERSIONS",
+    "ArenaFull",
+    "Blocked",
+    "BusEvent",
+    "CacheMode",
+    "Config",
+    "IoResource",
+    "Kernel",
+    "KernelError",
+    "KernelPanic",
+    "MachineClosed",
+    "MemoryType",
+    "NamespaceMode",
+    "Page",
+    "PageMap",
+    "PerCpuRef",
+    "Region",
+    "Resource",
+    "Snapshot",
+    "TaskDied",
+    "Violation",
+    "ViolationRecord",
+]

@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The border to C: one place where calls cross it, callbacks come back, statuses become errors."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from types import GeneratorType
+from typing import Any
+
+from memremap_emu.config import Config
+from memremap_emu.errors import (
+    ArenaFull,
+    Blocked,
+    KernelError,
+    KernelPanic,
+    MachineClosed,
+    TaskDied,
+    Violation,
+    ViolationRecord,
+)
+
+#: Statuses of the C API (``enum emu_status``).
+OK, BLOCKED, DEAD, ARENA_FULL, BAD_OPERATION, BAD_HANDLE, BAD_ARGUMENT = range(7)
+BUSY, NO_TASK, NO_MEMORY, PANICKED, CLOSED = range(7, 12)
+VIOLATION = 256
+
+#: What callbacks return to the kernel when they raised something that is no KernelError.
+CALLBACK_FAILED = -5  # -EIO
+
+MASK64 = (1 << 64) - 1
+MAX_ERRNO = 4095
+
+Callback = Callable[[int, int], Any]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Signature of an operation of the machine."""
+
+    number: int
+    name: str
+    args: str
+    result: str
+
+
+class Library:
+    """One of the two extension modules."""
+
+    def __init__(self, name: str) -> None:
+        module = importlib.import_module(f"memremap_emu.{name}")
+        self.ffi: Any = module.ffi
+        self.lib: Any = module.lib
+        self.ops: dict[str, Operation] = {}
+        for number in range(self.lib.emu_op_count()):
+            info = self.lib.emu_op_info(number)
+            op = Operation(number, *(self._text(t) for t in (info.name, info.args, info.result)))
+            self.ops[op.name] = op
+        self.ffi.def_extern(name="emu_python_upcall")(self._upcall)
+
+    def _text(self, p: Any) -> str:
+        return str(self.ffi.string(p).decode())
+
+    def _upcall(
+        self, data: Any, frame: int, callback: int, a: int, b: int, resumed: int
+    ) -> int:
+        native: Native = self.ffi.from_handle(data)
+        return native.upcall(frame, callback, a, b, bool(resumed))
+
+
+_libraries: dict[bool, Library] = {}
+
+
+def library(checked: bool) -> Library:
+    """The checked or the plain extension module, loaded when first asked for."""
+    if checked not in _libraries:
+        _libraries[checked] = Library("_checked" if checked else "_plain")
+    return _libraries[checked]
+
+
+def signed(value: int) -> int:
+    """The 64-bit pattern of ``value`` as C's ``int64_t``."""
+    value &= MASK64
+    return value - (1 << 64) if value >> 63 else value
+
+
+class Native:
+    """A machine as C sees it: a pointer, strings, callbacks."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        cpus: int,
+        checked: bool,
+        rcu_manual: bool,
+        trace: bool,
+        raise_violations: bool,
+    ) -> None:
+        self.library = library(checked)
+        self.ffi = self.library.ffi
+        self.lib = self.library.lib
+        self.raise_violations = raise_violations
+        self._handle = self.ffi.new_handle(self)
+        self._result = self.ffi.new("int64_t *")
+        self._strings: dict[str, int] = {}
+        self._callbacks: list[Callback | None] = [None]
+        self._callback_ids: dict[Any, int] = {}
+        self._parked: dict[int, Generator[Callable[[], Any], Any, Any]] = {}
+        self._exceptions: list[BaseException] = []
+        self._depth = 0
+        fields = config.native() | {
+            "cpus": cpus,
+            "rcu_manual": rcu_manual,
+            "trace": trace,
+        }
+        out = self.ffi.new("emu_machine **")
+        native_config = self.ffi.new("struct emu_config *", fields)
+        status = self.lib.emu_create(
+            native_config, self.lib.emu_python_upcall, self._handle, out
+        )
+        if status == NO_MEMORY:
+            raise MemoryError("no address space for a machine of this size")
+        if status == ARENA_FULL:
+            raise ArenaFull("the arena is too small for a kernel to boot")
+        if status != OK:
+            raise ValueError(f"the machine refuses this configuration (status {status})")
+        self.m: Any = out[0]
+
+    # --- life ---
+
+    def close(self) -> None:
+        """Gives the machine back; closing twice is allowed."""
+        if self.m:
+            if self.lib.emu_destroy(self.m) == BUSY:
+                raise RuntimeError("the kernel is in use: it cannot be closed from a callback")
+            self.m = self.ffi.NULL
+
+    def __del__(self) -> None:
+        m = getattr(self, "m", None)
+        if m:
+            self.lib.emu_destroy(m)
+
+    @property
+    def machine(self) -> Any:
+        """The machine; MachineClosed if it has been closed."""
+        if not self.m:
+            raise MachineClosed("the kernel has been closed")
+        return self.m
+
+    # --- calls ---
+
+    def intern(self, text: str | None) -> int:
+        """Number of a string in the machine, 0 for None."""
+        if text is None:
+            return 0
+        number = self._strings.get(text)
+        if number is None:
+            data = text.encode()
+            if b"\0" in data:
+                raise ValueError("a name cannot contain a NUL byte")
+            self._check(self.lib.emu_intern(self.machine, data, self._result), None, 0)
+            number = self._strings[text] = int(self._result[0])
+        return number
+
+    def call(self, name: str, *args: int, task: int = 0) -> int:
+        """Runs an operation; its result as C's int64_t.
+
+        Raises:
+            KernelError: an operation whose result is an error number failed.
+            Blocked, Violation, ArenaFull, TaskDied, KernelPanic, ValueError: see errors.
+        """
+        op = self.library.ops[name]
+        self._depth += 1
+        try:
+            status = self.lib.emu_call(
+                self.m, task, op.number, len(args),
+                [signed(a) for a in args], self._result,
+            )
+            result = int(self._result[0])
+        except OverflowError as e:
+            raise ValueError(f"{name}: an argument is not an integer of 64 bits") from e
+        finally:
+            self._depth -= 1
+        if status or self._exceptions:
+            self._check(status, op, result)
+        if op.result == "e" and result < 0:
+            raise KernelError(-result, name, self.call_log())
+        return result
+
+    def _check(self, status: int, op: Operation | None, result: int) -> None:
+        if self._depth == 0 and self._exceptions:
+            exceptions, self._exceptions = self._exceptions, []
+            if len(exceptions) == 1:
+                raise exceptions[0]
+            raise BaseExceptionGroup("callbacks raised", exceptions)
+        if status & VIOLATION:
+            status &= ~VIOLATION
+            if self.raise_violations:
+                error = Violation(self.violations(since_call=True))
+                if op and op.result == "e" and -MAX_ERRNO <= result < 0:
+                    raise error from KernelError(-result, op.name, self.call_log())
+                raise error
+        if status == OK:
+            return
+        if status == BLOCKED:
+            from memremap_emu.objects import Task
+
+            task = Task(self, result)
+            raise Blocked(task, task.waits_for or "something")
+        detail = str(self.ffi.string(self.lib.emu_error(self.m)).decode()) if self.m else ""
+        if status == CLOSED:
+            raise MachineClosed("the kernel has been closed")
+        if status in (BAD_ARGUMENT, BAD_HANDLE, BAD_OPERATION):
+            raise ValueError(f"{op.name}: {detail}" if op else detail)
+        if status == ARENA_FULL:
+            raise ArenaFull("the machine's memory is used up: restore a snapshot or start afresh")
+        if status == BUSY:
+            raise RuntimeError("the kernel is in use by another thread or from a callback")
+        if status == DEAD:
+            raise TaskDied("; ".join(self.call_log()) or "the task oopsed")
+        if status == PANICKED:
+            raise KernelPanic("the kernel has panicked")
+        if status == NO_TASK:
+            raise RuntimeError("too many tasks: release the ones that are done")
+        raise MemoryError("the host is out of memory")
+
+    def check(self, status: int) -> None:
+        """Turns the status of any other call into an exception."""
+        if status or self._exceptions:
+            self._check(status, None, 0)
+
+    def set_context(self, task: int) -> int:
+        """Makes a task the context of direct calls, 0 none; the one before."""
+        self.check(self.lib.emu_set_context(self.m, task, self._result))
+        return int(self._result[0])
+
+    def strings(self) -> dict[str, int]:
+        """Strings that the machine knows, to go with a snapshot."""
+        return dict(self._strings)
+
+    def forget_strings(self, known: dict[str, int]) -> None:
+        """After a restore: what the machine knew then."""
+        self._strings = dict(known)
+
+    # --- callbacks ---
+
+    def callback(self, key: Any, function: Callback) -> int:
+        """Number of a callback; the same ``key`` has the same number."""
+        number = self._callback_ids.get(key)
+        if number is None:
+            number = len(self._callbacks)
+            self._callbacks.append(function)
+            self._callback_ids[key] = number
+        return number
+
+    def upcall(self, frame: int, callback: int, a: int, b: int, resumed: bool) -> int:
+        """The kernel calls: runs the callback on the host's stack."""
+        try:
+            if resumed:
+                generator = self._parked.pop(frame, None)
+                return 0 if generator is None else self._drive(frame, generator, a)
+            function = self._callbacks[callback]
+            assert function is not None
+            result = function(a, b)
+            if isinstance(result, GeneratorType):
+                return self._drive(frame, result, None)
+            return int(result or 0)
+        except KernelError as e:
+            return -(e.errno or -CALLBACK_FAILED)
+        except BaseException as e:
+            self._exceptions.append(e)
+            return CALLBACK_FAILED
+
+    def _drive(
+        self, frame: int, generator: Generator[Callable[[], Any], Any, Any], value: Any
+    ) -> int:
+        """Runs a callback that issues operations until it ends or one of them blocks."""
+        while True:
+            try:
+                operation = generator.send(value)
+            except StopIteration as end:
+                return int(end.value or 0)
+            try:
+                value = operation()
+            except Blocked:
+                self._parked[frame] = generator
+                return 0
+
+    # --- looking ---
+
+    def stats(self) -> Any:
+        """``struct emu_stats``."""
+        stats = self.ffi.new("struct emu_stats *")
+        self.check(self.lib.emu_stats(self.machine, stats))
+        return stats
+
+    def log(self, start: int = 0) -> list[tuple[int, str]]:
+        """Records of the kernel log from byte ``start`` on: (level, text)."""
+        size = max(int(self.stats().log_end) - start, 0) + 1
+        size = min(size, 1 << 21)
+        buf = self.ffi.new("char[]", size)
+        length = self.ffi.new("size_t *")
+        self.lib.emu_log_read(self.machine, start, buf, size, length)
+        text = bytes(self.ffi.buffer(buf, length[0])).decode(errors="replace")
+        records = [line for line in text.split("\n") if line]
+        return [(int(r[0]) if r[0].isdigit() else 4, r[1:]) for r in records]
+
+    def call_log(self) -> list[str]:
+        """What the last call has logged."""
+        return [text for _, text in self.log(int(self.stats().call_log_start))]
+
+    def violations(self, *, since_call: bool = False) -> list[ViolationRecord]:
+        """What the watchers have found."""
+        stats = self.stats()
+        first = int(stats.call_violations_start) if since_call else 0
+        v = self.ffi.new("struct emu_violation *")
+        records = []
+        for index in range(first, int(stats.violations)):
+            self.lib.emu_violation(self.machine, index, v)
+            records.append(
+                ViolationRecord(
+                    kind=self.text(self.lib.emu_violation_kind_name(v.kind)),
+                    message=self.text(v.message),
+                    func=self.text(v.func),
+                    task=int(v.task),
+                    log=tuple(t for _, t in self.log(max(int(v.log_end) - 2048, 0)))[:24]
+                    if since_call
+                    else (),
+                )
+            )
+        return records
+
+    def text(self, p: Any) -> str:
+        """A C string."""
+        return str(self.ffi.string(p).decode(errors="replace"))
+
+    def format(self, what: int, handle: int = 0) -> str:
+        """Text that the kernel formats, see ``emu_text()``."""
+        length = self.ffi.new("size_t *")
+        size = 4096
+        while True:
+            buf = self.ffi.new("char[]", size)
+            self.check(self.lib.emu_text(self.machine, what, handle, buf, size, length))
+            if length[0] < size:
+                return self.text(buf)
+            size = int(length[0]) + 1
+
+    def symbol(self, address: int) -> str:
+        """Name of the function around a code address, hex if unknown."""
+        buf = self.ffi.new("char[]", 128)
+        if self.lib.emu_symbol(self.machine, address, buf, 128) != OK:
+            return f"0x{address:x}"
+        return self.text(buf)
+
+    def string_at(self, address: int) -> str:
+        """A constant string that an event refers to."""
+        buf = self.ffi.new("char[]", 256)
+        if self.lib.emu_string_at(self.machine, address, buf, 256) != OK:
+            return ""
+        return self.text(buf)
+
+    def events(self, start: int = 0) -> Iterator[Any]:
+        """Events of the trace, ``struct emu_event``, from the given one on."""
+        stats = self.stats()
+        n = max(int(stats.trace_end) - start, 0)
+        events = self.ffi.new("struct emu_event[]", min(n, 1 << 15) or 1)
+        count = self.ffi.new("size_t *")
+        self.lib.emu_trace_read(self.machine, start, events, len(events), count)
+        for i in range(count[0]):
+            yield events[i]

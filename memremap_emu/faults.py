@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Fault injection."""
+
+from __future__ import annotations
+
+from memremap_emu._native import Native
+
+
+class FaultInjection:
+    """A fallible call that will fail: a context manager, see `Kernel.fault_injection`."""
+
+    def __init__(self, native: Native, site: str | None, nth: int, sticky: bool) -> None:
+        if site is not None and not isinstance(site, str):
+            raise TypeError("site must be a str")
+        if isinstance(nth, bool) or not isinstance(nth, int):
+            raise TypeError("nth must be an int")
+        if not 1 <= nth < 1 << 63:
+            raise ValueError("calls are counted from 1")
+        self._native = native
+        self.site = site
+        self.nth = nth
+        self.sticky = sticky
+        self._plan = -1
+        self._hits = 0
+
+    def __enter__(self) -> FaultInjection:
+        native = self._native
+        out = native.ffi.new("int *")
+        site = native.ffi.NULL if self.site is None else self.site.encode()
+        native.check(
+            native.lib.emu_fault_plan(native.machine, site, self.nth, int(self.sticky), out)
+        )
+        self._plan = int(out[0])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hits = self.hits
+        self._plan = -1
+        self._native.lib.emu_fault_clear(self._native.machine)
+
+    @property
+    def hits(self) -> int:
+        """How many calls it has failed."""
+        if self._plan < 0:
+            return self._hits
+        out = self._native.ffi.new("uint64_t *")
+        self._native.lib.emu_fault_hits(self._native.machine, self._plan, out)
+        return int(out[0])

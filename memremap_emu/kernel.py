@@ -1,0 +1,722 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel object: makes everything, shows everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Literal
+
+from memremap_emu._native import Native
+from memremap_emu.config import Config
+from memremap_emu.errors import KernelError, Violation, ViolationRecord
+from memremap_emu.faults import FaultInjection
+from memremap_emu.iomem import IoMem
+from memremap_emu.objects import (
+    CacheMode,
+    Completion,
+    Device,
+    Driver,
+    Memory,
+    MemoryType,
+    Mutex,
+    Notifier,
+    Object,
+    Page,
+    PageMap,
+    PerCpuRef,
+    RadixTree,
+    Resource,
+    RwLock,
+    SpinLock,
+    Task,
+    WaitQueue,
+    address,
+    optional_handle,
+)
+from memremap_emu.trace import Trace
+
+#: Versions that can be run.
+VERSIONS = ("memremap-v6",)
+DEFAULT_VERSION = "memremap-v6"
+
+
+class NamespaceMode(IntEnum):
+    """``enum nd_mode``: what a namespace is configured for."""
+
+    RAW = 0
+    MEMORY = 1
+    FSDAX = 2
+    DEVDAX = 3
+
+
+@dataclass(frozen=True)
+class Zone:
+    """Span of a zone, in pages."""
+
+    start_pfn: int
+    spanned: int
+    present: int
+    managed: int
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counters of a machine: bytes, objects, runs, calls, events so far."""
+
+    arena_used: int
+    arena_size: int
+    live_objects: int
+    live_bytes: int
+    page_runs: int
+    section_runs: int
+    fallible_calls: int
+    violations: int
+    warnings: int
+    rcu_pending: int
+    blocked_tasks: int
+    trace_events: int
+    clock: int
+
+
+class BuiltinDriver:
+    """A driver that comes with the kernel, in one mode: makes devices for itself.
+
+    ``k.driver("pmem", mode="fsdax")`` and ``k.driver("dax_pmem")`` give one.
+    """
+
+    _BUILTIN = ("pmem", "dax_pmem")
+
+    def __init__(self, kernel: Kernel, name: str, mode: NamespaceMode, altmap: bool) -> None:
+        self.kernel = kernel
+        self.name = name
+        self.mode = mode
+        self.altmap = altmap
+        native = kernel._native
+        builtin = "dax_pmem" if name == "dax_pmem" else "nd_pmem"
+        self.driver = Driver(kernel, native.call("builtin_driver", native.intern(builtin)))
+
+    def device(self, start: int, size: int, name: str | None = None) -> Device:
+        """A namespace over [start, start + size) on the nd bus, not bound yet.
+
+        Raises:
+            KernelError: ENOMEM.
+        """
+        native = self.kernel._native
+        if name is None:
+            prefix = {NamespaceMode.DEVDAX: "dax", NamespaceMode.FSDAX: "pfn"}
+            name = f"{prefix.get(self.mode, 'namespace')}{self.kernel._next_region()}.0"
+        handle = native.call(
+            "namespace_new", native.intern(name), address(start, "start"), address(size, "size"),
+            int(self.mode), int(self.altmap),
+        )
+        if not handle:
+            raise KernelError(12, "nd_namespace_create", native.call_log())
+        return Device(self.kernel, handle)
+
+    def bind(self, device: Device | str) -> None:
+        """Writes to the driver's ``bind`` file: KernelError ENODEV, see `Driver.bind`."""
+        self.driver.bind(device)
+
+    def unbind(self, device: Device | str) -> None:
+        """Writes to the driver's ``unbind`` file."""
+        self.driver.unbind(device)
+
+    def __repr__(self) -> str:
+        return f"<driver {self.name} {self.mode.name.lower()}{' altmap' if self.altmap else ''}>"
+
+
+class Snapshot:
+    """A state of a machine to come back to."""
+
+    def __init__(self, kernel: Kernel, number: int) -> None:
+        self._kernel = kernel
+        self._number = number
+        self._strings = kernel._native.strings()
+        self._region = kernel._region
+
+    def restore(self) -> None:
+        """Goes back; handles made since then are refused from now on."""
+        native = self._kernel._native
+        native.check(native.lib.emu_restore(native.m, self._number))
+        native.forget_strings(self._strings)
+        self._kernel._region = self._region
+
+    def drop(self) -> None:
+        """Forgets it."""
+        native = self._kernel._native
+        native.check(native.lib.emu_snapshot_drop(native.machine, self._number))
+
+
+class Kernel:
+    """One emulated kernel on one machine.
+
+    Args:
+        version: see ``VERSIONS``
+        cpus: virtual CPUs, 1..64
+        config: the ``.config``
+        checked: the instrumented build, in which shadow memory is watched; False: the fast one
+        rcu: ``"eager"`` runs due callbacks when a call ends or blocks, ``"manual"`` when
+            `rcu_barrier()`, `rcu_barrier_sched()` or `run_callbacks()` says so
+        on_violation: ``"raise"`` ends the call that broke a rule with `Violation`,
+            ``"record"`` only adds to `violations`
+        trace: record events; function entries need the checked build
+
+    Raises:
+        ValueError: unknown version, CPUs out of range, impossible configuration.
+    """
+
+    def __init__(
+        self,
+        version: str = DEFAULT_VERSION,
+        *,
+        cpus: int = 4,
+        config: Config | None = None,
+        checked: bool = True,
+        rcu: Literal["eager", "manual"] = "eager",
+        on_violation: Literal["raise", "record"] = "raise",
+        trace: bool = False,
+    ) -> None:
+        if version not in VERSIONS:
+            raise ValueError(f"unknown version {version!r}; known: {', '.join(VERSIONS)}")
+        if isinstance(cpus, bool) or not isinstance(cpus, int):
+            raise TypeError(f"cpus must be an int, not {type(cpus).__name__}")
+        if not 1 <= cpus <= 64:
+            raise ValueError("cpus must be 1 to 64")
+        if config is not None and not isinstance(config, Config):
+            raise TypeError(f"config must be a Config, not {type(config).__name__}")
+        if rcu not in ("eager", "manual"):
+            raise ValueError(f"rcu must be 'eager' or 'manual', not {rcu!r}")
+        if on_violation not in ("raise", "record"):
+            raise ValueError(f"on_violation must be 'raise' or 'record', not {on_violation!r}")
+        self.version = version
+        self.cpus = cpus
+        self.config = config or Config()
+        self.checked = checked
+        self._native = Native(
+            self.config,
+            cpus=cpus,
+            checked=checked,
+            rcu_manual=rcu == "manual",
+            trace=trace,
+            raise_violations=on_violation == "raise",
+        )
+        self._data: list[Any] = [None]
+        self._data_ids: dict[Any, int] = {}
+        self._region = 0
+        #: The memory map, ``/proc/iomem``.
+        self.iomem = IoMem(self)
+        #: Events, see `memremap_emu.trace`.
+        self.trace = Trace(self._native)
+
+    # --- life ---
+
+    def close(self) -> None:
+        """Gives the machine back; everything made from it is refused afterwards."""
+        self._native.close()
+
+    def __enter__(self) -> Kernel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def snapshot(self) -> Snapshot:
+        """The state as it is now; `Snapshot.restore()` comes back to it."""
+        native = self._native
+        out = native.ffi.new("int64_t *")
+        native.check(native.lib.emu_snapshot(native.m, out))
+        return Snapshot(self, int(out[0]))
+
+    def _next_region(self) -> int:
+        self._region += 1
+        return self._region - 1
+
+    def _data_id(self, data: Any) -> int:
+        """Number of something that callbacks are handed; equal and same type, same number."""
+        try:
+            key: Any = (type(data), data)
+            hash(key)
+        except TypeError:
+            key = id(data)
+        number = self._data_ids.get(key)
+        if number is None:
+            number = self._data_ids[key] = len(self._data)
+            self._data.append(data)
+        return number
+
+    # --- making things ---
+
+    def _new(self, kind: type[Object], op: str, *args: int) -> Any:
+        handle = self._native.call(op, *args)
+        if not handle:
+            raise KernelError(12, op, self._native.call_log())
+        return kind(self, handle)
+
+    def percpu_ref(
+        self,
+        release: Callable[[PerCpuRef], Any] | None = None,
+        flags: int = 0,
+        *,
+        name: str | None = None,
+    ) -> PerCpuRef:
+        """A percpu_ref, initialised.
+
+        ``release`` is called with the ref whenever a put in atomic mode makes its count zero;
+        ``name`` is what messages call it, by default the function's own name.
+
+        Raises:
+            KernelError: ENOMEM.
+        """
+        if release is not None and not callable(release):
+            raise TypeError("release must be callable")
+        made: list[PerCpuRef] = []
+        number = 0
+        if release is not None:
+            function = release
+            number = self._native.callback(
+                ("release", len(self._native._callbacks)), lambda a, b: function(made[0])
+            )
+        ref: PerCpuRef = self._new(PerCpuRef, "percpu_ref_alloc", number)
+        made.append(ref)
+        ref.init(flags, name=name or getattr(release, "__name__", "release"))
+        return ref
+
+    def completion(self, name: str = "completion") -> Completion:
+        """A completion, initialised."""
+        found: Completion = self._new(Completion, "completion_new", self._native.intern(name))
+        return found
+
+    def mutex(self, name: str = "mutex") -> Mutex:
+        """A mutex."""
+        found: Mutex = self._new(Mutex, "mutex_new", self._native.intern(name))
+        return found
+
+    def spinlock(self, name: str = "lock") -> SpinLock:
+        """A spinlock."""
+        found: SpinLock = self._new(SpinLock, "spinlock_new", self._native.intern(name))
+        return found
+
+    def rwlock(self, name: str = "lock") -> RwLock:
+        """A reader/writer spinlock."""
+        found: RwLock = self._new(RwLock, "rwlock_new", self._native.intern(name))
+        return found
+
+    def wait_queue(self, name: str = "wait queue") -> WaitQueue:
+        """A wait queue."""
+        found: WaitQueue = self._new(WaitQueue, "wait_queue_new", self._native.intern(name))
+        return found
+
+    def kmalloc(self, size: int, gfp: int = 0x6000C0) -> Memory:
+        """kmalloc(); KernelError ENOMEM."""
+        found: Memory = self._new(Memory, "kmalloc", address(size, "size"), gfp)
+        return found
+
+    def radix_tree(self) -> RadixTree:
+        """A radix tree of one's own."""
+        found: RadixTree = self._new(RadixTree, "radix_tree_new")
+        return found
+
+    def resource(
+        self, start: int, end: int, name: str | None = None, *, flags: int = 0x200, desc: int = 0
+    ) -> Resource:
+        """A resource that is in no tree yet (end inclusive); also a private root."""
+        found: Resource = self._new(
+            Resource, "resource_new", address(start, "start"), address(end, "end"),
+            self._native.intern(name), address(flags, "flags"), address(desc, "desc"),
+        )
+        return found
+
+    def pagemap(
+        self,
+        start: int,
+        size: int,
+        *,
+        type: MemoryType | int = MemoryType.PLAIN,
+        ref: PerCpuRef | None = None,
+        kill: Callable[[PerCpuRef], Any] | bool | None = True,
+        page_free: Callable[[Page], Any] | None = None,
+        name: str | None = None,
+    ) -> PageMap:
+        """A dev_pagemap over [start, start + size); see `PageMap.set_ref` for ref and kill.
+
+        ``page_free`` is called with a page of a managed type whose count falls to 1.
+        """
+        address(start, "start")
+        address(size, "size")
+        number = 0
+        if page_free is not None:
+            function = page_free
+            number = self._native.callback(
+                ("page_free", function), lambda a, b: function(Page(self, a))
+            )
+        pagemap: PageMap = self._new(
+            PageMap, "pagemap_new", start, (start + size - 1) & ((1 << 64) - 1), int(type),
+            number, self._native.intern(name),
+        )
+        pagemap.set_ref(ref, kill)
+        return pagemap
+
+    def page(self, pfn: int) -> Page:
+        """The struct page of a pfn; nothing is looked at yet."""
+        return Page(self, pfn)
+
+    def get_dev_pagemap(self, pfn: int, pagemap: PageMap | None = None) -> PageMap | None:
+        """get_dev_pagemap(): a live pagemap with one more reference, or None."""
+        handle = self._native.call(
+            "get_dev_pagemap", address(pfn, "pfn"), optional_handle(pagemap, PageMap, "pagemap")
+        )
+        return PageMap(self, handle) if handle else None
+
+    def device(
+        self, name: str, *, bus: bool = True, node: int = -1, release: bool = True, add: bool = True
+    ) -> Device:
+        """A device, on the platform bus unless ``bus`` is False, added unless ``add`` is False.
+
+        ``release=False`` makes it one without a release function, which is broken.
+        """
+        device: Device = self._new(
+            Device, "device_new", self._native.intern(name), int(bus), node, int(release)
+        )
+        if add:
+            device.add()
+        return device
+
+    def driver(
+        self,
+        name: str,
+        *,
+        mode: str = "fsdax",
+        altmap: bool = False,
+        probe: Callable[[Device], Any] | None = None,
+        remove: Callable[[Device], Any] | None = None,
+        register: bool = True,
+    ) -> Any:
+        """A driver that comes with the kernel, or one of one's own.
+
+        ``"pmem"`` takes ``mode``: ``"fsdax"`` (with an info block; ``altmap=True`` keeps the
+        struct pages on the device), ``"memory"`` (struct pages without info block) or
+        ``"raw"``; ``"dax_pmem"`` takes ``altmap``.  Any other name with ``probe`` (and
+        ``remove``) is a driver of the platform bus: it drives devices called ``name.N``.
+        ``probe`` returns 0 or a negative errno, or raises KernelError.
+
+        Returns:
+            A `BuiltinDriver` or a `Driver`.
+
+        Raises:
+            ValueError: no such driver or mode.
+        """
+        if probe is None and remove is None:
+            if name not in BuiltinDriver._BUILTIN:
+                raise ValueError(
+                    f"no driver {name!r}; known: {', '.join(BuiltinDriver._BUILTIN)}; "
+                    "a driver of your own needs probe="
+                )
+            if name == "dax_pmem":
+                return BuiltinDriver(self, name, NamespaceMode.DEVDAX, altmap)
+            modes = {m.name.lower(): m for m in NamespaceMode if m is not NamespaceMode.DEVDAX}
+            if mode not in modes:
+                raise ValueError(f"no mode {mode!r} of pmem; known: {', '.join(modes)}")
+            return BuiltinDriver(self, name, modes[mode], altmap)
+        native = self._native
+        numbers = [
+            native.callback(("driver", len(native._callbacks)), self._device_callback(f))
+            if f is not None
+            else 0
+            for f in (probe, remove)
+        ]
+        driver: Driver = self._new(Driver, "driver_new", native.intern(name), *numbers)
+        if register:
+            driver.register()
+        return driver
+
+    def _device_callback(self, function: Callable[[Device], Any]) -> Callable[[int, int], Any]:
+        return lambda a, b: function(Device(self, a))
+
+    def notifier(
+        self, callback: Callable[[int, Device], Any], *, priority: int = 0,
+        bus_of: Device | None = None,
+    ) -> Notifier:
+        """bus_register_notifier() on the platform bus, or on the bus of a device.
+
+        ``callback(event, device)``, see `objects.BusEvent`.
+        """
+        number = self._native.callback(
+            ("notifier", len(self._native._callbacks)),
+            lambda a, b: callback(a, Device(self, b)),
+        )
+        found: Notifier = self._new(
+            Notifier, "notifier_register", number,
+            optional_handle(bus_of, Device, "bus_of"), priority,
+        )
+        return found
+
+    def task(self, *, cpu: int = 0, name: str = "task") -> Task:
+        """A context for direct calls: ``with k.task(cpu=1): ...``.
+
+        Read sections, locks and disabled pre-emption persist between the calls inside.
+        """
+        native = self._native
+        out = native.ffi.new("int64_t *")
+        if isinstance(cpu, bool) or not isinstance(cpu, int) or not -(2**31) <= cpu < 2**31:
+            raise TypeError("cpu must be an int")
+        native.check(native.lib.emu_task_new(native.m, name.encode(), cpu, out))
+        return Task(native, int(out[0]))
+
+    # --- RCU ---
+
+    def rcu_read_lock(self) -> None:
+        """rcu_read_lock(), inside a task context."""
+        self._native.call("rcu_read_lock")
+
+    def rcu_read_unlock(self) -> None:
+        """rcu_read_unlock()."""
+        self._native.call("rcu_read_unlock")
+
+    def rcu_read_lock_sched(self) -> None:
+        """rcu_read_lock_sched(), inside a task context."""
+        self._native.call("rcu_read_lock_sched")
+
+    def rcu_read_unlock_sched(self) -> None:
+        """rcu_read_unlock_sched()."""
+        self._native.call("rcu_read_unlock_sched")
+
+    def preempt_disable(self) -> None:
+        """preempt_disable(), inside a task context."""
+        self._native.call("preempt_disable")
+
+    def preempt_enable(self) -> None:
+        """preempt_enable()."""
+        self._native.call("preempt_enable")
+
+    def call_rcu(self, callback: Callable[[], Any]) -> None:
+        """call_rcu(): the callback runs after a grace period."""
+        self._call_rcu("call_rcu", callback)
+
+    def call_rcu_sched(self, callback: Callable[[], Any]) -> None:
+        """call_rcu_sched()."""
+        self._call_rcu("call_rcu_sched", callback)
+
+    def _call_rcu(self, op: str, callback: Callable[[], Any]) -> None:
+        number = self._native.callback(("rcu", callback), lambda a, b: callback())
+        self._native.call(op, number)
+
+    def synchronize_rcu(self) -> None:
+        """synchronize_rcu()."""
+        self._native.call("synchronize_rcu")
+
+    def synchronize_sched(self) -> None:
+        """synchronize_sched()."""
+        self._native.call("synchronize_sched")
+
+    def rcu_barrier(self) -> None:
+        """rcu_barrier(): the RCU callbacks queued so far have run."""
+        self._native.call("rcu_barrier")
+
+    def rcu_barrier_sched(self) -> None:
+        """rcu_barrier_sched(): the RCU-sched callbacks queued so far have run."""
+        self._native.call("rcu_barrier_sched")
+
+    def run_callbacks(self, n: int = -1) -> None:
+        """Ends grace periods: runs up to ``n`` due callbacks (-1 all) and who they wake."""
+        self._native.check(self._native.lib.emu_run(self._native.m, n))
+
+    # --- context ---
+
+    @property
+    def context(self) -> dict[str, bool | int]:
+        """What the running task may do: in_softirq, irqs_off, in_atomic, rcu_sched_held, ..."""
+        bits = self._native.call("context")
+        names = ("in_softirq", "irqs_off", "in_atomic", "rcu_sched_held", "rcu_held")
+        found: dict[str, bool | int] = {n: bool(bits >> i & 1) for i, n in enumerate(names)}
+        found["cpu"] = bits >> 8
+        return found
+
+    def might_sleep(self) -> None:
+        """might_sleep()."""
+        self._native.call("might_sleep")
+
+    def cond_resched(self) -> None:
+        """cond_resched()."""
+        self._native.call("cond_resched")
+
+    # --- memory ---
+
+    def dev_pagemap_get_ops(self) -> None:
+        """dev_pagemap_get_ops()."""
+        self._native.call("dev_pagemap_get_ops")
+
+    def dev_pagemap_put_ops(self) -> None:
+        """dev_pagemap_put_ops()."""
+        self._native.call("dev_pagemap_put_ops")
+
+    @property
+    def devmap_managed_key(self) -> bool:
+        """static_key_enabled(&devmap_managed_key)."""
+        return bool(self._native.call("devmap_managed_key"))
+
+    @property
+    def max_pfn(self) -> int:
+        """max_pfn."""
+        return self._native.call("max_pfn")
+
+    def zone(self, name: Literal["Device", "Normal"] = "Device", node: int = 0) -> Zone:
+        """A zone of a node."""
+        which = {"Device": 1, "Normal": 0}[name]
+        return Zone(*(self._native.call("zone_field", node, which, i) for i in range(4)))
+
+    def pfn_valid(self, pfn: int) -> bool:
+        """pfn_valid()."""
+        return self.page(pfn).valid
+
+    def section_memmap_pfn(self, section: int) -> int | None:
+        """First page of the section's memmap in an altmap, None if it is in ordinary memory."""
+        pfn = self._native.call("section_memmap_pfn", address(section, "section"))
+        return None if pfn == -1 else pfn
+
+    def linear_mapping_present(self, pfn: int) -> bool:
+        """Is the page in the direct map?"""
+        return bool(self._native.call("linear_mapping_present", address(pfn, "pfn")))
+
+    def zero_shadow_present(self, pfn: int) -> bool:
+        """Has the page kasan zero shadow?"""
+        return bool(self._native.call("zero_shadow_present", address(pfn, "pfn")))
+
+    def va(self, physical: int) -> int:
+        """__va()."""
+        return self._native.call("va", address(physical)) & ((1 << 64) - 1)
+
+    def ioremap(self, mode: CacheMode, start: int, size: int) -> int:
+        """ioremap_cache(), ioremap_wc(), ioremap_nocache() or ioremap_wt(): address or 0."""
+        return (
+            self._native.call("ioremap", int(mode), address(start), address(size))
+            & ((1 << 64) - 1)
+        )
+
+    def iounmap(self, mapped: int) -> None:
+        """iounmap()."""
+        self._native.call("iounmap", address(mapped))
+
+    # --- driver core ---
+
+    def block_probing(self, on: bool = True) -> None:
+        """device_block_probing(), device_unblock_probing()."""
+        self._native.call("device_block_probing", int(on))
+
+    def autoprobe(self, on: bool) -> None:
+        """Writes to ``drivers_autoprobe`` of the platform bus."""
+        self._native.call("drivers_autoprobe_store", 0, int(on))
+
+    def printk(self, text: str, level: int = 3) -> None:
+        """dev_printk() without a device."""
+        self._native.call("dev_printk", 0, self._native.intern(text), level)
+
+    # --- faults ---
+
+    def fault_injection(
+        self, site: str | None = None, *, nth: int = 1, sticky: bool = False
+    ) -> FaultInjection:
+        """Fails the n-th fallible call from now on, of one site or of any: a context manager.
+
+        ``site`` is the kernel function that asks; `fault_sites` lists those met so far.
+        ``sticky`` fails every later one, too.
+        """
+        return FaultInjection(self._native, site, nth, sticky)
+
+    @property
+    def fault_sites(self) -> dict[str, int]:
+        """Fallible sites met so far: name and number of calls."""
+        native = self._native
+        names = native.ffi.new("const char *[]", 96)
+        calls = native.ffi.new("uint64_t[]", 96)
+        count = native.ffi.new("int *")
+        native.lib.emu_fault_sites(native.machine, names, calls, 96, count)
+        return {native.text(names[i]): int(calls[i]) for i in range(count[0])}
+
+    # --- looking ---
+
+    @property
+    def dmesg(self) -> list[str]:
+        """Lines of the kernel log, oldest first."""
+        return [text for _, text in self._native.log()]
+
+    @property
+    def dmesg_levels(self) -> list[tuple[int, str]]:
+        """The same with levels: 0 emerg ... 7 debug."""
+        return self._native.log()
+
+    def clear_warn_once(self) -> None:
+        """Clears the flags of WARN_ONCE and friends, as writing to clear_warn_once does."""
+        self._native.call("clear_warn_once")
+
+    @property
+    def violations(self) -> list[ViolationRecord]:
+        """What the watchers have found so far."""
+        return self._native.violations()
+
+    @property
+    def stats(self) -> Stats:
+        """Counters."""
+        s = self._native.stats()
+        return Stats(
+            arena_used=int(s.arena_used), arena_size=int(s.arena_size),
+            live_objects=int(s.live_objects), live_bytes=int(s.live_bytes),
+            page_runs=int(s.page_runs), section_runs=int(s.section_runs),
+            fallible_calls=int(s.fallible_calls), violations=int(s.violations),
+            warnings=int(s.warnings), rcu_pending=int(s.rcu_pending),
+            blocked_tasks=int(s.blocked_tasks), trace_events=int(s.trace_end),
+            clock=int(s.clock),
+        )
+
+    @property
+    def state_hash(self) -> int:
+        """Hash of the kernel's objects and memory; equal states have equal hashes."""
+        out = self._native.ffi.new("uint64_t *")
+        self._native.check(self._native.lib.emu_state_hash(self._native.machine, out))
+        return int(out[0])
+
+    @property
+    def tasks(self) -> list[Task]:
+        """Tasks that exist: contexts, parked calls, ended ones that nobody has released."""
+        native = self._native
+        handles = native.ffi.new("int64_t[]", 128)
+        n = native.lib.emu_tasks(native.machine, handles, 128)
+        return [Task(native, int(handles[i])) for i in range(n)]
+
+    def quiescence(self) -> list[ViolationRecord]:
+        """What devices that are not bound any more have left behind, tasks that hang included."""
+        native = self._native
+        size = 1 << 16
+        buf = native.ffi.new("char[]", size)
+        length = native.ffi.new("size_t *")
+        native.check(native.lib.emu_quiescence(native.machine, buf, size, length))
+        lines = native.text(buf).splitlines()
+        return [
+            ViolationRecord(kind=kind, message=message)
+            for kind, _, message in (line.partition("\t") for line in lines)
+        ]
+
+    def assert_quiescent(self) -> None:
+        """Raises Violation if `quiescence()` finds anything."""
+        found = self.quiescence()
+        if found:
+            raise Violation(found)
+
+    def __repr__(self) -> str:
+        build = "checked" if self.checked else "plain"
+        return f"<Kernel {self.version} {build} cpus={self.cpus}>"
+
+
+@contextmanager
+def blocked_ok() -> Iterator[None]:
+    """Ignores `Blocked`: the call goes on in the background."""
+    from memremap_emu.errors import Blocked
+
+    try:
+        yield
+    except Blocked:
+        pass
+
+

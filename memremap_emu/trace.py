@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The event trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from memremap_emu._native import Native
+
+
+class EventType(IntEnum):
+    """What happened."""
+
+    FUNC = 1
+    ALLOC = 2
+    FREE = 3
+    LOCK = 4
+    UNLOCK = 5
+    BLOCK = 6
+    WAKE = 7
+    RCU_QUEUE = 8
+    RCU_RUN = 9
+    PRINTK = 10
+    UPCALL = 11
+    FAULT = 12
+    VIOLATION = 13
+    TASK = 14
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event.
+
+    Attributes:
+        type: what happened
+        name: function entered, allocation site, lock, ...
+        task: process id
+        cpu: virtual CPU
+        softirq: in softirq context
+    """
+
+    type: EventType
+    name: str
+    task: int
+    cpu: int
+    softirq: bool
+
+
+class Trace:
+    """Events so far; the machine keeps the last 32768."""
+
+    _NAME_IN_A = (EventType.FAULT,)
+    _SYMBOL_IN_A = (EventType.FUNC, EventType.RCU_QUEUE, EventType.RCU_RUN)
+    _NAME_IN_B = (
+        EventType.ALLOC, EventType.FREE, EventType.LOCK, EventType.UNLOCK, EventType.BLOCK,
+    )
+
+    def __init__(self, native: Native) -> None:
+        self._native = native
+        self._symbols: dict[int, str] = {}
+
+    def enable(self, on: bool = True) -> None:
+        """Starts or stops recording."""
+        self._native.check(self._native.lib.emu_trace_enable(self._native.machine, int(on)))
+
+    @property
+    def position(self) -> int:
+        """Number of events so far, to be passed to `events`."""
+        return int(self._native.stats().trace_end)
+
+    def _symbol(self, address: int) -> str:
+        if address not in self._symbols:
+            self._symbols[address] = self._native.symbol(address)
+        return self._symbols[address]
+
+    def events(self, start: int = 0) -> list[Event]:
+        """Events from a position on."""
+        found = []
+        for raw in self._native.events(start):
+            kind = EventType(raw.type)
+            name = ""
+            if kind in self._SYMBOL_IN_A:
+                name = self._symbol(int(raw.a))
+            elif kind in self._NAME_IN_A:
+                name = self._native.string_at(int(raw.a))
+            elif kind in self._NAME_IN_B:
+                name = self._native.string_at(int(raw.b))
+            found.append(Event(kind, name, int(raw.task), int(raw.cpu), bool(raw.softirq)))
+        return found
+
+    def functions(self, start: int = 0) -> list[str]:
+        """Names of the functions entered, in order (checked build)."""
+        return [e.name for e in self.events(start) if e.type is EventType.FUNC]
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self.events())
