@@ -138,6 +138,8 @@ struct upcall_frame {
  * @wait_object: the object it waits on
  * @wait_kind: kind of that object
  * @deadline: clock at which it is woken at the latest, 0 never
+ * @gp_flavour: flavour of the grace period that it waits for
+ * @gp_clock: when it asked for it, 0: it does not wait for one
  * @upcalls: innermost callback in progress
  * @upcall_depth: how many of them
  * @owner: the device on whose behalf it runs, for accounting
@@ -158,6 +160,8 @@ struct emu_task {
 	const void *wait_object;
 	const char *wait_kind;
 	unsigned long deadline;
+	int gp_flavour;
+	unsigned long gp_clock;
 	struct upcall_frame *upcalls;
 	int upcall_depth;
 	const void *owner;
@@ -208,6 +212,7 @@ struct machine_state {
 	struct list_head ready;
 	struct rcu_queue rcu[2]; /* RCU, RCU-sched */
 	int rcu_budget; /* callbacks that may run although grace periods are manual */
+	int rcu_waiters; /* tasks inside synchronize_rcu and friends */
 	int rcu_barriers; /* tasks inside rcu_barrier: callbacks must run */
 	struct fault_plan plans[MAX_FAULT_PLANS];
 	int nr_plans;
@@ -384,6 +389,7 @@ void rcu_init(struct machine *m);
 /** rcu_next_task() - take the oldest due callback; a ready task, or NULL if none may run */
 struct emu_task *rcu_next_task(struct machine *m);
 bool rcu_callback_due(struct machine *m);
+/** rcu_wake_waiters() - wake whoever waits for a grace period that has ended */
 void rcu_wake_waiters(struct machine *m);
 
 /* --- fault.c --- */

@@ -163,6 +163,18 @@ bool rcu_callback_due(struct machine *m)
 	       item_due(m->s, FLAVOUR_SCHED, m->s->rcu[FLAVOUR_SCHED].head);
 }
 
+/* A callback has run: whoever waits for callbacks looks again. */
+static void wake_barriers(struct machine_state *s)
+{
+	for (int i = 0; i < s->nr_tasks; i++) {
+		struct emu_task *task = s->tasks[i];
+
+		if (task->kind != TASK_FREE && task->run == RUN_BLOCKED &&
+		    task->wait_object == (const void *)s->rcu && !task->gp_clock)
+			task_wake(task);
+	}
+}
+
 static int64_t run_callback(const int64_t *args)
 {
 	struct machine *m = this_machine();
@@ -176,7 +188,7 @@ static int64_t run_callback(const int64_t *args)
 	func(head);
 	preempt_enable();
 	q->invoked++;
-	rcu_wake_waiters(m);
+	wake_barriers(m->s);
 	return 0;
 }
 
@@ -223,16 +235,17 @@ struct emu_task *rcu_next_task(struct machine *m)
 	return task;
 }
 
-/* Readers have left: waiters may be able to go on. */
 void rcu_wake_waiters(struct machine *m)
 {
 	struct machine_state *s = m->s;
 
+	if (!s->rcu_waiters)
+		return;
 	for (int i = 0; i < s->nr_tasks; i++) {
 		struct emu_task *task = s->tasks[i];
 
-		if (task->kind != TASK_FREE && task->run == RUN_BLOCKED &&
-		    task->wait_object == (const void *)s->rcu)
+		if (task->kind != TASK_FREE && task->run == RUN_BLOCKED && task->gp_clock &&
+		    readers_gone(s, task->gp_flavour, task->gp_clock))
 			task_wake(task);
 	}
 }
@@ -240,6 +253,7 @@ void rcu_wake_waiters(struct machine *m)
 static void synchronize(int flavour, const char *text, const char *what)
 {
 	struct machine_state *s = this_machine()->s;
+	struct emu_task *task;
 	unsigned long clock;
 
 	if (rcu_read_lock_held() || (flavour == FLAVOUR_SCHED && current->preempt_count)) {
@@ -251,8 +265,15 @@ static void synchronize(int flavour, const char *text, const char *what)
 	if (flavour == FLAVOUR_SCHED && s->kernel.config.cpus == 1 && !current->preempt_count)
 		return; /* the only CPU is here, outside any reader */
 	clock = s->kernel.rcu_clock++;
-	while (!readers_gone(s, flavour, clock))
+	task = task_of(current);
+	s->rcu_waiters++;
+	while (!readers_gone(s, flavour, clock)) {
+		task->gp_flavour = flavour;
+		task->gp_clock = clock;
 		task_block("grace period", s->rcu, what);
+		task->gp_clock = 0;
+	}
+	s->rcu_waiters--;
 }
 
 void synchronize_rcu(void)
