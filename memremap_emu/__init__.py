@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A laboratory for the lifetime of Linux device memory.
 
-    from memremap_emu import Kernel
+from memremap_emu import Kernel
 
-    with Kernel() as k:
-        k.iomem.load("/proc/iomem")
-        pmem = k.driver("pmem", mode="fsdax")
-        dev = pmem.device(0x140000000, 1 << 30)
-        pmem.bind(dev)
-        pmem.unbind(dev)
-        k.assert_quiescent()
+with Kernel() as k:
+    k.iomem.load("/proc/iomem")
+    pmem = k.driver("pmem", mode="fsdax")
+    dev = pmem.device(0x140000000, 1 << 30)
+    pmem.bind(dev)
+    pmem.unbind(dev)
+    k.assert_quiescent()
 """
 
 from memremap_emu.config import Config
+from memremap_emu.drivers import NamespaceMode
 from memremap_emu.errors import (
     ArenaFull,
     Blocked,
@@ -23,7 +24,7 @@ from memremap_emu.errors import (
     Violation,
     ViolationRecord,
 )
-from memremap_emu.kernel import VERSIONS, Kernel, NamespaceMode, Snapshot
+from memremap_emu.kernel import VERSIONS, Kernel, Snapshot
 from memremap_emu.objects import (
     BusEvent,
     CacheMode,

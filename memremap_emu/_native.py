@@ -62,9 +62,7 @@ class Library:
     def _text(self, p: Any) -> str:
         return str(self.ffi.string(p).decode())
 
-    def _upcall(
-        self, data: Any, frame: int, callback: int, a: int, b: int, resumed: int
-    ) -> int:
+    def _upcall(self, data: Any, frame: int, callback: int, a: int, b: int, resumed: int) -> int:
         native: Native = self.ffi.from_handle(data)
         return native.upcall(frame, callback, a, b, bool(resumed))
 
@@ -117,9 +115,7 @@ class Native:
         }
         out = self.ffi.new("emu_machine **")
         native_config = self.ffi.new("struct emu_config *", fields)
-        status = self.lib.emu_create(
-            native_config, self.lib.emu_python_upcall, self._handle, out
-        )
+        status = self.lib.emu_create(native_config, self.lib.emu_python_upcall, self._handle, out)
         if status == NO_MEMORY:
             raise MemoryError("no address space for a machine of this size")
         if status == ARENA_FULL:
@@ -175,8 +171,12 @@ class Native:
         self._depth += 1
         try:
             status = self.lib.emu_call(
-                self.m, task, op.number, len(args),
-                [signed(a) for a in args], self._result,
+                self.m,
+                task,
+                op.number,
+                len(args),
+                [signed(a) for a in args],
+                self._result,
             )
             result = int(self._result[0])
         except OverflowError as e:
@@ -205,7 +205,7 @@ class Native:
         if status == OK:
             return
         if status == BLOCKED:
-            from memremap_emu.objects import Task
+            from memremap_emu.tasks import Task
 
             task = Task(self, result)
             raise Blocked(task, task.waits_for or "something")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from memremap_emu.objects import Task
+    from memremap_emu.tasks import Task
 
 #: Error numbers that no libc header has.
 KERNEL_ERRNO = {512: "ERESTARTSYS", 517: "EPROBE_DEFER"}

@@ -11,7 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memremap_emu.objects import IoResource, Region, Resource, address
+from memremap_emu.handles import address
+from memremap_emu.resource import IoResource, Region, Resource
 
 if TYPE_CHECKING:
     from memremap_emu.kernel import Kernel
@@ -168,8 +169,12 @@ class IoMem:
 
     def _insert(self, parent: Resource, new: Range, source: str, keep_claims: bool) -> None:
         result = self._native.call(
-            "boot_resource", parent._handle, new.start, new.end,
-            self._native.intern(new.name), 0,
+            "boot_resource",
+            parent._handle,
+            new.start,
+            new.end,
+            self._native.intern(new.name),
+            0,
         )
         if result < 0:
             raise IomemError(source, new.line, "overlaps what is there already")
@@ -184,8 +189,12 @@ class IoMem:
     ) -> Resource:
         """Adds one range as boot code would; ``flags`` 0: as the name says."""
         result = self._native.call(
-            "boot_resource", (parent or self.root)._handle, address(start, "start"),
-            address(end, "end"), self._native.intern(name), address(flags, "flags"),
+            "boot_resource",
+            (parent or self.root)._handle,
+            address(start, "start"),
+            address(end, "end"),
+            self._native.intern(name),
+            address(flags, "flags"),
         )
         if result < 0:
             from memremap_emu.errors import KernelError
@@ -214,9 +223,9 @@ class IoMem:
             )
         )
 
-    def request_region(self, start: int, n: int, name: str | None, flags: int = 0) -> (
-        Resource | None
-    ):
+    def request_region(
+        self, start: int, n: int, name: str | None, flags: int = 0
+    ) -> Resource | None:
         """request_mem_region(): None if busy or out of memory."""
         return self.root.request_region(start, n, name, flags)
 
@@ -233,7 +242,12 @@ class IoMem:
         return self._native.call("iomem_map_sanity_check", address(start), address(size))
 
     def walk(
-        self, visit: object, start: int = 0, end: int = (1 << 64) - 1, *, desc: int = 0,
+        self,
+        visit: object,
+        start: int = 0,
+        end: int = (1 << 64) - 1,
+        *,
+        desc: int = 0,
         flags: int = int(IoResource.SYSTEM_RAM | IoResource.BUSY),
     ) -> int:
         """walk_iomem_res_desc(): ``visit(start, end, flags, desc)`` returns 0 to go on.
@@ -268,9 +282,7 @@ class IoMem:
         """walk_system_ram_range(): ``visit(pfn, n)``."""
         if not callable(visit):
             raise TypeError("visit must be callable")
-        number = self._native.callback(
-            ("range", visit), lambda a, b: int(visit(a, b) or 0)
-        )
+        number = self._native.callback(("range", visit), lambda a, b: int(visit(a, b) or 0))
         result = self._native.call("walk_system_ram_range", address(pfn), address(n), number)
         return (result & 0xFFFFFFFF) - (1 << 32 if result & 0x80000000 else 0)
 

@@ -3,129 +3,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import IntEnum
+from collections.abc import Callable
 from typing import Any, Literal
 
 from memremap_emu._native import Native
 from memremap_emu.config import Config
+from memremap_emu.device import Device, Driver, Notifier
+from memremap_emu.drivers import BuiltinDriver, NamespaceMode
 from memremap_emu.errors import KernelError, Violation, ViolationRecord
 from memremap_emu.faults import FaultInjection
+from memremap_emu.handles import Object, address, optional_handle
 from memremap_emu.iomem import IoMem
-from memremap_emu.objects import (
-    CacheMode,
-    Completion,
-    Device,
-    Driver,
-    Memory,
-    MemoryType,
-    Mutex,
-    Notifier,
-    Object,
-    Page,
-    PageMap,
-    PerCpuRef,
-    RadixTree,
-    Resource,
-    RwLock,
-    SpinLock,
-    Task,
-    WaitQueue,
-    address,
-    optional_handle,
-)
+from memremap_emu.memory import CacheMode, Memory, MemoryType, Page, PageMap
+from memremap_emu.percpu_ref import PerCpuRef
+from memremap_emu.radix_tree import RadixTree
+from memremap_emu.resource import Resource
+from memremap_emu.stats import Stats, Zone
+from memremap_emu.sync import Completion, Mutex, RwLock, SpinLock, WaitQueue
+from memremap_emu.tasks import Task
 from memremap_emu.trace import Trace
 
 #: Versions that can be run.
 VERSIONS = ("memremap-v6",)
 DEFAULT_VERSION = "memremap-v6"
-
-
-class NamespaceMode(IntEnum):
-    """``enum nd_mode``: what a namespace is configured for."""
-
-    RAW = 0
-    MEMORY = 1
-    FSDAX = 2
-    DEVDAX = 3
-
-
-@dataclass(frozen=True)
-class Zone:
-    """Span of a zone, in pages."""
-
-    start_pfn: int
-    spanned: int
-    present: int
-    managed: int
-
-
-@dataclass(frozen=True)
-class Stats:
-    """Counters of a machine: bytes, objects, runs, calls, events so far."""
-
-    arena_used: int
-    arena_size: int
-    live_objects: int
-    live_bytes: int
-    page_runs: int
-    section_runs: int
-    fallible_calls: int
-    violations: int
-    warnings: int
-    rcu_pending: int
-    blocked_tasks: int
-    trace_events: int
-    clock: int
-
-
-class BuiltinDriver:
-    """A driver that comes with the kernel, in one mode: makes devices for itself.
-
-    ``k.driver("pmem", mode="fsdax")`` and ``k.driver("dax_pmem")`` give one.
-    """
-
-    _BUILTIN = ("pmem", "dax_pmem")
-
-    def __init__(self, kernel: Kernel, name: str, mode: NamespaceMode, altmap: bool) -> None:
-        self.kernel = kernel
-        self.name = name
-        self.mode = mode
-        self.altmap = altmap
-        native = kernel._native
-        builtin = "dax_pmem" if name == "dax_pmem" else "nd_pmem"
-        self.driver = Driver(kernel, native.call("builtin_driver", native.intern(builtin)))
-
-    def device(self, start: int, size: int, name: str | None = None) -> Device:
-        """A namespace over [start, start + size) on the nd bus, not bound yet.
-
-        Raises:
-            KernelError: ENOMEM.
-        """
-        native = self.kernel._native
-        if name is None:
-            prefix = {NamespaceMode.DEVDAX: "dax", NamespaceMode.FSDAX: "pfn"}
-            name = f"{prefix.get(self.mode, 'namespace')}{self.kernel._next_region()}.0"
-        handle = native.call(
-            "namespace_new", native.intern(name), address(start, "start"), address(size, "size"),
-            int(self.mode), int(self.altmap),
-        )
-        if not handle:
-            raise KernelError(12, "nd_namespace_create", native.call_log())
-        return Device(self.kernel, handle)
-
-    def bind(self, device: Device | str) -> None:
-        """Writes to the driver's ``bind`` file: KernelError ENODEV, see `Driver.bind`."""
-        self.driver.bind(device)
-
-    def unbind(self, device: Device | str) -> None:
-        """Writes to the driver's ``unbind`` file."""
-        self.driver.unbind(device)
-
-    def __repr__(self) -> str:
-        return f"<driver {self.name} {self.mode.name.lower()}{' altmap' if self.altmap else ''}>"
 
 
 class Snapshot:
@@ -281,7 +181,7 @@ class Kernel:
             )
         ref: PerCpuRef = self._new(PerCpuRef, "percpu_ref_alloc", number)
         made.append(ref)
-        ref.init(flags, name=name or getattr(release, "__name__", "release"))
+        ref.init(flags, name=name or str(getattr(release, "__name__", "release")))
         return ref
 
     def completion(self, name: str = "completion") -> Completion:
@@ -324,8 +224,13 @@ class Kernel:
     ) -> Resource:
         """A resource that is in no tree yet (end inclusive); also a private root."""
         found: Resource = self._new(
-            Resource, "resource_new", address(start, "start"), address(end, "end"),
-            self._native.intern(name), address(flags, "flags"), address(desc, "desc"),
+            Resource,
+            "resource_new",
+            address(start, "start"),
+            address(end, "end"),
+            self._native.intern(name),
+            address(flags, "flags"),
+            address(desc, "desc"),
         )
         return found
 
@@ -353,8 +258,13 @@ class Kernel:
                 ("page_free", function), lambda a, b: function(Page(self, a))
             )
         pagemap: PageMap = self._new(
-            PageMap, "pagemap_new", start, (start + size - 1) & ((1 << 64) - 1), int(type),
-            number, self._native.intern(name),
+            PageMap,
+            "pagemap_new",
+            start,
+            (start + size - 1) & ((1 << 64) - 1),
+            int(type),
+            number,
+            self._native.intern(name),
         )
         pagemap.set_ref(ref, kill)
         return pagemap
@@ -436,7 +346,10 @@ class Kernel:
         return lambda a, b: function(Device(self, a))
 
     def notifier(
-        self, callback: Callable[[int, Device], Any], *, priority: int = 0,
+        self,
+        callback: Callable[[int, Device], Any],
+        *,
+        priority: int = 0,
         bus_of: Device | None = None,
     ) -> Notifier:
         """bus_register_notifier() on the platform bus, or on the bus of a device.
@@ -448,8 +361,11 @@ class Kernel:
             lambda a, b: callback(a, Device(self, b)),
         )
         found: Notifier = self._new(
-            Notifier, "notifier_register", number,
-            optional_handle(bus_of, Device, "bus_of"), priority,
+            Notifier,
+            "notifier_register",
+            number,
+            optional_handle(bus_of, Device, "bus_of"),
+            priority,
         )
         return found
 
@@ -590,9 +506,8 @@ class Kernel:
 
     def ioremap(self, mode: CacheMode, start: int, size: int) -> int:
         """ioremap_cache(), ioremap_wc(), ioremap_nocache() or ioremap_wt(): address or 0."""
-        return (
-            self._native.call("ioremap", int(mode), address(start), address(size))
-            & ((1 << 64) - 1)
+        return self._native.call("ioremap", int(mode), address(start), address(size)) & (
+            (1 << 64) - 1
         )
 
     def iounmap(self, mapped: int) -> None:
@@ -661,12 +576,18 @@ class Kernel:
         """Counters."""
         s = self._native.stats()
         return Stats(
-            arena_used=int(s.arena_used), arena_size=int(s.arena_size),
-            live_objects=int(s.live_objects), live_bytes=int(s.live_bytes),
-            page_runs=int(s.page_runs), section_runs=int(s.section_runs),
-            fallible_calls=int(s.fallible_calls), violations=int(s.violations),
-            warnings=int(s.warnings), rcu_pending=int(s.rcu_pending),
-            blocked_tasks=int(s.blocked_tasks), trace_events=int(s.trace_end),
+            arena_used=int(s.arena_used),
+            arena_size=int(s.arena_size),
+            live_objects=int(s.live_objects),
+            live_bytes=int(s.live_bytes),
+            page_runs=int(s.page_runs),
+            section_runs=int(s.section_runs),
+            fallible_calls=int(s.fallible_calls),
+            violations=int(s.violations),
+            warnings=int(s.warnings),
+            rcu_pending=int(s.rcu_pending),
+            blocked_tasks=int(s.blocked_tasks),
+            trace_events=int(s.trace_end),
             clock=int(s.clock),
         )
 
@@ -707,16 +628,3 @@ class Kernel:
     def __repr__(self) -> str:
         build = "checked" if self.checked else "plain"
         return f"<Kernel {self.version} {build} cpus={self.cpus}>"
-
-
-@contextmanager
-def blocked_ok() -> Iterator[None]:
-    """Ignores `Blocked`: the call goes on in the background."""
-    from memremap_emu.errors import Blocked
-
-    try:
-        yield
-    except Blocked:
-        pass
-
-

@@ -54,7 +54,11 @@ class Trace:
     _NAME_IN_A = (EventType.FAULT,)
     _SYMBOL_IN_A = (EventType.FUNC, EventType.RCU_QUEUE, EventType.RCU_RUN)
     _NAME_IN_B = (
-        EventType.ALLOC, EventType.FREE, EventType.LOCK, EventType.UNLOCK, EventType.BLOCK,
+        EventType.ALLOC,
+        EventType.FREE,
+        EventType.LOCK,
+        EventType.UNLOCK,
+        EventType.BLOCK,
     )
 
     def __init__(self, native: Native) -> None:
