@@ -185,8 +185,8 @@ int blk_queue_enter(struct request_queue *q, blk_mq_req_flags_t flags)
 		if (flags & BLK_MQ_REQ_NOWAIT)
 			return -EBUSY;
 
-		wait_event(q->mq_freeze_wq, atomic_read(&q->mq_freeze_depth) == 0 ||
-						    blk_queue_dying(q));
+		wait_event(q->mq_freeze_wq,
+			   atomic_read(&q->mq_freeze_depth) == 0 || blk_queue_dying(q));
 		if (blk_queue_dying(q))
 			return -ENODEV;
 	}

@@ -145,8 +145,7 @@ int64_t object_new(char kind, const void *p, const void *within)
 	}
 	if (t->count == t->capacity) {
 		int capacity = t->capacity ? 2 * t->capacity : 16;
-		struct object_entry *grown =
-			machine_alloc(m, (size_t)capacity * sizeof(*grown));
+		struct object_entry *grown = machine_alloc(m, (size_t)capacity * sizeof(*grown));
 
 		memcpy(grown, t->entries, (size_t)t->count * sizeof(*grown));
 		machine_free(m, t->entries);
@@ -409,8 +408,8 @@ static int call_op(struct machine *m, int64_t task, int op, int nargs, const int
 
 	*result = 0;
 	if (!o || nargs < 0 || nargs > TASK_ARGS || (size_t)nargs != strlen(o->info.args)) {
-		snprintf(m->error, sizeof(m->error), o ? "%s takes %zu arguments" :
-			 "no such operation", o ? o->info.name : "",
+		snprintf(m->error, sizeof(m->error),
+			 o ? "%s takes %zu arguments" : "no such operation", o ? o->info.name : "",
 			 o ? strlen(o->info.args) : (size_t)0);
 		return EMU_BAD_OPERATION;
 	}

@@ -133,8 +133,7 @@ void vwarn_slowpath(const struct bug_site *site, const char *fmt, va_list args)
 	printk_level(LOGLEVEL_WARNING, "WARNING: CPU: %d PID: %d at %s:%d %s\n", current->cpu,
 		     current->pid, file, line, site->func);
 	if (m->s->kernel.config.panic_on_warn) {
-		printk_level(LOGLEVEL_EMERG,
-			     "Kernel panic - not syncing: panic_on_warn set ...\n");
+		printk_level(LOGLEVEL_EMERG, "Kernel panic - not syncing: panic_on_warn set ...\n");
 		m->s->panicked = true;
 	}
 	m->s->warnings++;
@@ -188,7 +187,8 @@ void __might_sleep(const char *file, int line, const char *func)
 		printk_level(LOGLEVEL_ERR,
 			     "BUG: sleeping function called from invalid context at %s:%d\n", file,
 			     line);
-		printk_level(LOGLEVEL_ERR, "in_atomic(): %d, irqs_disabled(): %d, pid: %d, name: %s\n",
+		printk_level(LOGLEVEL_ERR,
+			     "in_atomic(): %d, irqs_disabled(): %d, pid: %d, name: %s\n",
 			     t->preempt_count != 0, t->irqs_disabled != 0, t->pid, t->comm);
 	} else {
 		printk_level(LOGLEVEL_WARNING,

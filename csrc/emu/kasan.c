@@ -57,17 +57,19 @@ static noinline void kasan_report(struct machine *m, uintptr_t addr, size_t size
 		report_violation_in(kind, func_name, "%s of size %lu outside every object",
 				    write ? "write" : "read", (unsigned long)size);
 	else if (freed_in)
-		report_violation_in(kind, func_name,
-				    "%s of %lu bytes at +%ld in an object of %lu bytes allocated in "
-				    "%s() and freed in %s()",
-				    write ? "write" : "read", (unsigned long)size,
-				    (long)(addr - (uintptr_t)h - 64), h->size, h->site, freed_in);
+		report_violation_in(
+			kind, func_name,
+			"%s of %lu bytes at +%ld in an object of %lu bytes allocated in "
+			"%s() and freed in %s()",
+			write ? "write" : "read", (unsigned long)size,
+			(long)(addr - (uintptr_t)h - 64), h->size, h->site, freed_in);
 	else
-		report_violation_in(kind, func_name,
-				    "%s of %lu bytes at +%ld of an object of %lu bytes allocated in "
-				    "%s()",
-				    write ? "write" : "read", (unsigned long)size,
-				    (long)(addr - (uintptr_t)h - 64), h->size, h->site);
+		report_violation_in(
+			kind, func_name,
+			"%s of %lu bytes at +%ld of an object of %lu bytes allocated in "
+			"%s()",
+			write ? "write" : "read", (unsigned long)size,
+			(long)(addr - (uintptr_t)h - 64), h->size, h->site);
 }
 
 /* Are the @size bytes at arena offset @off inside one live object (or the machine's)? */
@@ -80,8 +82,7 @@ static inline bool accessible(const struct machine *m, size_t off, size_t size)
 
 		if (mark == SHADOW_FULL || mark == SHADOW_MACHINE)
 			continue;
-		if (mark > SHADOW_NEVER && mark < SHADOW_FULL && g == last / 8 &&
-		    (last & 7) < mark)
+		if (mark > SHADOW_NEVER && mark < SHADOW_FULL && g == last / 8 && (last & 7) < mark)
 			continue;
 		return false;
 	}
@@ -101,23 +102,23 @@ static inline void check_access(const void *addr, size_t size, bool write, const
 
 #define PC __builtin_return_address(0)
 
-#define ACCESS(name, size, write)          \
-	void name(void *addr);             \
-	void name(void *addr)              \
-	{                                  \
+#define ACCESS(name, size, write)                    \
+	void name(void *addr);                       \
+	void name(void *addr)                        \
+	{                                            \
 		check_access(addr, size, write, PC); \
 	}
 
-#define ACCESSES(size)                                        \
-	ACCESS(__tsan_read##size, size, false)                \
-	ACCESS(__tsan_write##size, size, true)                \
-	ACCESS(__tsan_unaligned_read##size, size, false)      \
-	ACCESS(__tsan_unaligned_write##size, size, true)      \
-	ACCESS(__tsan_volatile_read##size, size, false)       \
-	ACCESS(__tsan_volatile_write##size, size, true)       \
+#define ACCESSES(size)                                            \
+	ACCESS(__tsan_read##size, size, false)                    \
+	ACCESS(__tsan_write##size, size, true)                    \
+	ACCESS(__tsan_unaligned_read##size, size, false)          \
+	ACCESS(__tsan_unaligned_write##size, size, true)          \
+	ACCESS(__tsan_volatile_read##size, size, false)           \
+	ACCESS(__tsan_volatile_write##size, size, true)           \
 	ACCESS(__tsan_unaligned_volatile_read##size, size, false) \
 	ACCESS(__tsan_unaligned_volatile_write##size, size, true) \
-	ACCESS(__tsan_read_write##size, size, true)           \
+	ACCESS(__tsan_read_write##size, size, true)               \
 	ACCESS(__tsan_unaligned_read_write##size, size, true)
 
 ACCESSES(1)
@@ -140,75 +141,75 @@ void __tsan_write_range(void *addr, size_t size)
 		check_access(addr, size, true, PC);
 }
 
-#define ATOMICS(bits)                                                                        \
-	typedef uint##bits##_t a##bits;                                                      \
-	a##bits __tsan_atomic##bits##_load(const volatile a##bits *p, int order);            \
-	a##bits __tsan_atomic##bits##_load(const volatile a##bits *p, int order)             \
-	{                                                                                    \
-		(void)order;                                                                 \
-		check_access((const void *)p, sizeof(*p), false, PC);                        \
-		return *p;                                                                   \
-	}                                                                                    \
-	void __tsan_atomic##bits##_store(volatile a##bits *p, a##bits v, int order);         \
-	void __tsan_atomic##bits##_store(volatile a##bits *p, a##bits v, int order)          \
-	{                                                                                    \
-		(void)order;                                                                 \
-		check_access((const void *)p, sizeof(*p), true, PC);                         \
-		*p = v;                                                                      \
-	}                                                                                    \
-	RMW(bits, exchange, v)                                                               \
-	RMW(bits, fetch_add, (a##bits)(old + v))                                             \
-	RMW(bits, fetch_sub, (a##bits)(old - v))                                             \
-	RMW(bits, fetch_and, (a##bits)(old & v))                                             \
-	RMW(bits, fetch_or, (a##bits)(old | v))                                              \
-	RMW(bits, fetch_xor, (a##bits)(old ^ v))                                             \
-	RMW(bits, fetch_nand, (a##bits)(~(old & v)))                                         \
-	CAS(bits, strong)                                                                    \
-	CAS(bits, weak)                                                                      \
-	a##bits __tsan_atomic##bits##_compare_exchange_val(volatile a##bits *p, a##bits c,   \
-							   a##bits v, int order, int fail);  \
-	a##bits __tsan_atomic##bits##_compare_exchange_val(volatile a##bits *p, a##bits c,   \
-							   a##bits v, int order, int fail)   \
-	{                                                                                    \
-		a##bits old;                                                                 \
-                                                                                             \
-		(void)order;                                                                 \
-		(void)fail;                                                                  \
-		check_access((const void *)p, sizeof(*p), true, PC);                         \
-		old = *p;                                                                    \
-		if (old == c)                                                                \
-			*p = v;                                                              \
-		return old;                                                                  \
+#define ATOMICS(bits)                                                                       \
+	typedef uint##bits##_t a##bits;                                                     \
+	a##bits __tsan_atomic##bits##_load(const volatile a##bits *p, int order);           \
+	a##bits __tsan_atomic##bits##_load(const volatile a##bits *p, int order)            \
+	{                                                                                   \
+		(void)order;                                                                \
+		check_access((const void *)p, sizeof(*p), false, PC);                       \
+		return *p;                                                                  \
+	}                                                                                   \
+	void __tsan_atomic##bits##_store(volatile a##bits *p, a##bits v, int order);        \
+	void __tsan_atomic##bits##_store(volatile a##bits *p, a##bits v, int order)         \
+	{                                                                                   \
+		(void)order;                                                                \
+		check_access((const void *)p, sizeof(*p), true, PC);                        \
+		*p = v;                                                                     \
+	}                                                                                   \
+	RMW(bits, exchange, v)                                                              \
+	RMW(bits, fetch_add, (a##bits)(old + v))                                            \
+	RMW(bits, fetch_sub, (a##bits)(old - v))                                            \
+	RMW(bits, fetch_and, (a##bits)(old & v))                                            \
+	RMW(bits, fetch_or, (a##bits)(old | v))                                             \
+	RMW(bits, fetch_xor, (a##bits)(old ^ v))                                            \
+	RMW(bits, fetch_nand, (a##bits)(~(old & v)))                                        \
+	CAS(bits, strong)                                                                   \
+	CAS(bits, weak)                                                                     \
+	a##bits __tsan_atomic##bits##_compare_exchange_val(volatile a##bits *p, a##bits c,  \
+							   a##bits v, int order, int fail); \
+	a##bits __tsan_atomic##bits##_compare_exchange_val(volatile a##bits *p, a##bits c,  \
+							   a##bits v, int order, int fail)  \
+	{                                                                                   \
+		a##bits old;                                                                \
+                                                                                            \
+		(void)order;                                                                \
+		(void)fail;                                                                 \
+		check_access((const void *)p, sizeof(*p), true, PC);                        \
+		old = *p;                                                                   \
+		if (old == c)                                                               \
+			*p = v;                                                             \
+		return old;                                                                 \
 	}
 
-#define RMW(bits, name, expression)                                                          \
-	a##bits __tsan_atomic##bits##_##name(volatile a##bits *p, a##bits v, int order);     \
-	a##bits __tsan_atomic##bits##_##name(volatile a##bits *p, a##bits v, int order)      \
-	{                                                                                    \
-		a##bits old;                                                                 \
-                                                                                             \
-		(void)order;                                                                 \
-		check_access((const void *)p, sizeof(*p), true, PC);                         \
-		old = *p;                                                                    \
-		*p = (expression);                                                           \
-		return old;                                                                  \
+#define RMW(bits, name, expression)                                                      \
+	a##bits __tsan_atomic##bits##_##name(volatile a##bits *p, a##bits v, int order); \
+	a##bits __tsan_atomic##bits##_##name(volatile a##bits *p, a##bits v, int order)  \
+	{                                                                                \
+		a##bits old;                                                             \
+                                                                                         \
+		(void)order;                                                             \
+		check_access((const void *)p, sizeof(*p), true, PC);                     \
+		old = *p;                                                                \
+		*p = (expression);                                                       \
+		return old;                                                              \
 	}
 
-#define CAS(bits, name)                                                                      \
-	int __tsan_atomic##bits##_compare_exchange_##name(volatile a##bits *p, a##bits *c,   \
-							  a##bits v, int order, int fail);   \
-	int __tsan_atomic##bits##_compare_exchange_##name(volatile a##bits *p, a##bits *c,   \
-							  a##bits v, int order, int fail)    \
-	{                                                                                    \
-		(void)order;                                                                 \
-		(void)fail;                                                                  \
-		check_access((const void *)p, sizeof(*p), true, PC);                         \
-		if (*p == *c) {                                                              \
-			*p = v;                                                              \
-			return 1;                                                            \
-		}                                                                            \
-		*c = *p;                                                                     \
-		return 0;                                                                    \
+#define CAS(bits, name)                                                                    \
+	int __tsan_atomic##bits##_compare_exchange_##name(volatile a##bits *p, a##bits *c, \
+							  a##bits v, int order, int fail); \
+	int __tsan_atomic##bits##_compare_exchange_##name(volatile a##bits *p, a##bits *c, \
+							  a##bits v, int order, int fail)  \
+	{                                                                                  \
+		(void)order;                                                               \
+		(void)fail;                                                                \
+		check_access((const void *)p, sizeof(*p), true, PC);                       \
+		if (*p == *c) {                                                            \
+			*p = v;                                                            \
+			return 1;                                                          \
+		}                                                                          \
+		*c = *p;                                                                   \
+		return 0;                                                                  \
 	}
 
 ATOMICS(8)

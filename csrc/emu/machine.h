@@ -282,8 +282,7 @@ struct machine {
 	char symbol[64]; /* where kernel_symbol_name() leaves its answer */
 };
 
-extern __thread struct machine *current_machine
-	__attribute__((tls_model("initial-exec")));
+extern __thread struct machine *current_machine __attribute__((tls_model("initial-exec")));
 
 static inline struct machine *this_machine(void)
 {
@@ -362,11 +361,13 @@ struct alloc_header *next_object(struct machine *m, struct alloc_header *h);
 struct emu_task *task_create(struct machine *m, enum task_kind kind, const char *comm, int cpu);
 void task_free(struct machine *m, struct emu_task *task);
 /** task_start() - give an idle task something to run; it becomes ready */
-void task_start(struct machine *m, struct emu_task *task, task_fn fn, const int64_t *args, int nargs);
+void task_start(struct machine *m, struct emu_task *task, task_fn fn, const int64_t *args,
+		int nargs);
 /** task_block() - park the running task until task_wake(); returns when woken */
 void task_block(const char *kind, const void *object, const char *what);
 /** task_block_until() - the same, woken at the latest at clock @deadline (0: never) */
-void task_block_until(const char *kind, const void *object, const char *what, unsigned long deadline);
+void task_block_until(const char *kind, const void *object, const char *what,
+		      unsigned long deadline);
 void task_wake(struct emu_task *task);
 /** task_die() - the running task oopsed */
 void task_die(void) __attribute__((noreturn));

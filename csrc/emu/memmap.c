@@ -23,8 +23,8 @@
  * Every access to struct pages passes here, once: [@pfn, @pfn + @n), the word
  * @field or all of them (RUN_WORDS).  Counts are atomic, all else is plain.
  */
-static inline void page_access(unsigned long pfn, unsigned long n, unsigned int field,
-			       bool write, bool atomic)
+static inline void page_access(unsigned long pfn, unsigned long n, unsigned int field, bool write,
+			       bool atomic)
 {
 	(void)pfn;
 	(void)n;
@@ -165,8 +165,8 @@ static void check_count(const struct page *page, const unsigned long *word, int 
 	else if (nr < 0 && count + nr < 0)
 		report_violation(VIOLATION_REFCOUNT,
 				 "reference dropped on pfn 0x%lx, whose count is %d", pfn, count);
-	else if (nr < 0 && count + nr == 0 &&
-		 (word[PAGE_FLAGS] & PAGE_ZONE_MASK) == ZONE_DEVICE && !is_claimed(word))
+	else if (nr < 0 && count + nr == 0 && (word[PAGE_FLAGS] & PAGE_ZONE_MASK) == ZONE_DEVICE &&
+		 !is_claimed(word))
 		report_violation(VIOLATION_REFCOUNT,
 				 "last reference dropped on pfn 0x%lx, which no pagemap owns", pfn);
 }
@@ -283,8 +283,7 @@ struct dev_pagemap *page_pgmap(const struct page *page)
 
 	page_access(page_to_pfn(page), 1, PAGE_PGMAP, false, false);
 	word = find_page(page, &home);
-	return is_claimed(word) ? (struct dev_pagemap *)word[PAGE_PGMAP] :
-				  &memmap()->no_pagemap;
+	return is_claimed(word) ? (struct dev_pagemap *)word[PAGE_PGMAP] : &memmap()->no_pagemap;
 }
 
 unsigned long page_mapping(const struct page *page)
@@ -349,8 +348,8 @@ static unsigned long first_named(const struct memmap *mm, unsigned long pfn)
 }
 
 /* How many pages from @pfn on are one step: those of @run, up to a named one. */
-static unsigned long step_length(const struct memmap *mm, const struct run *run,
-				 unsigned long pfn, unsigned long end)
+static unsigned long step_length(const struct memmap *mm, const struct run *run, unsigned long pfn,
+				 unsigned long end)
 {
 	unsigned long i = first_named(mm, pfn);
 
@@ -361,8 +360,7 @@ static unsigned long step_length(const struct memmap *mm, const struct run *run,
 	return end - pfn;
 }
 
-unsigned long memmap_claim_range(unsigned long pfn, unsigned long end,
-				 struct dev_pagemap *pgmap)
+unsigned long memmap_claim_range(unsigned long pfn, unsigned long end, struct dev_pagemap *pgmap)
 {
 	struct memmap *mm = memmap();
 	const struct run *run = run_map_find(&mm->pages, pfn);
@@ -437,7 +435,8 @@ unsigned long memmap_last_in_zone(unsigned long start, unsigned long end, int ni
 		i++;
 	while (i-- > 0 && run_end(&pages->runs[i]) > start)
 		if (run_in_zone(&pages->runs[i], nid, zone))
-			return (run_end(&pages->runs[i]) < end ? run_end(&pages->runs[i]) : end) - 1;
+			return (run_end(&pages->runs[i]) < end ? run_end(&pages->runs[i]) : end) -
+			       1;
 	return end;
 }
 

@@ -82,8 +82,7 @@ int emu_trace_enable(emu_machine *m, int on)
 int emu_symbol(emu_machine *m, uint64_t address, char *buf, size_t size)
 {
 	(void)m;
-	return symbol_name((const void *)(uintptr_t)address, buf, size) ? EMU_OK :
-									  EMU_BAD_ARGUMENT;
+	return symbol_name((const void *)(uintptr_t)address, buf, size) ? EMU_OK : EMU_BAD_ARGUMENT;
 }
 
 /* Strings that events carry are constants of this object file or lie in the arena. */
@@ -92,10 +91,10 @@ int emu_string_at(emu_machine *m, uint64_t address, char *buf, size_t size)
 	Dl_info info, own;
 	uint64_t offset = address - (uint64_t)(uintptr_t)m->arena;
 
-	if (!size || (offset >= m->s->brk &&
-		      (!dladdr((const void *)(uintptr_t)address, &info) ||
-		       !dladdr((const void *)(uintptr_t)emu_string_at, &own) ||
-		       info.dli_fbase != own.dli_fbase)))
+	if (!size ||
+	    (offset >= m->s->brk && (!dladdr((const void *)(uintptr_t)address, &info) ||
+				     !dladdr((const void *)(uintptr_t)emu_string_at, &own) ||
+				     info.dli_fbase != own.dli_fbase)))
 		return EMU_BAD_ARGUMENT;
 	snprintf(buf, size, "%s", (const char *)(uintptr_t)address);
 	return EMU_OK;

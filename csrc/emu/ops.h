@@ -15,7 +15,10 @@ struct op {
 	task_fn fn;
 };
 
-#define OP(name, args, result, fn) { { name, args, result }, fn }
+#define OP(name, args, result, fn)         \
+	{                                  \
+		{ name, args, result }, fn \
+	}
 
 struct op_table {
 	const struct op *ops;

@@ -88,8 +88,8 @@ static int64_t op_remove_action(const int64_t *args)
 
 static int64_t op_alloc(const int64_t *args)
 {
-	struct host_res *h = devres_alloc_node(host_devres_release, sizeof(*h), GFP_KERNEL,
-					       NUMA_NO_NODE);
+	struct host_res *h =
+		devres_alloc_node(host_devres_release, sizeof(*h), GFP_KERNEL, NUMA_NO_NODE);
 
 	if (!h)
 		return 0;
@@ -229,10 +229,10 @@ static int64_t op_free_percpu(const int64_t *args)
 
 static int64_t op_request_region(const int64_t *args)
 {
-	struct resource *res =
-		__devm_request_region(ARG(struct device, 0), ARG(struct resource, 1),
-				      (resource_size_t)args[2], (resource_size_t)args[3],
-				      args[4] ? STRING(4) : NULL);
+	struct resource *res = __devm_request_region(ARG(struct device, 0), ARG(struct resource, 1),
+						     (resource_size_t)args[2],
+						     (resource_size_t)args[3],
+						     args[4] ? STRING(4) : NULL);
 
 	return object_or_new('E', res, res);
 }

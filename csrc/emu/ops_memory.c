@@ -167,9 +167,8 @@ static int64_t op_get_dev_pagemap(const int64_t *args)
 {
 	if (!pfn_in_range(args[0]))
 		return bad_argument("pfn beyond the physical address space");
-	return object_or_new('P',
-			     get_dev_pagemap((unsigned long)args[0], ARG(struct dev_pagemap, 1)),
-			     NULL);
+	return object_or_new(
+		'P', get_dev_pagemap((unsigned long)args[0], ARG(struct dev_pagemap, 1)), NULL);
 }
 
 static int64_t op_put_dev_pagemap(const int64_t *args)

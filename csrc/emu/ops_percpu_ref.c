@@ -29,7 +29,8 @@ static void host_release(struct percpu_ref *ref)
 	{                                                    \
 		host_release(ref);                           \
 	}
-#define RELEASES(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define RELEASES(X) \
+	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 RELEASES(RELEASE)
 #define RELEASE_ADDRESS(n) host_release_##n,
 static percpu_ref_func_t *const release_functions[] = { RELEASES(RELEASE_ADDRESS) };
@@ -102,7 +103,8 @@ static int64_t op_init(const int64_t *args)
 	percpu_ref_func_t *release = no_release;
 
 	if (args[1] & ~3)
-		return bad_argument("flags must be PERCPU_REF_INIT_ATOMIC (1) | PERCPU_REF_INIT_DEAD (2)");
+		return bad_argument(
+			"flags must be PERCPU_REF_INIT_ATOMIC (1) | PERCPU_REF_INIT_DEAD (2)");
 	if (!by_host(ref))
 		return bad_argument("this percpu_ref belongs to a driver");
 	if (host_ref(ref)->release)
@@ -236,9 +238,8 @@ static int64_t op_state(const int64_t *args)
 {
 	const struct percpu_ref *ref = ARG(struct percpu_ref, 0);
 
-	return (int64_t)(ref->percpu_count_ptr & 3) |
-	       ((ref->percpu_count_ptr & ~3UL) ? 4 : 0) | (ref->confirm_switch ? 8 : 0) |
-	       (ref->force_atomic ? 16 : 0);
+	return (int64_t)(ref->percpu_count_ptr & 3) | ((ref->percpu_count_ptr & ~3UL) ? 4 : 0) |
+	       (ref->confirm_switch ? 8 : 0) | (ref->force_atomic ? 16 : 0);
 }
 
 static const struct op ops[] = {

@@ -35,14 +35,14 @@ static int64_t op_insert(const int64_t *args)
 
 static int64_t op_lookup(const int64_t *args)
 {
-	return ITEM_NUMBER(radix_tree_lookup(ARG(struct radix_tree_root, 0),
-					     (unsigned long)args[1]));
+	return ITEM_NUMBER(
+		radix_tree_lookup(ARG(struct radix_tree_root, 0), (unsigned long)args[1]));
 }
 
 static int64_t op_delete(const int64_t *args)
 {
-	return ITEM_NUMBER(radix_tree_delete(ARG(struct radix_tree_root, 0),
-					     (unsigned long)args[1]));
+	return ITEM_NUMBER(
+		radix_tree_delete(ARG(struct radix_tree_root, 0), (unsigned long)args[1]));
 }
 
 static int64_t op_delete_item(const int64_t *args)

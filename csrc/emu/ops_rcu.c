@@ -46,12 +46,12 @@ static int64_t op_call_rcu_sched(const int64_t *args)
 	return queue_host(args, call_rcu_sched);
 }
 
-#define CALL(name)                                 \
+#define CALL(name)                                    \
 	static int64_t op_##name(const int64_t *args) \
-	{                                          \
-		(void)args;                        \
-		name();                            \
-		return 0;                          \
+	{                                             \
+		(void)args;                           \
+		name();                               \
+		return 0;                             \
 	}
 
 CALL(synchronize_rcu)

@@ -102,10 +102,9 @@ static int64_t op_allocate(const int64_t *args)
 
 static int64_t op_request_region(const int64_t *args)
 {
-	struct resource *res =
-		__request_region(ARG(struct resource, 0), (resource_size_t)args[1],
-				 (resource_size_t)args[2], args[3] ? STRING(3) : NULL,
-				 (unsigned long)args[4]);
+	struct resource *res = __request_region(ARG(struct resource, 0), (resource_size_t)args[1],
+						(resource_size_t)args[2],
+						args[3] ? STRING(3) : NULL, (unsigned long)args[4]);
 
 	return object_or_new('E', res, res);
 }
@@ -125,8 +124,8 @@ static int64_t op_release_adjustable(const int64_t *args)
 
 static int64_t op_intersects(const int64_t *args)
 {
-	return region_intersects((resource_size_t)args[0], (size_t)args[1],
-				 (unsigned long)args[2], (unsigned long)args[3]);
+	return region_intersects((resource_size_t)args[0], (size_t)args[1], (unsigned long)args[2],
+				 (unsigned long)args[3]);
 }
 
 static int walk_to_host(struct resource *res, void *arg)
@@ -196,11 +195,11 @@ static int64_t op_sanity_check(const int64_t *args)
 	return iomem_map_sanity_check((resource_size_t)args[0], (unsigned long)args[1]);
 }
 
-#define FIELD(name, expression)                            \
-	static int64_t op_##name(const int64_t *args)      \
-	{                                                  \
+#define FIELD(name, expression)                                 \
+	static int64_t op_##name(const int64_t *args)           \
+	{                                                       \
 		struct resource *res = ARG(struct resource, 0); \
-		return (int64_t)(expression);              \
+		return (int64_t)(expression);                   \
 	}
 
 FIELD(start, res->start)
@@ -298,8 +297,8 @@ static int64_t op_boot_resource(const int64_t *args)
 			res->flags = boot_names[i].flags;
 			res->desc = boot_names[i].desc;
 			/* Whatever lies below 1 MiB is the firmware's and busy. */
-			if (e820_type_of(name) == E820_TYPE_RESERVED && res->flags == IORESOURCE_MEM &&
-			    res->start < (1UL << 20))
+			if (e820_type_of(name) == E820_TYPE_RESERVED &&
+			    res->flags == IORESOURCE_MEM && res->start < (1UL << 20))
 				res->flags |= IORESOURCE_BUSY;
 		}
 	if (args[4])

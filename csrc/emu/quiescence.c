@@ -229,9 +229,10 @@ int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length)
 	root = s->kernel.memremap.pgmap_radix.rnode;
 	if (root) {
 		if (radix_tree_is_internal_node(root))
-			walk_index(m, &f, &alive,
-				   (const struct radix_tree_node *)(root - RADIX_TREE_INTERNAL_NODE),
-				   0);
+			walk_index(
+				m, &f, &alive,
+				(const struct radix_tree_node *)(root - RADIX_TREE_INTERNAL_NODE),
+				0);
 		else
 			index_entry(m, &f, &alive, 0, (const struct dev_pagemap *)root);
 	}
@@ -246,8 +247,10 @@ int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length)
 	}
 	ghosts = memmap_held_ghosts(&s->memmap, &pfn);
 	if (ghosts)
-		finding(&f, "refcount", "%lu pages from pfn 0x%lx on are held although their memmap "
-			"is gone", ghosts, pfn);
+		finding(&f, "refcount",
+			"%lu pages from pfn 0x%lx on are held although their memmap "
+			"is gone",
+			ghosts, pfn);
 	current_machine = saved;
 	kernel_context = context;
 	*length = f.length;

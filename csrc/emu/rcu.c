@@ -214,7 +214,7 @@ struct emu_task *rcu_next_task(struct machine *m)
 	if (!due[0] && !due[1])
 		return NULL;
 	flavour = due[0] && (!due[1] || first[0]->clock < first[1]->clock) ? FLAVOUR_RCU :
-									    FLAVOUR_SCHED;
+									     FLAVOUR_SCHED;
 	task = task_create(m, TASK_SOFTIRQ, "rcu", first[flavour]->cpu);
 	if (!task)
 		return NULL;

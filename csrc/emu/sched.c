@@ -185,7 +185,8 @@ void task_block(const char *kind, const void *object, const char *what)
 	task->wait_what = NULL;
 }
 
-void task_block_until(const char *kind, const void *object, const char *what, unsigned long deadline)
+void task_block_until(const char *kind, const void *object, const char *what,
+		      unsigned long deadline)
 {
 	struct emu_task *task = this_machine()->running;
 

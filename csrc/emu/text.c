@@ -60,8 +60,8 @@ static int64_t format_text(const int64_t *args)
 					       !(r->a & 1), r->buf, r->size);
 		break;
 	case TEXT_RESOURCE_TREE:
-		r->length = resource_proc_show((struct resource *)(uintptr_t)p, true, r->buf,
-					       r->size);
+		r->length =
+			resource_proc_show((struct resource *)(uintptr_t)p, true, r->buf, r->size);
 		break;
 	case TEXT_PR:
 		r->length = (size_t)snprintf(r->buf, r->size, "%pR", p);

@@ -159,8 +159,7 @@ int emu_op_count(void);
 const struct emu_op_info *emu_op_info(int op);
 
 int emu_intern(emu_machine *m, const char *text, int64_t *id);
-int emu_call(emu_machine *m, int64_t task, int op, int nargs, const int64_t *args,
-	     int64_t *result);
+int emu_call(emu_machine *m, int64_t task, int op, int nargs, const int64_t *args, int64_t *result);
 int emu_batch(emu_machine *m, int64_t task, const struct emu_op *ops, size_t n, int64_t *results,
 	      size_t *done);
 int emu_page_get(emu_machine *m, uint64_t pfn);

@@ -7,24 +7,26 @@
 #include <linux/kernel.h>
 #include <linux/string.h>
 
-#define ROW(func, text, rank, file, line) { func, text, rank, file, line, false }
+#define ROW(func, text, rank, file, line)           \
+	{                                           \
+		func, text, rank, file, line, false \
+	}
 /* A warning that is part of the documented answer to the very call that prints it. */
-#define ANSWER(func, text, rank, file, line) { func, text, rank, file, line, true }
+#define ANSWER(func, text, rank, file, line)       \
+	{                                          \
+		func, text, rank, file, line, true \
+	}
 
 static const struct bug_location bug_locations[] = {
-	ROW("percpu_ref_exit", "READ_ONCE(ref->confirm_switch)", 0,
-	    "lib/percpu-refcount.c", 107),
+	ROW("percpu_ref_exit", "READ_ONCE(ref->confirm_switch)", 0, "lib/percpu-refcount.c", 107),
 	ROW("percpu_ref_switch_to_atomic_rcu",
-	    "percpu ref (%pf) <= 0 (%ld) after switching to atomic", 0,
-	    "lib/percpu-refcount.c", 153),
-	ROW("__percpu_ref_switch_to_percpu", "!percpu_count", 0,
-	    "lib/percpu-refcount.c", 192),
+	    "percpu ref (%pf) <= 0 (%ld) after switching to atomic", 0, "lib/percpu-refcount.c",
+	    153),
+	ROW("__percpu_ref_switch_to_percpu", "!percpu_count", 0, "lib/percpu-refcount.c", 192),
 	ROW("percpu_ref_kill_and_confirm", "%s called more than once on %pf!", 0,
 	    "lib/percpu-refcount.c", 335),
-	ROW("percpu_ref_reinit", "!percpu_ref_is_zero(ref)", 0,
-	    "lib/percpu-refcount.c", 363),
-	ROW("__radix_tree_insert", "radix_tree_is_internal_node(item)", 0,
-	    "lib/radix-tree.c", 992),
+	ROW("percpu_ref_reinit", "!percpu_ref_is_zero(ref)", 0, "lib/percpu-refcount.c", 363),
+	ROW("__radix_tree_insert", "radix_tree_is_internal_node(item)", 0, "lib/radix-tree.c", 992),
 	ROW("__insert_resource", "first == new", 0, "kernel/resource.c", 784),
 	ROW("devm_release_resource",
 	    "devres_release(dev, devm_resource_release, devm_resource_match, new)", 0,
@@ -34,41 +36,37 @@ static const struct bug_location bug_locations[] = {
 	    "kernel/resource.c", 1445),
 	ROW("add_dr", "!list_empty(&node->entry)", 0, "drivers/base/devres.c", 109),
 	ROW("devres_free", "!list_empty(&dr->node.entry)", 0, "drivers/base/devres.c", 206),
-	ROW("remove_nodes", "!grp || list_empty(&grp->node[0].entry)", 0,
-	    "drivers/base/devres.c", 463),
-	ROW("remove_nodes", "grp->color <= 0 || grp->color > 2", 0, "drivers/base/devres.c",
-	    469),
-	ROW("devres_release_all", "dev->devres_head.next == NULL", 0,
-	    "drivers/base/devres.c", 518),
+	ROW("remove_nodes", "!grp || list_empty(&grp->node[0].entry)", 0, "drivers/base/devres.c",
+	    463),
+	ROW("remove_nodes", "grp->color <= 0 || grp->color > 2", 0, "drivers/base/devres.c", 469),
+	ROW("devres_release_all", "dev->devres_head.next == NULL", 0, "drivers/base/devres.c", 518),
 	ROW("devres_close_group", "1", 0, "drivers/base/devres.c", 606),
 	ROW("devres_remove_group", "1", 0, "drivers/base/devres.c", 634),
 	ROW("devres_release_group", "1", 0, "drivers/base/devres.c", 672),
 	ROW("devm_remove_action",
 	    "devres_destroy(dev, devm_action_release, devm_action_match, &devres)", 0,
 	    "drivers/base/devres.c", 748),
-	ROW("devm_kfree",
-	    "devres_destroy(dev, devm_kmalloc_release, devm_kmalloc_match, p)", 0,
+	ROW("devm_kfree", "devres_destroy(dev, devm_kmalloc_release, devm_kmalloc_match, p)", 0,
 	    "drivers/base/devres.c", 893),
-	ROW("devm_free_pages",
-	    "devres_release(dev, devm_pages_release, devm_pages_match, &devres)", 0,
-	    "drivers/base/devres.c", 989),
+	ROW("devm_free_pages", "devres_release(dev, devm_pages_release, devm_pages_match, &devres)",
+	    0, "drivers/base/devres.c", 989),
 	ROW("devm_free_percpu",
 	    "devres_destroy(dev, devm_percpu_release, devm_percpu_match, pdata)", 0,
 	    "drivers/base/devres.c", 1054),
 	ROW("really_probe", "!list_empty(&dev->devres_head)", 0, "drivers/base/dd.c", 479),
 	ROW("device_release",
-	    "Device '%s' does not have a release() function, it is broken and must be fixed.\n",
-	    0, "drivers/base/core.c", 893),
+	    "Device '%s' does not have a release() function, it is broken and must be fixed.\n", 0,
+	    "drivers/base/core.c", 893),
 	ROW("refcount_inc_checked", "refcount_t: increment on 0; use-after-free.\n", 0,
 	    "lib/refcount.c", 153),
 	ROW("refcount_sub_and_test_checked", "refcount_t: underflow; use-after-free.\n", 0,
 	    "lib/refcount.c", 187),
 	ANSWER("devm_memremap_pages", "%s %s: Conflicting mapping in same section\n", 0,
-	    "kernel/memremap.c", 195),
+	       "kernel/memremap.c", 195),
 	ANSWER("devm_memremap_pages", "%s %s: Conflicting mapping in same section\n", 1,
-	    "kernel/memremap.c", 202),
+	       "kernel/memremap.c", 202),
 	ANSWER("devm_memremap_pages", "%s attempted on %s region %pr\n", 0, "kernel/memremap.c",
-	    211),
+	       211),
 	ANSWER("add_pages", "ret", 0, "arch/x86/mm/init_64.c", 805),
 };
 

@@ -88,8 +88,7 @@ static bool __init do_mark_busy(enum e820_type type, const struct resource *res)
 {
 	if (res->start < 1ULL << 20)
 		return true;
-	return type != E820_TYPE_RESERVED && type != E820_TYPE_PMEM &&
-	       type != E820_TYPE_PRAM;
+	return type != E820_TYPE_RESERVED && type != E820_TYPE_PMEM && type != E820_TYPE_PRAM;
 }
 
 /**
@@ -117,8 +116,7 @@ int __init e820__reserve_resources(void)
 		res->start = entry->addr;
 		res->end = entry->addr + entry->size - 1;
 		res->name = e820_type_to_string(entry->type);
-		res->flags = entry->type == E820_TYPE_RAM ? IORESOURCE_SYSTEM_RAM :
-							    IORESOURCE_MEM;
+		res->flags = entry->type == E820_TYPE_RAM ? IORESOURCE_SYSTEM_RAM : IORESOURCE_MEM;
 		res->desc = e820_type_to_iores_desc(entry->type);
 		if (do_mark_busy(entry->type, res)) {
 			res->flags |= IORESOURCE_BUSY;

@@ -95,13 +95,11 @@ static int devm_memremap_match(struct device *dev, void *res, void *match_data)
  *
  * mirrors kernel/iomem.c:devm_memremap, v4.19
  */
-void *devm_memremap(struct device *dev, resource_size_t offset, size_t size,
-		    unsigned long flags)
+void *devm_memremap(struct device *dev, resource_size_t offset, size_t size, unsigned long flags)
 {
 	void **ptr, *addr;
 
-	ptr = devres_alloc_node(devm_memremap_release, sizeof(*ptr), GFP_KERNEL,
-				dev_to_node(dev));
+	ptr = devres_alloc_node(devm_memremap_release, sizeof(*ptr), GFP_KERNEL, dev_to_node(dev));
 	if (!ptr)
 		return ERR_PTR(-ENOMEM);
 

@@ -62,7 +62,7 @@ static unsigned long order_at(const struct resource *res, unsigned long pgoff)
 	return (unsigned long)__builtin_ctzl(pfn | largest);
 }
 
-#define foreach_order(res, pgoff, order)                                        \
+#define foreach_order(res, pgoff, order)                                            \
 	for ((pgoff) = 0, (order) = order_at((res), (pgoff)); (order) != ULONG_MAX; \
 	     (pgoff) += 1UL << (order), (order) = order_at((res), (pgoff)))
 
@@ -75,7 +75,8 @@ static noinline void pgmap_radix_release(struct resource *res, unsigned long end
 	unsigned long pgoff, order;
 
 	mutex_lock(&pgmap_lock);
-	foreach_order(res, pgoff, order) {
+	foreach_order(res, pgoff, order)
+	{
 		if (pgoff >= end_pgoff)
 			break;
 		radix_tree_delete(&pgmap_radix, PHYS_PFN(res->start) + pgoff);
@@ -157,8 +158,7 @@ static void put_dev_pagemap_many(struct dev_pagemap *pgmap, unsigned long n)
 
 			do {
 				step = count > 0 ? min((unsigned long)count, n) : n;
-			} while (!atomic_long_try_cmpxchg(&ref->count, &count,
-							  count - (long)step));
+			} while (!atomic_long_try_cmpxchg(&ref->count, &count, count - (long)step));
 			if (count == (long)step)
 				ref->release(ref);
 		}
@@ -223,8 +223,7 @@ static void put_device_pages(struct dev_pagemap *pgmap)
 /* ---- mapping and release ---- */
 
 /* Sections come whole: the range that @res takes up in them. */
-static void section_range(const struct resource *res, resource_size_t *start,
-			  resource_size_t *size)
+static void section_range(const struct resource *res, resource_size_t *start, resource_size_t *size)
 {
 	*start = ALIGN_DOWN(res->start, SECTION_SIZE);
 	*size = ALIGN(res->start + resource_size(res), SECTION_SIZE) - *start;
@@ -315,8 +314,7 @@ void *devm_memremap_pages(struct device *dev, struct dev_pagemap *pgmap)
 		return ERR_PTR(-ENOMEM);
 	}
 
-	is_ram = region_intersects(align_start, align_size, IORESOURCE_SYSTEM_RAM,
-				   IORES_DESC_NONE);
+	is_ram = region_intersects(align_start, align_size, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE);
 	if (is_ram != REGION_DISJOINT) {
 		WARN_ONCE(1, "%s attempted on %s region %pr\n", __func__,
 			  is_ram == REGION_MIXED ? "mixed" : "ram", res);
@@ -328,7 +326,8 @@ void *devm_memremap_pages(struct device *dev, struct dev_pagemap *pgmap)
 
 	mutex_lock(&pgmap_lock);
 	error = 0;
-	foreach_order(res, pgoff, order) {
+	foreach_order(res, pgoff, order)
+	{
 		error = __radix_tree_insert(&pgmap_radix, PHYS_PFN(res->start) + pgoff,
 					    (unsigned int)order, pgmap);
 		if (error) {
@@ -472,8 +471,8 @@ EXPORT_SYMBOL(__put_devmap_managed_page);
  * Context: mmap_sem held for reading, no page table lock; may sleep.
  * Return: what the driver says, VM_FAULT_*.
  */
-int device_private_entry_fault(struct vm_area_struct *vma, unsigned long addr,
-			       swp_entry_t entry, unsigned int flags, pmd_t *pmdp)
+int device_private_entry_fault(struct vm_area_struct *vma, unsigned long addr, swp_entry_t entry,
+			       unsigned int flags, pmd_t *pmdp)
 {
 	struct page *page = device_private_entry_to_page(entry);
 

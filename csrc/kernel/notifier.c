@@ -17,8 +17,7 @@
  *
  * Return: 0. Context: may sleep.
  */
-int blocking_notifier_chain_register(struct blocking_notifier_head *nh,
-				     struct notifier_block *nb)
+int blocking_notifier_chain_register(struct blocking_notifier_head *nh, struct notifier_block *nb)
 {
 	struct notifier_block **nl = &nh->head;
 
@@ -41,8 +40,7 @@ EXPORT_SYMBOL_GPL(blocking_notifier_chain_register);
  *
  * Return: 0, or -ENOENT if @nb is not on the chain. Context: may sleep.
  */
-int blocking_notifier_chain_unregister(struct blocking_notifier_head *nh,
-				       struct notifier_block *nb)
+int blocking_notifier_chain_unregister(struct blocking_notifier_head *nh, struct notifier_block *nb)
 {
 	struct notifier_block **nl = &nh->head;
 	int ret = -ENOENT;
@@ -70,8 +68,7 @@ EXPORT_SYMBOL_GPL(blocking_notifier_chain_unregister);
  * Return: what the last listener called returned; NOTIFY_STOP_MASK in it has
  * kept the rest from hearing. Context: may sleep.
  */
-int blocking_notifier_call_chain(struct blocking_notifier_head *nh, unsigned long val,
-				 void *v)
+int blocking_notifier_call_chain(struct blocking_notifier_head *nh, unsigned long val, void *v)
 {
 	struct notifier_block *nb, *next;
 	int ret = NOTIFY_DONE;

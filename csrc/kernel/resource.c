@@ -292,8 +292,7 @@ void insert_resource_expand_to_fit(struct resource *root, struct resource *new)
 	while ((conflict = __insert_resource(root, new)) && conflict != root) {
 		new->start = min(new->start, conflict->start);
 		new->end = max(new->end, conflict->end);
-		printk("Expanded resource %s due to conflict with %s\n", new->name,
-		       conflict->name);
+		printk("Expanded resource %s due to conflict with %s\n", new->name, conflict->name);
 	}
 	write_unlock(&resource_lock);
 }

@@ -49,8 +49,7 @@ static bool fits_in_gap(struct resource *gap, struct resource *new, resource_siz
 	if (avail.start < gap->start)
 		return false;
 
-	alloc.start = constraint->alignf(constraint->alignf_data, &avail, size,
-					 constraint->align);
+	alloc.start = constraint->alignf(constraint->alignf_data, &avail, size, constraint->align);
 	alloc.end = alloc.start + size - 1;
 	if (alloc.start > alloc.end || !resource_contains(&avail, &alloc))
 		return false;
@@ -100,8 +99,7 @@ static int __find_resource(struct resource *root, struct resource *old, struct r
  *
  * mirrors kernel/resource.c:reallocate_resource, v4.19
  */
-static int reallocate_resource(struct resource *root, struct resource *old,
-			       resource_size_t newsize,
+static int reallocate_resource(struct resource *root, struct resource *old, resource_size_t newsize,
 			       const struct resource_constraint *constraint)
 {
 	struct resource new = *old;

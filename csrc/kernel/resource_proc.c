@@ -41,8 +41,7 @@ size_t resource_proc_show(struct resource *root, bool privileged, char *buf, siz
 		int n = snprintf(room ? buf + len : NULL, room, "%*s%0*llx-%0*llx : %s\n",
 				 2 * min(depth, MAX_IORES_LEVEL), "", width,
 				 privileged ? res->start : 0ULL, width,
-				 privileged ? res->end : 0ULL,
-				 res->name ? res->name : "<BAD>");
+				 privileged ? res->end : 0ULL, res->name ? res->name : "<BAD>");
 
 		len += (size_t)n;
 

@@ -39,8 +39,8 @@
  *
  * mirrors kernel/resource.c:__request_region, v4.19
  */
-struct resource *__request_region(struct resource *parent, resource_size_t start,
-				  resource_size_t n, const char *name, unsigned long flags)
+struct resource *__request_region(struct resource *parent, resource_size_t start, resource_size_t n,
+				  const char *name, unsigned long flags)
 {
 	struct resource *res = kzalloc(sizeof(*res), GFP_KERNEL);
 	struct wait_queue_entry wait;
@@ -55,8 +55,8 @@ struct resource *__request_region(struct resource *parent, resource_size_t start
 
 	write_lock(&resource_lock);
 	for (;;) {
-		res->flags = resource_type(parent) | resource_ext_type(parent) |
-			     IORESOURCE_BUSY | flags;
+		res->flags = resource_type(parent) | resource_ext_type(parent) | IORESOURCE_BUSY |
+			     flags;
 		res->desc = parent->desc;
 
 		conflict = __request_resource(parent, res);
@@ -246,8 +246,8 @@ int devm_request_resource(struct device *dev, struct resource *root, struct reso
 
 	conflict = request_resource_conflict(root, new);
 	if (conflict) {
-		dev_err(dev, "resource collision: %pR conflicts with %s %pR\n", new,
-			conflict->name, conflict);
+		dev_err(dev, "resource collision: %pR conflicts with %s %pR\n", new, conflict->name,
+			conflict);
 		devres_free(data);
 		return -EBUSY;
 	}
@@ -293,8 +293,7 @@ static int devm_region_match(struct device *dev, void *data, void *match_data)
 	struct region_devres *this = data, *match = match_data;
 
 	(void)dev;
-	return this->parent == match->parent && this->start == match->start &&
-	       this->n == match->n;
+	return this->parent == match->parent && this->start == match->start && this->n == match->n;
 }
 
 /**
@@ -311,8 +310,7 @@ static int devm_region_match(struct device *dev, void *data, void *match_data)
  * mirrors kernel/resource.c:__devm_request_region, v4.19
  */
 struct resource *__devm_request_region(struct device *dev, struct resource *parent,
-				       resource_size_t start, resource_size_t n,
-				       const char *name)
+				       resource_size_t start, resource_size_t n, const char *name)
 {
 	struct region_devres *dr;
 	struct resource *res;
@@ -344,8 +342,8 @@ EXPORT_SYMBOL(__devm_request_region);
  *
  * mirrors kernel/resource.c:__devm_release_region, v4.19
  */
-void __devm_release_region(struct device *dev, struct resource *parent,
-			   resource_size_t start, resource_size_t n)
+void __devm_release_region(struct device *dev, struct resource *parent, resource_size_t start,
+			   resource_size_t n)
 {
 	struct region_devres match_data = { .parent = parent, .start = start, .n = n };
 

@@ -45,8 +45,7 @@ static struct resource *next_resource(struct resource *res, bool sibling_only)
  *
  * mirrors kernel/resource.c:region_intersects, v4.19
  */
-int region_intersects(resource_size_t start, size_t size, unsigned long flags,
-		      unsigned long desc)
+int region_intersects(resource_size_t start, size_t size, unsigned long flags, unsigned long desc)
 {
 	resource_size_t end = start + size - 1;
 	bool type = false, other = false;
@@ -61,8 +60,7 @@ int region_intersects(resource_size_t start, size_t size, unsigned long flags,
 
 		if (!touched)
 			continue;
-		if ((p->flags & flags) == flags &&
-		    (desc == IORES_DESC_NONE || desc == p->desc))
+		if ((p->flags & flags) == flags && (desc == IORES_DESC_NONE || desc == p->desc))
 			type = true;
 		else
 			other = true;
@@ -122,8 +120,7 @@ static int __walk_iomem_res_desc(struct resource *res, unsigned long desc,
 	resource_size_t orig_end = res->end;
 	int ret = -1;
 
-	while (res->start < res->end &&
-	       find_next_iomem_res(res, desc, first_level_children_only)) {
+	while (res->start < res->end && find_next_iomem_res(res, desc, first_level_children_only)) {
 		ret = func(res, arg);
 		if (ret)
 			break;
@@ -149,8 +146,8 @@ static int __walk_iomem_res_desc(struct resource *res, unsigned long desc,
  *
  * mirrors kernel/resource.c:walk_iomem_res_desc, v4.19
  */
-int walk_iomem_res_desc(unsigned long desc, unsigned long flags, u64 start, u64 end,
-			void *arg, int (*func)(struct resource *, void *))
+int walk_iomem_res_desc(unsigned long desc, unsigned long flags, u64 start, u64 end, void *arg,
+			int (*func)(struct resource *, void *))
 {
 	struct resource res = { .start = start, .end = end, .flags = flags };
 
@@ -169,8 +166,7 @@ EXPORT_SYMBOL_GPL(walk_iomem_res_desc);
  *
  * mirrors kernel/resource.c:walk_system_ram_res, v4.19
  */
-int walk_system_ram_res(u64 start, u64 end, void *arg,
-			int (*func)(struct resource *, void *))
+int walk_system_ram_res(u64 start, u64 end, void *arg, int (*func)(struct resource *, void *))
 {
 	struct resource res = {
 		.start = start,

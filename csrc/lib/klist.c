@@ -70,7 +70,7 @@ static void klist_release(struct kref *kref)
 static void klist_put(struct klist_node *n, bool kill)
 {
 	struct klist *k = n->n_klist;
-	void (*put)(struct klist_node *n) = k->put;
+	void (*put)(struct klist_node * n) = k->put;
 
 	spin_lock(&k->k_lock);
 	if (kill) {

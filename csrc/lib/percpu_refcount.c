@@ -45,10 +45,8 @@
 
 #define PERCPU_COUNT_BIAS (1UL << (BITS_PER_LONG - 1))
 
-#define percpu_ref_switch_lock \
-	(kernel_data()->percpu_refcount.percpu_ref_switch_lock)
-#define percpu_ref_switch_waitq \
-	(kernel_data()->percpu_refcount.percpu_ref_switch_waitq)
+#define percpu_ref_switch_lock (kernel_data()->percpu_refcount.percpu_ref_switch_lock)
+#define percpu_ref_switch_waitq (kernel_data()->percpu_refcount.percpu_ref_switch_waitq)
 
 static unsigned long *percpu_count_ptr(const struct percpu_ref *ref)
 {
@@ -70,8 +68,8 @@ static unsigned long *percpu_count_ptr(const struct percpu_ref *ref)
  * Context: as @gfp says.
  * Return: 0, or -ENOMEM with nothing but the counters' address set (to NULL).
  */
-int percpu_ref_init(struct percpu_ref *ref, percpu_ref_func_t *release,
-		    unsigned int flags, gfp_t gfp)
+int percpu_ref_init(struct percpu_ref *ref, percpu_ref_func_t *release, unsigned int flags,
+		    gfp_t gfp)
 {
 	unsigned long word, start = 0;
 
@@ -155,15 +153,14 @@ static void percpu_ref_switch_to_atomic_rcu(struct rcu_head *rcu)
 
 	/* One is ours. */
 	WARN_ONCE(atomic_long_read(&ref->count) <= 0,
-		  "percpu ref (%pf) <= 0 (%ld) after switching to atomic",
-		  ref->release, atomic_long_read(&ref->count));
+		  "percpu ref (%pf) <= 0 (%ld) after switching to atomic", ref->release,
+		  atomic_long_read(&ref->count));
 
 	percpu_ref_call_confirm(ref);
 }
 
 /* mirrors lib/percpu-refcount.c:__percpu_ref_switch_to_atomic, v4.19 */
-static void __percpu_ref_switch_to_atomic(struct percpu_ref *ref,
-					  percpu_ref_func_t *confirm_switch)
+static void __percpu_ref_switch_to_atomic(struct percpu_ref *ref, percpu_ref_func_t *confirm_switch)
 {
 	if (ref->percpu_count_ptr & __PERCPU_REF_ATOMIC) {
 		if (confirm_switch)
@@ -171,10 +168,8 @@ static void __percpu_ref_switch_to_atomic(struct percpu_ref *ref,
 		return;
 	}
 
-	WRITE_ONCE(ref->percpu_count_ptr,
-		   ref->percpu_count_ptr | __PERCPU_REF_ATOMIC);
-	WRITE_ONCE(ref->confirm_switch,
-		   confirm_switch ?: percpu_ref_noop_confirm_switch);
+	WRITE_ONCE(ref->percpu_count_ptr, ref->percpu_count_ptr | __PERCPU_REF_ATOMIC);
+	WRITE_ONCE(ref->confirm_switch, confirm_switch ?: percpu_ref_noop_confirm_switch);
 
 	/* Goes to @count, as the flag is set: the RCU callback's own. */
 	percpu_ref_get(ref);
@@ -198,8 +193,7 @@ static void __percpu_ref_switch_to_percpu(struct percpu_ref *ref)
 	for_each_possible_cpu(cpu)
 		*per_cpu_ptr(percpu_count, cpu) = 0;
 	smp_store_release(&ref->percpu_count_ptr,
-			  ref->percpu_count_ptr &
-				  ~(unsigned long)__PERCPU_REF_ATOMIC);
+			  ref->percpu_count_ptr & ~(unsigned long)__PERCPU_REF_ATOMIC);
 }
 
 /*
@@ -208,11 +202,9 @@ static void __percpu_ref_switch_to_percpu(struct percpu_ref *ref)
  *
  * mirrors lib/percpu-refcount.c:__percpu_ref_switch_mode, v4.19
  */
-static void __percpu_ref_switch_mode(struct percpu_ref *ref,
-				     percpu_ref_func_t *confirm_switch)
+static void __percpu_ref_switch_mode(struct percpu_ref *ref, percpu_ref_func_t *confirm_switch)
 {
-	wait_event_lock_irq(percpu_ref_switch_waitq,
-			    !READ_ONCE(ref->confirm_switch),
+	wait_event_lock_irq(percpu_ref_switch_waitq, !READ_ONCE(ref->confirm_switch),
 			    percpu_ref_switch_lock);
 
 	if (ref->force_atomic || (ref->percpu_count_ptr & __PERCPU_REF_DEAD))
@@ -233,8 +225,7 @@ static void __percpu_ref_switch_mode(struct percpu_ref *ref,
  * Context: process if a switch may be under way; otherwise any.  If the count
  * is atomic already, @confirm_switch runs before this returns, under the lock.
  */
-void percpu_ref_switch_to_atomic(struct percpu_ref *ref,
-				 percpu_ref_func_t *confirm_switch)
+void percpu_ref_switch_to_atomic(struct percpu_ref *ref, percpu_ref_func_t *confirm_switch)
 {
 	unsigned long flags;
 
@@ -297,16 +288,14 @@ EXPORT_SYMBOL_GPL(percpu_ref_switch_to_percpu);
  * is atomic already, @confirm_kill and possibly release run before this
  * returns, under the lock.
  */
-void percpu_ref_kill_and_confirm(struct percpu_ref *ref,
-				 percpu_ref_func_t *confirm_kill)
+void percpu_ref_kill_and_confirm(struct percpu_ref *ref, percpu_ref_func_t *confirm_kill)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&percpu_ref_switch_lock, flags);
-	WARN_ONCE(ref->percpu_count_ptr & __PERCPU_REF_DEAD,
-		  "%s called more than once on %pf!", __func__, ref->release);
-	WRITE_ONCE(ref->percpu_count_ptr,
-		   ref->percpu_count_ptr | __PERCPU_REF_DEAD);
+	WARN_ONCE(ref->percpu_count_ptr & __PERCPU_REF_DEAD, "%s called more than once on %pf!",
+		  __func__, ref->release);
+	WRITE_ONCE(ref->percpu_count_ptr, ref->percpu_count_ptr | __PERCPU_REF_DEAD);
 	__percpu_ref_switch_mode(ref, confirm_kill);
 	percpu_ref_put(ref);
 	spin_unlock_irqrestore(&percpu_ref_switch_lock, flags);
@@ -342,6 +331,5 @@ EXPORT_SYMBOL_GPL(percpu_ref_reinit);
 void __init percpu_refcount_init(void)
 {
 	__spin_lock_init(&percpu_ref_switch_lock, "percpu_ref_switch_lock");
-	__init_waitqueue_head(&percpu_ref_switch_waitq,
-			      "percpu_ref_switch_waitq");
+	__init_waitqueue_head(&percpu_ref_switch_waitq, "percpu_ref_switch_waitq");
 }

@@ -52,8 +52,8 @@
 #include <linux/slab.h>
 
 #define RADIX_TREE_NODE_ALIGN 64UL
-#define RADIX_TREE_FIRST_ALIGNED_SLOT                                       \
-	((RADIX_TREE_NODE_ALIGN -                                           \
+#define RADIX_TREE_FIRST_ALIGNED_SLOT                                        \
+	((RADIX_TREE_NODE_ALIGN -                                            \
 	  offsetof(struct radix_tree_node, slots) % RADIX_TREE_NODE_ALIGN) / \
 	 sizeof(void *))
 
@@ -80,8 +80,7 @@ static inline void **entry_to_slot(const void *entry)
 
 static inline bool is_child(const void *entry)
 {
-	return !(((unsigned long)entry - RADIX_TREE_INTERNAL_NODE) &
-		 (RADIX_TREE_NODE_ALIGN - 1));
+	return !(((unsigned long)entry - RADIX_TREE_INTERNAL_NODE) & (RADIX_TREE_NODE_ALIGN - 1));
 }
 
 /* Largest index below a node of @shift, all ones if that is every index. */
@@ -98,8 +97,7 @@ static unsigned long shift_maxindex(unsigned int shift)
  */
 static __always_inline void *__radix_tree_lookup(const struct radix_tree_root *root,
 						 unsigned long index,
-						 struct radix_tree_node **nodep,
-						 void ***slotp)
+						 struct radix_tree_node **nodep, void ***slotp)
 {
 	struct radix_tree_node *node;
 	unsigned long offset;
@@ -174,8 +172,7 @@ EXPORT_SYMBOL(radix_tree_lookup);
  * Context: as radix_tree_lookup().
  * Return: the slot, for radix_tree_replace_slot(), or NULL.
  */
-void **radix_tree_lookup_slot(const struct radix_tree_root *root,
-			      unsigned long index)
+void **radix_tree_lookup_slot(const struct radix_tree_root *root, unsigned long index)
 {
 	struct radix_tree_node *node;
 	void **slot;
@@ -188,8 +185,7 @@ EXPORT_SYMBOL(radix_tree_lookup_slot);
 
 static struct radix_tree_node *radix_tree_node_alloc(struct radix_tree_root *root,
 						     struct radix_tree_node *parent,
-						     unsigned int shift,
-						     unsigned int offset)
+						     unsigned int shift, unsigned int offset)
 {
 	struct radix_tree_node *node = kzalloc(sizeof(*node), root->gfp_mask);
 
@@ -217,8 +213,7 @@ static void radix_tree_node_free(struct radix_tree_node *node)
  * tell the shift above the top node in @shift.  An empty tree is as tall as
  * one likes, so it gets no nodes here; the descent makes them.
  */
-static int radix_tree_extend(struct radix_tree_root *root, unsigned long index,
-			     unsigned int *shift)
+static int radix_tree_extend(struct radix_tree_root *root, unsigned long index, unsigned int *shift)
 {
 	void *entry = root->rnode;
 	struct radix_tree_node *node;
@@ -248,9 +243,8 @@ static int radix_tree_extend(struct radix_tree_root *root, unsigned long index,
  * Make the node that an entry of @order at @index belongs in.  Stops earlier
  * at an item, which the caller then finds in the slot.
  */
-static int radix_tree_create(struct radix_tree_root *root, unsigned long index,
-			     unsigned int order, struct radix_tree_node **nodep,
-			     void ***slotp)
+static int radix_tree_create(struct radix_tree_root *root, unsigned long index, unsigned int order,
+			     struct radix_tree_node **nodep, void ***slotp)
 {
 	unsigned long last = index | (BIT(order) - 1);
 	struct radix_tree_node *node = NULL;
@@ -320,8 +314,8 @@ static int radix_tree_create(struct radix_tree_root *root, unsigned long index,
  * Context: writers serialised; may sleep if the tree's gfp mask says so.
  * Return: 0, -EEXIST if any index of the block is covered, -ENOMEM.
  */
-int __radix_tree_insert(struct radix_tree_root *root, unsigned long index,
-			unsigned int order, void *item)
+int __radix_tree_insert(struct radix_tree_root *root, unsigned long index, unsigned int order,
+			void *item)
 {
 	struct radix_tree_node *node;
 	unsigned long i, n = 1;
@@ -362,14 +356,12 @@ EXPORT_SYMBOL(__radix_tree_insert);
  * @node the counts cannot follow, which is only right if they stay the same
  * or there are none.
  */
-static void __radix_tree_replace(struct radix_tree_root *root,
-				 struct radix_tree_node *node, void **slot,
-				 void *item)
+static void __radix_tree_replace(struct radix_tree_root *root, struct radix_tree_node *node,
+				 void **slot, void *item)
 {
 	void *old = *slot;
 	int count = !!item - !!old;
-	int exceptional = radix_tree_exceptional_entry(item) -
-			  radix_tree_exceptional_entry(old);
+	int exceptional = radix_tree_exceptional_entry(item) - radix_tree_exceptional_entry(old);
 
 	WARN_ON_ONCE(!node && slot != &root->rnode && (count || exceptional));
 
@@ -379,8 +371,7 @@ static void __radix_tree_replace(struct radix_tree_root *root,
 
 		do {
 			node->count = (unsigned char)(node->count + count);
-			node->exceptional =
-				(unsigned char)(node->exceptional + exceptional);
+			node->exceptional = (unsigned char)(node->exceptional + exceptional);
 			if (s != slot && !item)
 				WRITE_ONCE(*s, NULL);
 		} while (++s < end && *s == node_to_entry(slot));
@@ -398,8 +389,7 @@ static void __radix_tree_replace(struct radix_tree_root *root,
  *
  * Context: writers serialised.
  */
-void radix_tree_replace_slot(struct radix_tree_root *root, void **slot,
-			     void *item)
+void radix_tree_replace_slot(struct radix_tree_root *root, void **slot, void *item)
 {
 	__radix_tree_replace(root, NULL, slot, item);
 }
@@ -432,8 +422,7 @@ static void radix_tree_shrink(struct radix_tree_root *root)
 }
 
 /* Free @node and those above it as far as they are empty, then shrink. */
-static void radix_tree_delete_node(struct radix_tree_root *root,
-				   struct radix_tree_node *node)
+static void radix_tree_delete_node(struct radix_tree_root *root, struct radix_tree_node *node)
 {
 	struct radix_tree_node *parent;
 
@@ -466,8 +455,7 @@ static void radix_tree_delete_node(struct radix_tree_root *root,
  * grace period has passed.
  * Return: the item, or NULL if it was absent or another one.
  */
-void *radix_tree_delete_item(struct radix_tree_root *root, unsigned long index,
-			     void *item)
+void *radix_tree_delete_item(struct radix_tree_root *root, unsigned long index, void *item)
 {
 	struct radix_tree_node *node;
 	void **slot;

@@ -15,8 +15,8 @@
 
 static bool refcount_change(refcount_t *r, int *old, unsigned int new)
 {
-	return __atomic_compare_exchange_n(&r->refs.counter, old, (int)new, false,
-					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return __atomic_compare_exchange_n(&r->refs.counter, old, (int)new, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
 }
 
 /**
@@ -37,8 +37,7 @@ bool refcount_inc_not_zero_checked(refcount_t *r)
 		if ((unsigned int)old == UINT_MAX)
 			return true;
 	} while (!refcount_change(r, &old, (unsigned int)old + 1));
-	WARN_ONCE((unsigned int)old + 1 == UINT_MAX,
-		  "refcount_t: saturated; leaking memory.\n");
+	WARN_ONCE((unsigned int)old + 1 == UINT_MAX, "refcount_t: saturated; leaking memory.\n");
 	return true;
 }
 EXPORT_SYMBOL(refcount_inc_not_zero_checked);

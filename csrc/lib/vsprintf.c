@@ -268,8 +268,7 @@ static size_t put_pointer(struct output *out, const char *ext, const void *ptr,
 			put_symbol(out, ptr, spec);
 			return taken;
 		case 'a':
-			put_hex(out, *(const phys_addr_t *)ptr,
-				2 + 2 * (int)sizeof(phys_addr_t));
+			put_hex(out, *(const phys_addr_t *)ptr, 2 + 2 * (int)sizeof(phys_addr_t));
 			return taken;
 		}
 	}
@@ -446,8 +445,9 @@ int vsnprintf_kernel(char *buf, size_t size, const char *fmt, va_list args)
 		if (length > 0)
 			put_number(&out, va_arg(args, u64), spec);
 		else
-			put_number(&out, convert(va_arg(args, unsigned int), length,
-						 spec.is_signed), spec);
+			put_number(&out,
+				   convert(va_arg(args, unsigned int), length, spec.is_signed),
+				   spec);
 	}
 
 	if (size)

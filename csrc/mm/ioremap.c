@@ -105,8 +105,8 @@ static void __iomem *__ioremap(resource_size_t phys_addr, unsigned long size,
 		return NULL;
 	}
 	if (pcm != new_pcm && !is_new_memtype_allowed(pcm, new_pcm)) {
-		pr_err("ioremap error for 0x%llx-0x%llx, requested 0x%x, got 0x%x\n",
-		       phys_addr, phys_addr + size, pcm, new_pcm);
+		pr_err("ioremap error for 0x%llx-0x%llx, requested 0x%x, got 0x%x\n", phys_addr,
+		       phys_addr + size, pcm, new_pcm);
 		goto err_free_memtype;
 	}
 

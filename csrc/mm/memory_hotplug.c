@@ -70,8 +70,7 @@ noinline int __add_pages(int nid, unsigned long phys_start_pfn, unsigned long nr
 
 	(void)want_memblock;
 	if (altmap) {
-		if (altmap->base_pfn != phys_start_pfn ||
-		    vmem_altmap_offset(altmap) > nr_pages) {
+		if (altmap->base_pfn != phys_start_pfn || vmem_altmap_offset(altmap) > nr_pages) {
 			pr_warn_once("memory add fail, invalid altmap\n");
 			return -EINVAL;
 		}
@@ -168,8 +167,8 @@ static void __remove_zone(struct zone *zone, unsigned long start_pfn, unsigned l
  * Return: 0, or -EINVAL at the first section that has no memmap; those before
  * it are gone, those behind it stay.
  */
-noinline int __remove_pages(struct zone *zone, unsigned long phys_start_pfn,
-			    unsigned long nr_pages, struct vmem_altmap *altmap)
+noinline int __remove_pages(struct zone *zone, unsigned long phys_start_pfn, unsigned long nr_pages,
+			    struct vmem_altmap *altmap)
 {
 	unsigned long nr, n;
 	bool present;
@@ -218,8 +217,7 @@ void resize_zone_range(struct zone *zone, unsigned long start_pfn, unsigned long
 	zone->spanned_pages = max(end_pfn, old_end) - zone->zone_start_pfn;
 }
 
-void resize_pgdat_range(struct pglist_data *pgdat, unsigned long start_pfn,
-			unsigned long nr_pages)
+void resize_pgdat_range(struct pglist_data *pgdat, unsigned long start_pfn, unsigned long nr_pages)
 {
 	unsigned long end_pfn = start_pfn + nr_pages;
 	unsigned long old_end = pgdat_end_pfn(pgdat);

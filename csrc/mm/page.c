@@ -33,9 +33,10 @@ void dump_page(struct page *page, const char *reason)
 	if (page_is_poisoned(page))
 		printk_level(LOGLEVEL_EMERG, "page:%px is uninitialized and poisoned\n", page);
 	else
-		printk_level(LOGLEVEL_EMERG, "page:%px count:%d mapcount:%d mapping:%px index:%#lx\n",
-			     page, page_count(page), page_mapcount(page),
-			     (void *)page_mapping(page), 0UL);
+		printk_level(LOGLEVEL_EMERG,
+			     "page:%px count:%d mapcount:%d mapping:%px index:%#lx\n", page,
+			     page_count(page), page_mapcount(page), (void *)page_mapping(page),
+			     0UL);
 	printk_level(LOGLEVEL_ALERT, "page dumped because: %s\n", reason);
 }
 
@@ -54,8 +55,8 @@ void dump_page(struct page *page, const char *reason)
  * mirrors mm/page_alloc.c:memmap_init_zone, v4.19, for hotplug; pageblock
  * types are nobody's business here
  */
-void memmap_init_zone(unsigned long size, int nid, enum zone_type zone,
-		      unsigned long start_pfn, struct vmem_altmap *altmap)
+void memmap_init_zone(unsigned long size, int nid, enum zone_type zone, unsigned long start_pfn,
+		      struct vmem_altmap *altmap)
 {
 	unsigned long *highest_memmap_pfn = &kernel_data()->memory_hotplug.highest_memmap_pfn;
 	unsigned long end_pfn = start_pfn + size;

@@ -89,8 +89,8 @@ static int memtype_check_conflict(const struct memtype *new, enum page_cache_mod
 		if (match->type == found_type)
 			continue;
 		pr_info("x86/PAT: %s:%d conflicting memory types %llx-%llx %s<->%s\n",
-			current->comm, current->pid, new->start, new->end,
-			cattr_name(found_type), cattr_name(match->type));
+			current->comm, current->pid, new->start, new->end, cattr_name(found_type),
+			cattr_name(match->type));
 		return -EBUSY;
 	}
 	if (new_type)

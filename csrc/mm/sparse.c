@@ -65,8 +65,8 @@ static unsigned long vmemmap_block_pages(unsigned long *blocks)
  * Return: how many there was room for; the first begins at *@pfn.
  */
 static noinline unsigned long altmap_alloc_block_buf(struct vmem_altmap *altmap,
-						     unsigned long nr_pfns,
-						     unsigned long count, unsigned long *pfn)
+						     unsigned long nr_pfns, unsigned long count,
+						     unsigned long *pfn)
 {
 	unsigned long used = altmap->alloc + altmap->align;
 	unsigned long next = altmap->base_pfn + altmap->reserve + used;
@@ -189,9 +189,9 @@ void register_boot_memory(unsigned long start_pfn, unsigned long nr_pages, int n
 		unsigned long n = section_stretch(nr, end_nr - nr, &present);
 
 		if (!present) {
-			set_section_roots(nr / SECTIONS_PER_ROOT,
-					  (nr + n - 1) / SECTIONS_PER_ROOT -
-						  nr / SECTIONS_PER_ROOT + 1);
+			set_section_roots(nr / SECTIONS_PER_ROOT, (nr + n - 1) / SECTIONS_PER_ROOT -
+									  nr / SECTIONS_PER_ROOT +
+									  1);
 			set_sections_present(nr, n, nid, true, NO_MEMMAP_PFN);
 			memmap_zero_range(section_nr_to_pfn(nr), section_nr_to_pfn(n));
 		}

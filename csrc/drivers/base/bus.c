@@ -190,8 +190,7 @@ static bool sysfs_streq(const char *s1, const char *s2)
  *
  * Return: the device with a reference, or NULL.
  */
-struct device *bus_find_device_by_name(struct bus_type *bus, struct device *start,
-				       const char *name)
+struct device *bus_find_device_by_name(struct bus_type *bus, struct device *start, const char *name)
 {
 	struct device *dev = NULL;
 	struct klist_iter i;

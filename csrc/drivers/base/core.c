@@ -293,15 +293,15 @@ void dev_printk(int level, const struct device *dev, const char *fmt, ...)
 }
 EXPORT_SYMBOL(dev_printk);
 
-#define define_dev_printk_level(func, level)                            \
-	void func(const struct device *dev, const char *fmt, ...)       \
-	{                                                               \
-		va_list args;                                           \
-									\
-		va_start(args, fmt);                                    \
-		dev_vprintk(level, dev, fmt, args);                     \
-		va_end(args);                                           \
-	}                                                               \
+#define define_dev_printk_level(func, level)                      \
+	void func(const struct device *dev, const char *fmt, ...) \
+	{                                                         \
+		va_list args;                                     \
+                                                                  \
+		va_start(args, fmt);                              \
+		dev_vprintk(level, dev, fmt, args);               \
+		va_end(args);                                     \
+	}                                                         \
 	EXPORT_SYMBOL(func)
 
 define_dev_printk_level(dev_err, LOGLEVEL_ERR);

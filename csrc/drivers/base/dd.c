@@ -35,9 +35,8 @@ static void deferred_probe_work_func(struct work_struct *work)
 	(void)work;
 	mutex_lock(&deferred_probe_mutex);
 	while (!list_empty(&deferred_probe_active_list)) {
-		struct device_private *private =
-			list_first_entry(&deferred_probe_active_list,
-					 struct device_private, deferred_probe);
+		struct device_private *private = list_first_entry(
+			&deferred_probe_active_list, struct device_private, deferred_probe);
 		struct device *dev = private->device;
 
 		list_del_init(&private->deferred_probe);
@@ -285,12 +284,10 @@ probe_failed:
 	case -ENODEV:
 	case -ENXIO:
 		/* The driver looked and declined: worth a debug message only. */
-		dev_dbg(dev, "%s: probe of %s rejects match %d\n", drv->name,
-			dev_name(dev), ret);
+		dev_dbg(dev, "%s: probe of %s rejects match %d\n", drv->name, dev_name(dev), ret);
 		break;
 	default:
-		pr_warn("%s: probe of %s failed with error %d\n", drv->name,
-			dev_name(dev), ret);
+		pr_warn("%s: probe of %s failed with error %d\n", drv->name, dev_name(dev), ret);
 	}
 	/* Other drivers may still match: never an error for the walk. */
 	ret = 0;
@@ -504,8 +501,8 @@ static struct device *last_bound_device(struct driver_private *priv)
 
 	spin_lock(&priv->klist_devices.k_lock);
 	if (!list_empty(&priv->klist_devices.k_list)) {
-		dev_prv = list_last_entry(&priv->klist_devices.k_list,
-					  struct device_private, knode_driver.n_node);
+		dev_prv = list_last_entry(&priv->klist_devices.k_list, struct device_private,
+					  knode_driver.n_node);
 		dev = get_device(dev_prv->device);
 	}
 	spin_unlock(&priv->klist_devices.k_lock);

@@ -142,8 +142,8 @@ static int devm_kmalloc_match(struct device *dev, void *res, void *data)
 void *devm_kmalloc(struct device *dev, size_t size, gfp_t gfp)
 {
 	/* The log has always known this one by the name of a sister. */
-	struct devres *dr = alloc_dr(devm_kmalloc_release, size, gfp,
-				     "devm_kzalloc_release", __func__);
+	struct devres *dr =
+		alloc_dr(devm_kmalloc_release, size, gfp, "devm_kzalloc_release", __func__);
 
 	if (unlikely(!dr))
 		return NULL;

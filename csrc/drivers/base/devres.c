@@ -56,12 +56,12 @@ static struct devres_group *node_to_group(struct devres_node *node)
 static void devres_log(struct device *dev, struct devres_node *node, const char *op)
 {
 	if (unlikely(kernel_data()->config.debug_devres))
-		dev_err(dev, "DEVRES %3s %p %s (%lu bytes)\n", op, (void *)node,
-			node->name, (unsigned long)node->size);
+		dev_err(dev, "DEVRES %3s %p %s (%lu bytes)\n", op, (void *)node, node->name,
+			(unsigned long)node->size);
 }
 
-static void devres_node_init(struct devres_node *node, dr_release_t release,
-			     const char *name, size_t size)
+static void devres_node_init(struct devres_node *node, dr_release_t release, const char *name,
+			     size_t size)
 {
 	INIT_LIST_HEAD(&node->entry);
 	node->release = release;
@@ -70,8 +70,8 @@ static void devres_node_init(struct devres_node *node, dr_release_t release,
 }
 
 /* The header is always initialised, the payload only with __GFP_ZERO. */
-struct devres *alloc_dr(dr_release_t release, size_t size, gfp_t gfp,
-			const char *name, const char *caller)
+struct devres *alloc_dr(dr_release_t release, size_t size, gfp_t gfp, const char *name,
+			const char *caller)
 {
 	struct devres *dr;
 	size_t total;
@@ -122,8 +122,8 @@ static struct devres *find_dr(struct device *dev, dr_release_t release, dr_match
  *
  * Return: the zeroed payload, on no list yet, or NULL.
  */
-void *__devres_alloc_node(dr_release_t release, size_t size, gfp_t gfp, int nid,
-			  const char *name, const char *caller)
+void *__devres_alloc_node(dr_release_t release, size_t size, gfp_t gfp, int nid, const char *name,
+			  const char *caller)
 {
 	struct devres *dr = alloc_dr(release, size, gfp | __GFP_ZERO, name, caller);
 
@@ -180,8 +180,7 @@ EXPORT_SYMBOL_GPL(devres_add);
  *
  * Return: payload or NULL.
  */
-void *devres_find(struct device *dev, dr_release_t release, dr_match_t match,
-		  void *match_data)
+void *devres_find(struct device *dev, dr_release_t release, dr_match_t match, void *match_data)
 {
 	unsigned long flags;
 	struct devres *dr;
@@ -234,8 +233,7 @@ EXPORT_SYMBOL_GPL(devres_get);
  *
  * Return: payload, now the caller's, or NULL.
  */
-void *devres_remove(struct device *dev, dr_release_t release, dr_match_t match,
-		    void *match_data)
+void *devres_remove(struct device *dev, dr_release_t release, dr_match_t match, void *match_data)
 {
 	unsigned long flags;
 	struct devres *dr;
@@ -262,8 +260,7 @@ EXPORT_SYMBOL_GPL(devres_remove);
  *
  * Return: 0 or -ENOENT.
  */
-int devres_destroy(struct device *dev, dr_release_t release, dr_match_t match,
-		   void *match_data)
+int devres_destroy(struct device *dev, dr_release_t release, dr_match_t match, void *match_data)
 {
 	void *res = devres_remove(dev, release, match, match_data);
 
@@ -285,8 +282,7 @@ EXPORT_SYMBOL_GPL(devres_destroy);
  *
  * Return: 0 or -ENOENT. Context: what @release needs.
  */
-int devres_release(struct device *dev, dr_release_t release, dr_match_t match,
-		   void *match_data)
+int devres_release(struct device *dev, dr_release_t release, dr_match_t match, void *match_data)
 {
 	void *res = devres_remove(dev, release, match, match_data);
 
@@ -310,8 +306,7 @@ EXPORT_SYMBOL_GPL(devres_release);
  * mirrors drivers/base/devres.c:devres_for_each_res, v4.19
  */
 void devres_for_each_res(struct device *dev, dr_release_t release, dr_match_t match,
-			 void *match_data,
-			 void (*fn)(struct device *dev, void *res, void *data),
+			 void *match_data, void (*fn)(struct device *dev, void *res, void *data),
 			 void *data)
 {
 	struct devres_node *node, *next;
@@ -341,8 +336,7 @@ EXPORT_SYMBOL_GPL(devres_for_each_res);
  *
  * Return: number of regular entries moved.
  */
-static int remove_nodes(struct list_head *first, struct list_head *end,
-			struct list_head *todo)
+static int remove_nodes(struct list_head *first, struct list_head *end, struct list_head *todo)
 {
 	/* @first may move; what precedes it does not. */
 	struct list_head *before = first->prev;

@@ -29,8 +29,7 @@ int driver_for_each_device(struct device_driver *drv, struct device *start, void
 
 	if (!drv)
 		return -EINVAL;
-	klist_iter_init_node(&drv->p->klist_devices, &i,
-			     start ? &start->p->knode_driver : NULL);
+	klist_iter_init_node(&drv->p->klist_devices, &i, start ? &start->p->knode_driver : NULL);
 	while (!error && (n = klist_next(&i)) != NULL)
 		error = fn(container_of(n, struct device_private, knode_driver)->device, data);
 	klist_iter_exit(&i);
@@ -81,8 +80,7 @@ int driver_register(struct device_driver *drv)
 	if (!drv->bus || !drv->bus->p)
 		return -EINVAL;
 	if ((drv->bus->probe && drv->probe) || (drv->bus->remove && drv->remove))
-		pr_warn("Driver '%s' needs updating - please use bus_type methods\n",
-			drv->name);
+		pr_warn("Driver '%s' needs updating - please use bus_type methods\n", drv->name);
 	if (driver_find(drv->name, drv->bus)) {
 		pr_err("Error: Driver '%s' is already registered, aborting...\n", drv->name);
 		return -EBUSY;

@@ -45,9 +45,8 @@ static void dax_region_unregister(void *region)
  *
  * mirrors drivers/dax/device.c:alloc_dax_region, v4.19
  */
-struct dax_region *alloc_dax_region(struct device *parent, int region_id,
-				    struct resource *res, unsigned int align, void *addr,
-				    u64 pfn_flags)
+struct dax_region *alloc_dax_region(struct device *parent, int region_id, struct resource *res,
+				    unsigned int align, void *addr, u64 pfn_flags)
 {
 	struct dax_region *dax_region;
 
@@ -119,8 +118,8 @@ static void unregister_dev_dax(void *_dev)
  *
  * mirrors drivers/dax/device.c:devm_create_dev_dax, v4.19
  */
-struct dev_dax *devm_create_dev_dax(struct dax_region *dax_region, int id,
-				    struct resource *res, int count)
+struct dev_dax *devm_create_dev_dax(struct dax_region *dax_region, int id, struct resource *res,
+				    int count)
 {
 	struct device *parent = dax_region->dev;
 	struct dax_device *dax_dev;

@@ -83,8 +83,7 @@ static int dax_pmem_probe(struct device *dev)
 		return rc;
 	devm_nsio_disable(dev, nsio);
 
-	if (!devm_request_mem_region(dev, nsio->res.start, resource_size(&nsio->res),
-				     ndns->name)) {
+	if (!devm_request_mem_region(dev, nsio->res.start, resource_size(&nsio->res), ndns->name)) {
 		dev_warn(dev, "could not reserve region %pR\n", &nsio->res);
 		return -EBUSY;
 	}

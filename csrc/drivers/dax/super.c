@@ -52,8 +52,8 @@ EXPORT_SYMBOL_GPL(dax_alive);
  *
  * mirrors drivers/dax/super.c:dax_direct_access, v4.19
  */
-long dax_direct_access(struct dax_device *dax_dev, unsigned long pgoff, long nr_pages,
-		       void **kaddr, pfn_t *pfn)
+long dax_direct_access(struct dax_device *dax_dev, unsigned long pgoff, long nr_pages, void **kaddr,
+		       pfn_t *pfn)
 {
 	long avail;
 
@@ -98,8 +98,7 @@ static void dax_destroy_inode(struct kref *count)
  *
  * mirrors drivers/dax/super.c:alloc_dax, v4.19
  */
-struct dax_device *alloc_dax(void *private, const char *__host,
-			     const struct dax_operations *ops)
+struct dax_device *alloc_dax(void *private, const char *__host, const struct dax_operations *ops)
 {
 	struct dax_device *dax_dev;
 	char *host = NULL;

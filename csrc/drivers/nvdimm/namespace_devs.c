@@ -119,8 +119,7 @@ static void name_namespace(struct nd_namespace_common *ndns, const char *name)
  * put_device(), or NULL.
  */
 struct nd_namespace_io *nd_namespace_create(const char *name, resource_size_t start,
-					    resource_size_t size, enum nd_mode mode,
-					    bool altmap)
+					    resource_size_t size, enum nd_mode mode, bool altmap)
 {
 	struct nd_namespace_io *nsio;
 	struct nd_pfn *nd_pfn;
@@ -211,8 +210,8 @@ bool pmem_should_map_pages(struct device *dev)
 		return false;
 	if (nsio->common.force_raw)
 		return false;
-	if (region_intersects(nsio->res.start, resource_size(&nsio->res),
-			      IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) == REGION_MIXED)
+	if (region_intersects(nsio->res.start, resource_size(&nsio->res), IORESOURCE_SYSTEM_RAM,
+			      IORES_DESC_NONE) == REGION_MIXED)
 		return false;
 	return ARCH_MEMREMAP_PMEM == MEMREMAP_WB;
 }

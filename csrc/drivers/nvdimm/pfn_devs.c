@@ -19,7 +19,7 @@
 #define PHYS_SECTION_SIZE (1ULL << PA_SECTION_SHIFT)
 #define PHYS_SECTION_ALIGN_DOWN(x) ALIGN_DOWN(x, PHYS_SECTION_SIZE)
 #define PHYS_SECTION_ALIGN_UP(x) ALIGN(x, PHYS_SECTION_SIZE)
-#define PFN_SECTION_ALIGN_DOWN(x) ((x) & PAGE_SECTION_MASK)
+#define PFN_SECTION_ALIGN_DOWN(x) ((x)&PAGE_SECTION_MASK)
 #define PFN_SECTION_ALIGN_UP(x) (((x) + PAGES_PER_SECTION - 1) & PAGE_SECTION_MASK)
 
 /* A struct page is planned for at this size, whatever it is. */
@@ -43,8 +43,8 @@ static void trim_pfn_device(struct nd_pfn *nd_pfn, u32 *start_pad, u32 *end_trun
 		*start_pad = (u32)(PHYS_SECTION_ALIGN_UP(res->start) - res->start);
 
 	start = res->start;
-	if (region_intersects(start, PHYS_SECTION_ALIGN_UP(end) - start,
-			      IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) == REGION_MIXED)
+	if (region_intersects(start, PHYS_SECTION_ALIGN_UP(end) - start, IORESOURCE_SYSTEM_RAM,
+			      IORES_DESC_NONE) == REGION_MIXED)
 		*end_trunc = (u32)(end - PHYS_SECTION_ALIGN_DOWN(end));
 	else if (!IS_ALIGNED(end, nd_pfn->align))
 		*end_trunc = (u32)(end - ALIGN_DOWN(end, nd_pfn->align));
@@ -149,9 +149,8 @@ static int __nvdimm_setup_pfn(struct nd_pfn *nd_pfn, struct dev_pagemap *pgmap)
 	case PFN_MODE_PMEM:
 		nd_pfn->npfns = PFN_SECTION_ALIGN_UP(PHYS_PFN(resource_size(res) - offset));
 		if (pfn_sb->npfns > nd_pfn->npfns)
-			dev_info(&nd_pfn->ndns->dev,
-				 "number of pfns truncated from %lld to %ld\n", pfn_sb->npfns,
-				 nd_pfn->npfns);
+			dev_info(&nd_pfn->ndns->dev, "number of pfns truncated from %lld to %ld\n",
+				 pfn_sb->npfns, nd_pfn->npfns);
 		memcpy(altmap, &__altmap, sizeof(*altmap));
 		altmap->free = PHYS_PFN(offset - SZ_8K);
 		altmap->alloc = 0;

@@ -44,8 +44,8 @@ static blk_qc_t pmem_make_request(struct request_queue *q, struct bio *bio)
 }
 
 /* mirrors drivers/nvdimm/pmem.c:__pmem_direct_access, v4.19 */
-static long pmem_dax_direct_access(struct dax_device *dax_dev, unsigned long pgoff,
-				   long nr_pages, void **kaddr, pfn_t *pfn)
+static long pmem_dax_direct_access(struct dax_device *dax_dev, unsigned long pgoff, long nr_pages,
+				   void **kaddr, pfn_t *pfn)
 {
 	struct pmem_device *pmem = dax_get_private(dax_dev);
 	phys_addr_t offset = PFN_PHYS(pgoff) + pmem->data_offset;

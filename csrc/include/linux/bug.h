@@ -21,16 +21,18 @@ struct bug_site {
 	const char *text;
 };
 
-#define __BUG_SITE(_text)                                                      \
-	({                                                                     \
-		static const struct bug_site __bug_site = {                    \
-			.file = __FILE__, .line = __LINE__, .func = __func__,  \
-			.text = _text,                                         \
-		};                                                             \
-		static const struct bug_site *const __bug_entry __used         \
-			__section("bug_sites") = &__bug_site;                  \
-		(void)__bug_entry;                                             \
-		&__bug_site;                                                   \
+#define __BUG_SITE(_text)                                                                       \
+	({                                                                                      \
+		static const struct bug_site __bug_site = {                                     \
+			.file = __FILE__,                                                       \
+			.line = __LINE__,                                                       \
+			.func = __func__,                                                       \
+			.text = _text,                                                          \
+		};                                                                              \
+		static const struct bug_site *const __bug_entry __used __section("bug_sites") = \
+			&__bug_site;                                                            \
+		(void)__bug_entry;                                                              \
+		&__bug_site;                                                                    \
 	})
 
 /**
@@ -45,44 +47,44 @@ void vwarn_slowpath(const struct bug_site *site, const char *fmt, va_list args);
 /** bug_slowpath() - print an oops; the current task dies, its locks stay held */
 void bug_slowpath(const struct bug_site *site) __attribute__((noreturn));
 
-#define WARN(cond, fmt, ...)                                               \
+#define WARN(cond, fmt, ...)                                                \
+	({                                                                  \
+		bool __warn_ret = !!(cond);                                 \
+		if (unlikely(__warn_ret))                                   \
+			warn_slowpath(__BUG_SITE(fmt), fmt, ##__VA_ARGS__); \
+		unlikely(__warn_ret);                                       \
+	})
+#define WARN_ON(cond)                                           \
+	({                                                      \
+		bool __warn_ret = !!(cond);                     \
+		if (unlikely(__warn_ret))                       \
+			warn_slowpath(__BUG_SITE(#cond), NULL); \
+		unlikely(__warn_ret);                           \
+	})
+#define WARN_ONCE(cond, fmt, ...)                                          \
 	({                                                                 \
 		bool __warn_ret = !!(cond);                                \
-		if (unlikely(__warn_ret))                                  \
-			warn_slowpath(__BUG_SITE(fmt), fmt, ##__VA_ARGS__); \
+		if (unlikely(__warn_ret)) {                                \
+			const struct bug_site *__site = __BUG_SITE(fmt);   \
+			if (first_time_here(__site))                       \
+				warn_slowpath(__site, fmt, ##__VA_ARGS__); \
+		}                                                          \
 		unlikely(__warn_ret);                                      \
 	})
-#define WARN_ON(cond)                                                    \
-	({                                                               \
-		bool __warn_ret = !!(cond);                              \
-		if (unlikely(__warn_ret))                                \
-			warn_slowpath(__BUG_SITE(#cond), NULL);          \
-		unlikely(__warn_ret);                                    \
-	})
-#define WARN_ONCE(cond, fmt, ...)                                             \
-	({                                                                    \
-		bool __warn_ret = !!(cond);                                   \
-		if (unlikely(__warn_ret)) {                                   \
-			const struct bug_site *__site = __BUG_SITE(fmt);      \
-			if (first_time_here(__site))                          \
-				warn_slowpath(__site, fmt, ##__VA_ARGS__);    \
-		}                                                             \
-		unlikely(__warn_ret);                                         \
-	})
-#define WARN_ON_ONCE(cond)                                              \
-	({                                                              \
-		bool __warn_ret = !!(cond);                             \
-		if (unlikely(__warn_ret)) {                             \
+#define WARN_ON_ONCE(cond)                                                 \
+	({                                                                 \
+		bool __warn_ret = !!(cond);                                \
+		if (unlikely(__warn_ret)) {                                \
 			const struct bug_site *__site = __BUG_SITE(#cond); \
-			if (first_time_here(__site))                    \
-				warn_slowpath(__site, NULL);            \
-		}                                                       \
-		unlikely(__warn_ret);                                   \
+			if (first_time_here(__site))                       \
+				warn_slowpath(__site, NULL);               \
+		}                                                          \
+		unlikely(__warn_ret);                                      \
 	})
-#define BUG_ON(cond)                                      \
-	do {                                              \
-		if (unlikely(cond))                       \
-			bug_slowpath(__BUG_SITE(#cond));  \
+#define BUG_ON(cond)                                     \
+	do {                                             \
+		if (unlikely(cond))                      \
+			bug_slowpath(__BUG_SITE(#cond)); \
 	} while (0)
 #define BUG() bug_slowpath(__BUG_SITE("BUG()"))
 

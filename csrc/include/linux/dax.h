@@ -50,14 +50,13 @@ void dax_init(void);
 int dax_read_lock(void);
 void dax_read_unlock(int id);
 bool dax_alive(struct dax_device *dax_dev);
-struct dax_device *alloc_dax(void *private, const char *host,
-			     const struct dax_operations *ops);
+struct dax_device *alloc_dax(void *private, const char *host, const struct dax_operations *ops);
 void kill_dax(struct dax_device *dax_dev);
 void put_dax(struct dax_device *dax_dev);
 struct dax_device *dax_get_by_host(const char *host);
 void *dax_get_private(struct dax_device *dax_dev);
-long dax_direct_access(struct dax_device *dax_dev, unsigned long pgoff, long nr_pages,
-		       void **kaddr, pfn_t *pfn);
+long dax_direct_access(struct dax_device *dax_dev, unsigned long pgoff, long nr_pages, void **kaddr,
+		       pfn_t *pfn);
 
 /* ---- drivers/dax/device.c ---- */
 
@@ -103,10 +102,9 @@ static inline struct dev_dax *to_dev_dax(struct device *dev)
 }
 
 void dax_region_put(struct dax_region *dax_region);
-struct dax_region *alloc_dax_region(struct device *parent, int region_id,
-				    struct resource *res, unsigned int align, void *addr,
-				    u64 flags);
-struct dev_dax *devm_create_dev_dax(struct dax_region *dax_region, int id,
-				    struct resource *res, int count);
+struct dax_region *alloc_dax_region(struct device *parent, int region_id, struct resource *res,
+				    unsigned int align, void *addr, u64 flags);
+struct dev_dax *devm_create_dev_dax(struct dax_region *dax_region, int id, struct resource *res,
+				    int count);
 
 #endif

@@ -70,7 +70,8 @@ struct device_type {
 	void (*release)(struct device *dev);
 };
 
-struct class {
+struct class
+{
 	const char *name;
 	void (*dev_release)(struct device *dev);
 };
@@ -185,17 +186,16 @@ void __printf(2, 3) dev_err(const struct device *dev, const char *fmt, ...);
 void __printf(2, 3) dev_warn(const struct device *dev, const char *fmt, ...);
 void __printf(2, 3) dev_info(const struct device *dev, const char *fmt, ...);
 /* Dynamic debug is off: arguments are checked by the compiler, never printed. */
-#define dev_dbg(dev, fmt, ...)                                                   \
-	do {                                                                     \
-		if (0)                                                           \
-			dev_printk(LOGLEVEL_DEBUG, dev, fmt, ##__VA_ARGS__);     \
+#define dev_dbg(dev, fmt, ...)                                               \
+	do {                                                                 \
+		if (0)                                                       \
+			dev_printk(LOGLEVEL_DEBUG, dev, fmt, ##__VA_ARGS__); \
 	} while (0)
 
 #define dev_WARN(dev, fmt, ...) \
 	WARN(1, "%s %s: " fmt, dev_driver_string(dev), dev_name(dev), ##__VA_ARGS__)
-#define dev_WARN_ONCE(dev, condition, fmt, ...)                                   \
-	WARN_ONCE(condition, "%s %s: " fmt, dev_driver_string(dev), dev_name(dev), \
-		  ##__VA_ARGS__)
+#define dev_WARN_ONCE(dev, condition, fmt, ...) \
+	WARN_ONCE(condition, "%s %s: " fmt, dev_driver_string(dev), dev_name(dev), ##__VA_ARGS__)
 
 /* ---- drivers/base/bus.c, driver.c ---- */
 
@@ -254,8 +254,8 @@ bool device_is_bound(struct device *dev);
 typedef void (*dr_release_t)(struct device *dev, void *res);
 typedef int (*dr_match_t)(struct device *dev, void *res, void *match_data);
 
-void *__devres_alloc_node(dr_release_t release, size_t size, gfp_t gfp, int nid,
-			  const char *name, const char *caller);
+void *__devres_alloc_node(dr_release_t release, size_t size, gfp_t gfp, int nid, const char *name,
+			  const char *caller);
 #define devres_alloc_node(release, size, gfp, nid) \
 	__devres_alloc_node(release, size, gfp, nid, #release, __func__)
 #define devres_alloc(release, size, gfp) \
@@ -263,18 +263,13 @@ void *__devres_alloc_node(dr_release_t release, size_t size, gfp_t gfp, int nid,
 
 void devres_free(void *res);
 void devres_add(struct device *dev, void *res);
-void *devres_find(struct device *dev, dr_release_t release, dr_match_t match,
-		  void *match_data);
+void *devres_find(struct device *dev, dr_release_t release, dr_match_t match, void *match_data);
 void *devres_get(struct device *dev, void *new_res, dr_match_t match, void *match_data);
-void *devres_remove(struct device *dev, dr_release_t release, dr_match_t match,
-		    void *match_data);
-int devres_destroy(struct device *dev, dr_release_t release, dr_match_t match,
-		   void *match_data);
-int devres_release(struct device *dev, dr_release_t release, dr_match_t match,
-		   void *match_data);
+void *devres_remove(struct device *dev, dr_release_t release, dr_match_t match, void *match_data);
+int devres_destroy(struct device *dev, dr_release_t release, dr_match_t match, void *match_data);
+int devres_release(struct device *dev, dr_release_t release, dr_match_t match, void *match_data);
 void devres_for_each_res(struct device *dev, dr_release_t release, dr_match_t match,
-			 void *match_data,
-			 void (*fn)(struct device *dev, void *res, void *data),
+			 void *match_data, void (*fn)(struct device *dev, void *res, void *data),
 			 void *data);
 int devres_release_all(struct device *dev);
 
@@ -292,8 +287,7 @@ void *devm_kmalloc(struct device *dev, size_t size, gfp_t gfp);
 void devm_kfree(struct device *dev, void *p);
 char *devm_kstrdup(struct device *dev, const char *s, gfp_t gfp);
 void *devm_kmemdup(struct device *dev, const void *src, size_t len, gfp_t gfp);
-char *__printf(3, 0) devm_kvasprintf(struct device *dev, gfp_t gfp, const char *fmt,
-				     va_list ap);
+char *__printf(3, 0) devm_kvasprintf(struct device *dev, gfp_t gfp, const char *fmt, va_list ap);
 char *__printf(3, 4) devm_kasprintf(struct device *dev, gfp_t gfp, const char *fmt, ...);
 void *devm_kmalloc_array(struct device *dev, size_t n, size_t size, gfp_t gfp);
 

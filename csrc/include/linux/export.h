@@ -21,11 +21,11 @@ struct kernel_symbol {
  */
 #define EXPORT_SYMBOL(sym) __EXPORT_SYMBOL(#sym, __ksym_##sym, __ksymtab_##sym, false)
 #define EXPORT_SYMBOL_GPL(sym) __EXPORT_SYMBOL(#sym, __ksym_##sym, __ksymtab_##sym, true)
-#define __EXPORT_SYMBOL(sym, entry, slot, gpl)                                 \
-	static const struct kernel_symbol entry = {                            \
-		.name = sym, .gpl_only = gpl,                                  \
-	};                                                                     \
-	static const struct kernel_symbol *const slot __used                   \
-		__section("kernel_symbols") = &entry
+#define __EXPORT_SYMBOL(sym, entry, slot, gpl)      \
+	static const struct kernel_symbol entry = { \
+		.name = sym,                        \
+		.gpl_only = gpl,                    \
+	};                                          \
+	static const struct kernel_symbol *const slot __used __section("kernel_symbols") = &entry
 
 #endif

@@ -49,8 +49,7 @@ void iounmap(const volatile void __iomem *addr);
 
 void *memremap(resource_size_t offset, size_t size, unsigned long flags);
 void memunmap(void *addr);
-void *devm_memremap(struct device *dev, resource_size_t offset, size_t size,
-		    unsigned long flags);
+void *devm_memremap(struct device *dev, resource_size_t offset, size_t size, unsigned long flags);
 void devm_memunmap(struct device *dev, void *addr);
 
 #endif

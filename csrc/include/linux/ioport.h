@@ -104,8 +104,7 @@ static inline unsigned long resource_ext_type(const struct resource *res)
 }
 
 /* Does @outer cover @inner, both of one type and with an address? */
-static inline bool resource_contains(const struct resource *outer,
-				     const struct resource *inner)
+static inline bool resource_contains(const struct resource *outer, const struct resource *inner)
 {
 	return resource_type(outer) == resource_type(inner) &&
 	       !((outer->flags | inner->flags) & IORESOURCE_UNSET) &&
@@ -138,14 +137,13 @@ int allocate_resource(struct resource *root, struct resource *new, resource_size
 		      resource_alignf_t alignf, void *alignf_data);
 
 /* kernel/resource_region.c */
-struct resource *__request_region(struct resource *parent, resource_size_t start,
-				  resource_size_t n, const char *name, unsigned long flags);
+struct resource *__request_region(struct resource *parent, resource_size_t start, resource_size_t n,
+				  const char *name, unsigned long flags);
 void __release_region(struct resource *parent, resource_size_t start, resource_size_t n);
 int release_mem_region_adjustable(struct resource *parent, resource_size_t start,
 				  resource_size_t size);
 
-#define request_region(start, n, name) \
-	__request_region(&ioport_resource, (start), (n), (name), 0)
+#define request_region(start, n, name) __request_region(&ioport_resource, (start), (n), (name), 0)
 #define request_muxed_region(start, n, name) \
 	__request_region(&ioport_resource, (start), (n), (name), IORESOURCE_MUXED)
 #define release_region(start, n) __release_region(&ioport_resource, (start), (n))
@@ -158,10 +156,9 @@ int release_mem_region_adjustable(struct resource *parent, resource_size_t start
 int devm_request_resource(struct device *dev, struct resource *root, struct resource *new);
 void devm_release_resource(struct device *dev, struct resource *new);
 struct resource *__devm_request_region(struct device *dev, struct resource *parent,
-				       resource_size_t start, resource_size_t n,
-				       const char *name);
-void __devm_release_region(struct device *dev, struct resource *parent,
-			   resource_size_t start, resource_size_t n);
+				       resource_size_t start, resource_size_t n, const char *name);
+void __devm_release_region(struct device *dev, struct resource *parent, resource_size_t start,
+			   resource_size_t n);
 
 #define devm_request_region(dev, start, n, name) \
 	__devm_request_region(dev, &ioport_resource, (start), (n), (name))
@@ -173,12 +170,10 @@ void __devm_release_region(struct device *dev, struct resource *parent,
 	__devm_release_region(dev, &iomem_resource, (start), (n))
 
 /* kernel/resource_walk.c */
-int region_intersects(resource_size_t start, size_t size, unsigned long flags,
-		      unsigned long desc);
-int walk_iomem_res_desc(unsigned long desc, unsigned long flags, u64 start, u64 end,
-			void *arg, int (*func)(struct resource *, void *));
-int walk_system_ram_res(u64 start, u64 end, void *arg,
+int region_intersects(resource_size_t start, size_t size, unsigned long flags, unsigned long desc);
+int walk_iomem_res_desc(unsigned long desc, unsigned long flags, u64 start, u64 end, void *arg,
 			int (*func)(struct resource *, void *));
+int walk_system_ram_res(u64 start, u64 end, void *arg, int (*func)(struct resource *, void *));
 int walk_mem_res(u64 start, u64 end, void *arg, int (*func)(struct resource *, void *));
 int walk_system_ram_range(unsigned long start_pfn, unsigned long nr_pages, void *arg,
 			  int (*func)(unsigned long, unsigned long, void *));

@@ -12,8 +12,7 @@
 #define BITS_PER_LONG 64
 #define BIT(n) (1UL << (n))
 
-#define container_of(ptr, type, member) \
-	((type *)((char *)(ptr)-offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define __ALIGN_MASK(x, mask) (((x) + (mask)) & ~(mask))
 /* @a must be a power of two. */
@@ -24,16 +23,16 @@
 #define round_down(x, y) ALIGN_DOWN(x, y)
 #define DIV_ROUND_UP(n, d) (((n) + (d)-1) / (d))
 
-#define min(a, b)                              \
-	({                                     \
-		__typeof__(a) __min_a = (a);   \
-		__typeof__(b) __min_b = (b);   \
+#define min(a, b)                                      \
+	({                                             \
+		__typeof__(a) __min_a = (a);           \
+		__typeof__(b) __min_b = (b);           \
 		__min_a < __min_b ? __min_a : __min_b; \
 	})
-#define max(a, b)                              \
-	({                                     \
-		__typeof__(a) __max_a = (a);   \
-		__typeof__(b) __max_b = (b);   \
+#define max(a, b)                                      \
+	({                                             \
+		__typeof__(a) __max_a = (a);           \
+		__typeof__(b) __max_b = (b);           \
 		__max_a > __max_b ? __max_a : __max_b; \
 	})
 #define min_t(type, a, b) min((type)(a), (type)(b))

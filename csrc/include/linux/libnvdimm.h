@@ -139,8 +139,7 @@ enum nd_mode {
 };
 
 struct nd_namespace_io *nd_namespace_create(const char *name, resource_size_t start,
-					    resource_size_t size, enum nd_mode mode,
-					    bool altmap);
+					    resource_size_t size, enum nd_mode mode, bool altmap);
 struct nd_namespace_common *nvdimm_namespace_common_probe(struct device *dev);
 void nvdimm_namespace_disk_name(struct nd_namespace_common *ndns, char *name, size_t size);
 int nd_namespace_scan_name(const char *name, int *region_id, int *id);

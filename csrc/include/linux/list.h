@@ -64,27 +64,24 @@ static inline bool list_empty(const struct list_head *head)
 }
 
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
-#define list_first_entry(head, type, member) \
-	list_entry((head)->next, type, member)
+#define list_first_entry(head, type, member) list_entry((head)->next, type, member)
 #define list_last_entry(head, type, member) list_entry((head)->prev, type, member)
-#define list_next_entry(pos, member) \
-	list_entry((pos)->member.next, __typeof__(*(pos)), member)
-#define list_prev_entry(pos, member) \
-	list_entry((pos)->member.prev, __typeof__(*(pos)), member)
+#define list_next_entry(pos, member) list_entry((pos)->member.next, __typeof__(*(pos)), member)
+#define list_prev_entry(pos, member) list_entry((pos)->member.prev, __typeof__(*(pos)), member)
 
-#define list_for_each_entry(pos, head, member)                              \
-	for (pos = list_first_entry(head, __typeof__(*pos), member);        \
-	     &pos->member != (head); pos = list_next_entry(pos, member))
-#define list_for_each_entry_reverse(pos, head, member)                      \
-	for (pos = list_last_entry(head, __typeof__(*pos), member);         \
-	     &pos->member != (head); pos = list_prev_entry(pos, member))
-#define list_for_each_entry_safe(pos, n, head, member)                      \
-	for (pos = list_first_entry(head, __typeof__(*pos), member),        \
-	    n = list_next_entry(pos, member);                               \
+#define list_for_each_entry(pos, head, member)                                               \
+	for (pos = list_first_entry(head, __typeof__(*pos), member); &pos->member != (head); \
+	     pos = list_next_entry(pos, member))
+#define list_for_each_entry_reverse(pos, head, member)                                      \
+	for (pos = list_last_entry(head, __typeof__(*pos), member); &pos->member != (head); \
+	     pos = list_prev_entry(pos, member))
+#define list_for_each_entry_safe(pos, n, head, member)               \
+	for (pos = list_first_entry(head, __typeof__(*pos), member), \
+	    n = list_next_entry(pos, member);                        \
 	     &pos->member != (head); pos = n, n = list_next_entry(n, member))
-#define list_for_each_entry_safe_reverse(pos, n, head, member)              \
-	for (pos = list_last_entry(head, __typeof__(*pos), member),         \
-	    n = list_prev_entry(pos, member);                               \
+#define list_for_each_entry_safe_reverse(pos, n, head, member)      \
+	for (pos = list_last_entry(head, __typeof__(*pos), member), \
+	    n = list_prev_entry(pos, member);                       \
 	     &pos->member != (head); pos = n, n = list_prev_entry(n, member))
 
 #endif

@@ -23,26 +23,24 @@ void put_online_mems(void);
 struct page *pfn_to_online_page(unsigned long pfn);
 
 /* Context of all of these: process, inside mem_hotplug_begin(), may sleep. */
-int arch_add_memory(int nid, u64 start, u64 size, struct vmem_altmap *altmap,
-		    bool want_memblock);
-int add_pages(int nid, unsigned long start_pfn, unsigned long nr_pages,
-	      struct vmem_altmap *altmap, bool want_memblock);
+int arch_add_memory(int nid, u64 start, u64 size, struct vmem_altmap *altmap, bool want_memblock);
+int add_pages(int nid, unsigned long start_pfn, unsigned long nr_pages, struct vmem_altmap *altmap,
+	      bool want_memblock);
 int __add_pages(int nid, unsigned long phys_start_pfn, unsigned long nr_pages,
 		struct vmem_altmap *altmap, bool want_memblock);
 int arch_remove_memory(u64 start, u64 size, struct vmem_altmap *altmap);
 int __remove_pages(struct zone *zone, unsigned long phys_start_pfn, unsigned long nr_pages,
 		   struct vmem_altmap *altmap);
-void move_pfn_range_to_zone(struct zone *zone, unsigned long start_pfn,
-			    unsigned long nr_pages, struct vmem_altmap *altmap);
+void move_pfn_range_to_zone(struct zone *zone, unsigned long start_pfn, unsigned long nr_pages,
+			    struct vmem_altmap *altmap);
 
 /* Zone and node span the range afterwards, too. */
 void resize_zone_range(struct zone *zone, unsigned long start_pfn, unsigned long nr_pages);
-void resize_pgdat_range(struct pglist_data *pgdat, unsigned long start_pfn,
-			unsigned long nr_pages);
+void resize_pgdat_range(struct pglist_data *pgdat, unsigned long start_pfn, unsigned long nr_pages);
 
 /* mm/page.c: the struct pages of a range become pages of @zone. */
-void memmap_init_zone(unsigned long size, int nid, enum zone_type zone,
-		      unsigned long start_pfn, struct vmem_altmap *altmap);
+void memmap_init_zone(unsigned long size, int nid, enum zone_type zone, unsigned long start_pfn,
+		      struct vmem_altmap *altmap);
 
 /* mm/sparse.c */
 unsigned long sparse_add_sections(int nid, unsigned long nr, unsigned long n,

@@ -95,18 +95,18 @@ enum pageflags {
 bool test_page_flag(const struct page *page, enum pageflags flag);
 void change_page_flag(struct page *page, enum pageflags flag, bool on);
 
-#define __PAGEFLAG(uname, lname)                                       \
-	static inline bool Page##uname(const struct page *page)        \
-	{                                                              \
-		return test_page_flag(page, PG_##lname);               \
-	}                                                              \
-	static inline void SetPage##uname(struct page *page)           \
-	{                                                              \
-		change_page_flag(page, PG_##lname, true);              \
-	}                                                              \
-	static inline void ClearPage##uname(struct page *page)         \
-	{                                                              \
-		change_page_flag(page, PG_##lname, false);             \
+#define __PAGEFLAG(uname, lname)                                \
+	static inline bool Page##uname(const struct page *page) \
+	{                                                       \
+		return test_page_flag(page, PG_##lname);        \
+	}                                                       \
+	static inline void SetPage##uname(struct page *page)    \
+	{                                                       \
+		change_page_flag(page, PG_##lname, true);       \
+	}                                                       \
+	static inline void ClearPage##uname(struct page *page)  \
+	{                                                       \
+		change_page_flag(page, PG_##lname, false);      \
 	}
 
 __PAGEFLAG(Locked, locked)
@@ -166,8 +166,7 @@ void memmap_zero_range(unsigned long start_pfn, unsigned long nr_pages);
  *
  * Return: how many pages from @pfn on, at most up to @end, were handled.
  */
-unsigned long memmap_claim_range(unsigned long pfn, unsigned long end,
-				 struct dev_pagemap *pgmap);
+unsigned long memmap_claim_range(unsigned long pfn, unsigned long end, struct dev_pagemap *pgmap);
 /**
  * memmap_put_idle_range() - drop the last reference of pages that nobody uses
  *

@@ -11,12 +11,12 @@ struct page;
 void dump_page(struct page *page, const char *reason);
 
 /* CONFIG_DEBUG_VM; @cond is not evaluated without. */
-#define VM_BUG_ON_PAGE(cond, page)                                              \
-	do {                                                                    \
+#define VM_BUG_ON_PAGE(cond, page)                                                \
+	do {                                                                      \
 		if (unlikely(kernel_data()->config.debug_vm) && unlikely(cond)) { \
-			dump_page(page, "VM_BUG_ON_PAGE(" #cond ")");           \
-			BUG();                                                  \
-		}                                                               \
+			dump_page(page, "VM_BUG_ON_PAGE(" #cond ")");             \
+			BUG();                                                    \
+		}                                                                 \
 	} while (0)
 
 #endif

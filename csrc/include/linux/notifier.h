@@ -29,18 +29,16 @@ struct blocking_notifier_head {
 	struct notifier_block *head;
 };
 
-#define BLOCKING_INIT_NOTIFIER_HEAD(name)      \
-	do {                                   \
-		init_rwsem(&(name)->rwsem);    \
-		(name)->head = NULL;           \
+#define BLOCKING_INIT_NOTIFIER_HEAD(name)   \
+	do {                                \
+		init_rwsem(&(name)->rwsem); \
+		(name)->head = NULL;        \
 	} while (0)
 
 /* All may sleep. */
-int blocking_notifier_chain_register(struct blocking_notifier_head *nh,
-				     struct notifier_block *nb);
+int blocking_notifier_chain_register(struct blocking_notifier_head *nh, struct notifier_block *nb);
 int blocking_notifier_chain_unregister(struct blocking_notifier_head *nh,
 				       struct notifier_block *nb);
-int blocking_notifier_call_chain(struct blocking_notifier_head *nh, unsigned long val,
-				 void *v);
+int blocking_notifier_call_chain(struct blocking_notifier_head *nh, unsigned long val, void *v);
 
 #endif

@@ -46,16 +46,13 @@ struct percpu_ref {
 
 BUILD_BUG_ON(sizeof(struct percpu_ref) != 56);
 
-int __must_check percpu_ref_init(struct percpu_ref *ref,
-				 percpu_ref_func_t *release, unsigned int flags,
-				 gfp_t gfp);
+int __must_check percpu_ref_init(struct percpu_ref *ref, percpu_ref_func_t *release,
+				 unsigned int flags, gfp_t gfp);
 void percpu_ref_exit(struct percpu_ref *ref);
-void percpu_ref_switch_to_atomic(struct percpu_ref *ref,
-				 percpu_ref_func_t *confirm_switch);
+void percpu_ref_switch_to_atomic(struct percpu_ref *ref, percpu_ref_func_t *confirm_switch);
 void percpu_ref_switch_to_atomic_sync(struct percpu_ref *ref);
 void percpu_ref_switch_to_percpu(struct percpu_ref *ref);
-void percpu_ref_kill_and_confirm(struct percpu_ref *ref,
-				 percpu_ref_func_t *confirm_kill);
+void percpu_ref_kill_and_confirm(struct percpu_ref *ref, percpu_ref_func_t *confirm_kill);
 void percpu_ref_reinit(struct percpu_ref *ref);
 void __init percpu_refcount_init(void);
 
@@ -75,8 +72,7 @@ static inline void percpu_ref_kill(struct percpu_ref *ref)
  * yields the address, so the two cannot disagree.  Either flag means no: a
  * kill sets DEAD before ATOMIC.
  */
-static inline bool __ref_is_percpu(const struct percpu_ref *ref,
-				   unsigned long **counters)
+static inline bool __ref_is_percpu(const struct percpu_ref *ref, unsigned long **counters)
 {
 	unsigned long word = READ_ONCE(ref->percpu_count_ptr);
 

@@ -13,21 +13,16 @@
  */
 void *alloc_percpu_caller(size_t size, gfp_t gfp, const char *caller);
 void free_percpu(void *p);
-#define alloc_percpu_gfp(type, gfp) \
-	((type *)alloc_percpu_caller(sizeof(type), gfp, __func__))
+#define alloc_percpu_gfp(type, gfp) ((type *)alloc_percpu_caller(sizeof(type), gfp, __func__))
 
 /*
  * Per-CPU address 0 is, on x86-64 SMP, the start of the CPU's area, which
  * reads 0: code that sums freed counters through it gets 0 and no fault.
  */
-#define per_cpu_ptr(p, cpu) \
-	((p) ? &(p)[cpu] : (__typeof__(p))&kernel_data()->per_cpu_start)
-#define this_cpu_add(var, n) \
-	((&(var))[smp_processor_id()] += (__typeof__(var))(n))
-#define this_cpu_sub(var, n) \
-	((&(var))[smp_processor_id()] -= (__typeof__(var))(n))
+#define per_cpu_ptr(p, cpu) ((p) ? &(p)[cpu] : (__typeof__(p))&kernel_data()->per_cpu_start)
+#define this_cpu_add(var, n) ((&(var))[smp_processor_id()] += (__typeof__(var))(n))
+#define this_cpu_sub(var, n) ((&(var))[smp_processor_id()] -= (__typeof__(var))(n))
 
-#define for_each_possible_cpu(cpu) \
-	for ((cpu) = 0; (cpu) < kernel_data()->config.cpus; (cpu)++)
+#define for_each_possible_cpu(cpu) for ((cpu) = 0; (cpu) < kernel_data()->config.cpus; (cpu)++)
 
 #endif

@@ -16,7 +16,7 @@ typedef struct {
 /* x86-64 with 4-level tables and without address randomisation. */
 #define PAGE_OFFSET 0xffff880000000000UL
 #define __va(x) ((void *)((unsigned long)(x) + PAGE_OFFSET))
-#define __pa(x) ((unsigned long)(x) - PAGE_OFFSET)
+#define __pa(x) ((unsigned long)(x)-PAGE_OFFSET)
 
 /* Kernel page tables are kept by range. Mapping what is mapped is allowed. */
 void set_linear_mapping(unsigned long start_pfn, unsigned long nr_pages);

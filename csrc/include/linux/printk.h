@@ -33,11 +33,11 @@ void vprintk_level(int level, const char *fmt, va_list args);
 #define pr_debug(fmt, ...) printk_level(LOGLEVEL_DEBUG, fmt, ##__VA_ARGS__)
 
 /* "Once" is once per machine and call site, remembered by the machine. */
-#define __pr_once(level, fmt, ...)                                 \
-	do {                                                       \
-		static const char __once_site;                     \
-		if (first_time_here(&__once_site))                 \
-			printk_level(level, fmt, ##__VA_ARGS__);   \
+#define __pr_once(level, fmt, ...)                               \
+	do {                                                     \
+		static const char __once_site;                   \
+		if (first_time_here(&__once_site))               \
+			printk_level(level, fmt, ##__VA_ARGS__); \
 	} while (0)
 #define pr_err_once(fmt, ...) __pr_once(LOGLEVEL_ERR, fmt, ##__VA_ARGS__)
 #define pr_warn_once(fmt, ...) __pr_once(LOGLEVEL_WARNING, fmt, ##__VA_ARGS__)

@@ -52,8 +52,8 @@ struct radix_tree_root {
 	void __rcu *rnode;
 };
 
-#define RADIX_TREE_INIT(mask)  \
-	{                      \
+#define RADIX_TREE_INIT(mask)                      \
+	{                                          \
 		.gfp_mask = (mask), .rnode = NULL, \
 	}
 
@@ -79,8 +79,7 @@ static inline bool radix_tree_empty(const struct radix_tree_root *root)
 /* Does @entry belong to the tree itself: child node, sibling or retry mark? */
 static inline bool radix_tree_is_internal_node(const void *entry)
 {
-	return !(((unsigned long)entry - RADIX_TREE_INTERNAL_NODE) &
-		 RADIX_TREE_ENTRY_MASK);
+	return !(((unsigned long)entry - RADIX_TREE_INTERNAL_NODE) & RADIX_TREE_ENTRY_MASK);
 }
 
 static inline bool radix_tree_exceptional_entry(const void *entry)
@@ -89,19 +88,15 @@ static inline bool radix_tree_exceptional_entry(const void *entry)
 }
 
 /* @order is below 64.  The rest is documented at the functions. */
-int __radix_tree_insert(struct radix_tree_root *root, unsigned long index,
-			unsigned int order, void *item);
+int __radix_tree_insert(struct radix_tree_root *root, unsigned long index, unsigned int order,
+			void *item);
 void *radix_tree_lookup(const struct radix_tree_root *root, unsigned long index);
-void **radix_tree_lookup_slot(const struct radix_tree_root *root,
-			      unsigned long index);
+void **radix_tree_lookup_slot(const struct radix_tree_root *root, unsigned long index);
 void *radix_tree_delete(struct radix_tree_root *root, unsigned long index);
-void *radix_tree_delete_item(struct radix_tree_root *root, unsigned long index,
-			     void *item);
-void radix_tree_replace_slot(struct radix_tree_root *root, void **slot,
-			     void *item);
+void *radix_tree_delete_item(struct radix_tree_root *root, unsigned long index, void *item);
+void radix_tree_replace_slot(struct radix_tree_root *root, void **slot, void *item);
 
-static inline int radix_tree_insert(struct radix_tree_root *root,
-				    unsigned long index, void *item)
+static inline int radix_tree_insert(struct radix_tree_root *root, unsigned long index, void *item)
 {
 	return __radix_tree_insert(root, index, 0, item);
 }

@@ -48,8 +48,7 @@ struct kernel_context {
 	unsigned long cpu;
 };
 
-extern __thread struct kernel_context kernel_context
-	__attribute__((tls_model("initial-exec")));
+extern __thread struct kernel_context kernel_context __attribute__((tls_model("initial-exec")));
 
 #define current (kernel_context.task)
 

@@ -33,7 +33,7 @@ static inline struct page *device_private_entry_to_page(swp_entry_t entry)
 	return pfn_to_page(swp_offset(entry));
 }
 
-int device_private_entry_fault(struct vm_area_struct *vma, unsigned long addr,
-			       swp_entry_t entry, unsigned int flags, pmd_t *pmdp);
+int device_private_entry_fault(struct vm_area_struct *vma, unsigned long addr, swp_entry_t entry,
+			       unsigned int flags, pmd_t *pmdp);
 
 #endif

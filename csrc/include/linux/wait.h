@@ -50,38 +50,38 @@ void schedule_wait(wait_queue_head_t *wq, struct wait_queue_entry *wait, const c
  * @wq: queue that is woken after the condition may have changed
  * @condition: tested before sleeping and after every wake-up
  */
-#define wait_event(wq, condition)                                       \
-	do {                                                            \
-		might_sleep();                                          \
-		if (condition)                                          \
-			break;                                          \
-		struct wait_queue_entry __wait;                         \
-		init_wait(&__wait);                                     \
-		for (;;) {                                              \
-			prepare_to_wait(&(wq), &__wait);                \
-			if (condition)                                  \
-				break;                                  \
-			schedule_wait(&(wq), &__wait, #condition);      \
-		}                                                       \
-		finish_wait(&(wq), &__wait);                            \
+#define wait_event(wq, condition)                                  \
+	do {                                                       \
+		might_sleep();                                     \
+		if (condition)                                     \
+			break;                                     \
+		struct wait_queue_entry __wait;                    \
+		init_wait(&__wait);                                \
+		for (;;) {                                         \
+			prepare_to_wait(&(wq), &__wait);           \
+			if (condition)                             \
+				break;                             \
+			schedule_wait(&(wq), &__wait, #condition); \
+		}                                                  \
+		finish_wait(&(wq), &__wait);                       \
 	} while (0)
 
 /* As wait_event(), with @lock (irqs off) dropped only while asleep. */
-#define wait_event_lock_irq(wq, condition, lock)                        \
-	do {                                                            \
-		if (condition)                                          \
-			break;                                          \
-		struct wait_queue_entry __wait;                         \
-		init_wait(&__wait);                                     \
-		for (;;) {                                              \
-			prepare_to_wait(&(wq), &__wait);                \
-			if (condition)                                  \
-				break;                                  \
-			spin_unlock_irq(&(lock));                       \
-			schedule_wait(&(wq), &__wait, #condition);      \
-			spin_lock_irq(&(lock));                         \
-		}                                                       \
-		finish_wait(&(wq), &__wait);                            \
+#define wait_event_lock_irq(wq, condition, lock)                   \
+	do {                                                       \
+		if (condition)                                     \
+			break;                                     \
+		struct wait_queue_entry __wait;                    \
+		init_wait(&__wait);                                \
+		for (;;) {                                         \
+			prepare_to_wait(&(wq), &__wait);           \
+			if (condition)                             \
+				break;                             \
+			spin_unlock_irq(&(lock));                  \
+			schedule_wait(&(wq), &__wait, #condition); \
+			spin_lock_irq(&(lock));                    \
+		}                                                  \
+		finish_wait(&(wq), &__wait);                       \
 	} while (0)
 
 #endif
