@@ -4,18 +4,28 @@
 Both are the whole core: ``_plain`` for speed, ``_checked`` with the emulated
 kernel's files compiled with the compiler's thread-sanitizer instrumentation,
 whose entry points the machine itself supplies.
+
+Environment, for developers:
+
+* ``MEMREMAP_EMU_WERROR=1``: every warning is an error.
+* ``MEMREMAP_EMU_SANITIZE=address``: address and undefined-behaviour sanitizers
+  wherever the thread-sanitizer instrumentation is not.
+* ``MEMREMAP_EMU_COVERAGE=1``: the emulated kernel counts its lines for gcov.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from setuptools import setup
+from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-HERE = Path(__file__).parent
 KERNEL_DIRECTORIES = ("kernel", "mm", "lib", "drivers", "block")
 
 MACHINE_FLAGS = [
@@ -30,84 +40,147 @@ MACHINE_FLAGS = [
     "-Wall",
     "-Wextra",
 ]
+#: A definition that differs from its prototype, or has none, never builds; nor
+#: does a call by cffi that does not fit.
+PROTOTYPE_FLAGS = [
+    "-Werror=implicit-function-declaration",
+    "-Werror=incompatible-pointer-types",
+    "-Werror=int-conversion",
+]
+OUR_PROTOTYPE_FLAGS = ["-Werror=missing-prototypes", "-Werror=strict-prototypes"]
 OUR_HEADERS = ["-Icsrc/include", "-Icsrc/emu"]
-KERNEL_FLAGS = ["-ffreestanding", "-fno-ipa-icf"]
+KERNEL_FLAGS = ["-ffreestanding"]
 SANITIZERS = {
     "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"],
 }
+#: Following a wild pointer is for the machine's page fault handler to judge.
+KERNEL_SANITIZER_FLAGS = ["-fno-sanitize=null,alignment,pointer-overflow,object-size"]
+
+GCC_KERNEL_FLAGS = ["-fno-ipa-icf"]
+GCC_INSTRUMENT = [
+    "-fsanitize=thread",
+    "--param",
+    "tsan-distinguish-volatile=1",
+    # Every function keeps its entry, so that the trace has it.
+    "-fno-inline-functions-called-once",
+    "-fno-inline-small-functions",
+    "-fno-ipa-sra",
+    "-fno-ipa-cp",
+    "-fno-partial-inlining",
+]
+CLANG_INSTRUMENT = [
+    "-fsanitize=thread",
+    "-mllvm",
+    "-tsan-distinguish-volatile=1",
+    "-fno-inline-functions",
+]
+
+
+def choose_compiler() -> None:
+    """Makes CC name a compiler that exists, or says what is missing."""
+    wanted = os.environ.get("CC") or str(sysconfig.get_config_var("CC") or "cc")
+    if shutil.which(wanted.split()[0]):
+        return
+    if "CC" not in os.environ:
+        for name in ("cc", "gcc", "clang"):
+            if shutil.which(name):
+                os.environ["CC"] = name
+                return
+    raise SystemExit(
+        f"memremap_emu is built by a C compiler, gcc or clang: there is no {wanted.split()[0]!r}"
+    )
 
 
 def compiler_is_clang(command: list[str]) -> bool:
+    """Whether the command, ccache included, runs clang."""
     version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
     return "clang" in version.stdout
+
+
+class Flags:
+    """The flags of each file of one module."""
+
+    def __init__(self, *, checked: bool, clang: bool) -> None:
+        sanitizer = os.environ.get("MEMREMAP_EMU_SANITIZE")
+        if sanitizer and sanitizer not in SANITIZERS:
+            raise SystemExit(f"MEMREMAP_EMU_SANITIZE must be one of {sorted(SANITIZERS)}")
+        self.checked = checked
+        self.sanitizer = SANITIZERS[sanitizer] if sanitizer else []
+        self.coverage = ["--coverage"] if os.environ.get("MEMREMAP_EMU_COVERAGE") else []
+        self.warnings = ["-Wconversion", "-Werror"] if os.environ.get("MEMREMAP_EMU_WERROR") else []
+        self.kernel = KERNEL_FLAGS if clang else KERNEL_FLAGS + GCC_KERNEL_FLAGS
+        self.instrument = CLANG_INSTRUMENT if clang else GCC_INSTRUMENT
+
+    def compile(self, source: str) -> list[str]:
+        """What to add to the command line of ``source``."""
+        parts = Path(source).parts
+        ours = "csrc" in parts
+        kernel = ours and parts[parts.index("csrc") + 1] in KERNEL_DIRECTORIES
+        flags = list(PROTOTYPE_FLAGS)
+        if ours:
+            flags += [*OUR_HEADERS, *MACHINE_FLAGS, *OUR_PROTOTYPE_FLAGS, *self.warnings]
+        if self.checked:
+            flags += ["-DKERNEL_CHECKED=1"]
+        if kernel:
+            flags += [*self.kernel, *self.coverage]
+        # No compiler combines the two sanitizers: the checked kernel keeps its own.
+        if kernel and self.checked:
+            flags += self.instrument
+        elif self.sanitizer:
+            flags += self.sanitizer
+            if kernel:
+                flags += KERNEL_SANITIZER_FLAGS
+        return flags
+
+    def link(self) -> list[str]:
+        """What to add to the linker's."""
+        return [*self.sanitizer, *self.coverage]
 
 
 class BuildKernel(build_ext):
     """Gives the emulated kernel's files their own flags."""
 
-    def build_extension(self, ext):
-        if sys.platform != "linux":
-            raise SystemExit("memremap_emu needs Linux: its tasks and its page faults rest on it")
-        compiler = self.compiler
-        clang = compiler_is_clang(compiler.compiler_so[:1])
-        checked = ext.name.endswith("_checked")
-        sanitizer = os.environ.get("MEMREMAP_EMU_SANITIZE")
-        if sanitizer and sanitizer not in SANITIZERS:
-            raise SystemExit(f"MEMREMAP_EMU_SANITIZE must be one of {sorted(SANITIZERS)}")
-        instrument = ["-fsanitize=thread"]
-        if clang:
-            instrument += ["-mllvm", "-tsan-distinguish-volatile=1", "-fno-inline-functions"]
-        else:
-            instrument += [
-                "--param",
-                "tsan-distinguish-volatile=1",
-                # Every function keeps its entry, so that the trace has it.
-                "-fno-inline-functions-called-once",
-                "-fno-inline-small-functions",
-                "-fno-ipa-sra",
-                "-fno-ipa-cp",
-                "-fno-partial-inlining",
-            ]
-        original = compiler._compile
-        coverage = ["--coverage"] if os.environ.get("MEMREMAP_EMU_COVERAGE") else []
-        warnings = ["-Wconversion", "-Werror"] if os.environ.get("MEMREMAP_EMU_WERROR") else []
+    def run(self) -> None:
+        if not sys.platform.startswith("linux"):
+            raise SystemExit(
+                f"memremap_emu needs Linux: its tasks and its page faults rest on it, not on "
+                f"{sys.platform}"
+            )
+        choose_compiler()
+        super().run()
 
-        def compile_one(obj, src, source_ext, cc_args, extra_postargs, pp_opts):
-            flags = [f for f in (extra_postargs or []) if f not in MACHINE_FLAGS]
-            parts = Path(src).parts
-            ours = "csrc" in parts
-            if ours:
-                flags = [*flags, *OUR_HEADERS, *MACHINE_FLAGS, *warnings]
-            kernel = ours and parts[parts.index("csrc") + 1] in KERNEL_DIRECTORIES
-            if kernel:
-                flags = flags + KERNEL_FLAGS + coverage
-            if checked:
-                flags = [*flags, "-DKERNEL_CHECKED=1"]
-                if kernel:
-                    flags = flags + instrument
-            # No compiler combines the two sanitizers: the checked kernel keeps its own.
-            if sanitizer and not (checked and kernel):
-                flags = flags + SANITIZERS[sanitizer]
-            return original(obj, src, source_ext, cc_args, flags, pp_opts)
+    def build_extension(self, ext: Extension) -> None:
+        compiler: Any = self.compiler
+        flags = Flags(
+            checked=ext.name.endswith("_checked"),
+            clang=compiler_is_clang(compiler.compiler_so),
+        )
+        compile_file: Callable[..., None] = compiler._compile
+        compile_files: Callable[..., list[str]] = compiler.compile
 
-        compiler._compile = compile_one
+        def compile_one(
+            obj: str, src: str, source_ext: str, cc_args: Any, extra: Any, pp_opts: Any
+        ) -> None:
+            compile_file(obj, src, source_ext, cc_args, [*extra, *flags.compile(src)], pp_opts)
+
+        def compile_all(sources: list[str], **options: Any) -> list[str]:
+            with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+                objects = pool.map(lambda source: compile_files([source], **options), sources)
+                return [obj for one in objects for obj in one]
+
         temp = self.build_temp
         # Both modules compile the same files: each needs its own objects.
         self.build_temp = str(Path(temp) / ext.name)
-        ext.extra_link_args = list(ext.extra_link_args)
-        if sanitizer:
-            ext.extra_link_args += SANITIZERS[sanitizer]
-        if coverage:
-            ext.extra_link_args += coverage
+        compiler._compile = compile_one
+        compiler.compile = compile_all
+        ext.extra_link_args = [*(ext.extra_link_args or []), *flags.link()]
         try:
             super().build_extension(ext)
         finally:
-            compiler._compile = original
+            compiler._compile = compile_file
+            compiler.compile = compile_files
             self.build_temp = temp
 
-
-if shutil.which(os.environ.get("CC", "cc").split()[0]) is None:
-    raise SystemExit("memremap_emu needs a C compiler (gcc or clang) to be built")
 
 setup(
     cffi_modules=["memremap_emu/_build.py:plain", "memremap_emu/_build.py:checked"],

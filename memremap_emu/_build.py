@@ -9,6 +9,11 @@ from cffi import FFI
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN = "/* --- cffi: begin --- */"
 END = "/* --- cffi: end --- */"
+PREAMBLE = """
+#include "csrc/include/memremap_emu.h"
+/* What cffi defines below must be what the header says a callback is. */
+static __typeof__(*(emu_upcall_fn)0) emu_python_upcall;
+"""
 UPCALL = """
 extern "Python" int64_t emu_python_upcall(void *data, int64_t frame, int64_t id, int64_t a,
                                           int64_t b, int resumed);
@@ -28,7 +33,7 @@ def _module(name: str) -> FFI:
     depends = sorted(str(p) for p in (base / "csrc").rglob("*.h"))
     ffi.set_source(
         f"memremap_emu.{name}",
-        '#include "csrc/include/memremap_emu.h"\n',
+        PREAMBLE,
         sources=sources,
         depends=depends,
         # csrc/include holds the emulated kernel's <linux/...>, which must not hide the
