@@ -112,13 +112,69 @@ static int64_t op_init(const int64_t *args)
 	return percpu_ref_init(ref, release, (unsigned int)args[1], GFP_KERNEL);
 }
 
+/* References held, the initial one included, wherever they are counted. */
+static long references(const struct percpu_ref *ref)
+{
+	const unsigned long *counters = (const unsigned long *)(ref->percpu_count_ptr & ~3UL);
+	unsigned long count = (unsigned long)atomic_long_read(&ref->count);
+	int cpu;
+
+	if (counters && (!(ref->percpu_count_ptr & 1) || ref->confirm_switch)) {
+		count -= 1UL << 63;
+		for_each_possible_cpu(cpu)
+			count += counters[cpu];
+		count -= ref->confirm_switch ? 1 : 0; /* the pending callback's own */
+	}
+	return (long)count;
+}
+
+static bool exited(const struct percpu_ref *ref)
+{
+	return !(ref->percpu_count_ptr & ~3UL);
+}
+
+static void misuse(const char *func, const char *what)
+{
+	report_violation_in(VIOLATION_REFCOUNT, func, "%s", what);
+}
+
+/*
+ * The kernel checks next to nothing of what is done to a percpu_ref; this is
+ * what it could have said.
+ */
+static void watch_get(const struct percpu_ref *ref, const char *func)
+{
+	if (exited(ref))
+		misuse(func, "reference taken on a percpu_ref that was exited");
+	else if (references(ref) <= 0)
+		misuse(func, "reference taken on a percpu_ref that nobody holds");
+}
+
+static void watch_put(const struct percpu_ref *ref, unsigned long n, const char *func)
+{
+	long left = references(ref) - (long)n;
+
+	if (exited(ref))
+		misuse(func, "reference dropped on a percpu_ref that was exited");
+	else if (left < 0)
+		misuse(func, "more references dropped than were taken");
+	else if (left == 0 && !(ref->percpu_count_ptr & 2) && !(ref->percpu_count_ptr & 1))
+		misuse(func, "initial reference dropped by a put instead of a kill");
+}
+
 static int64_t op_exit(const int64_t *args)
 {
 	struct percpu_ref *ref = ARG(struct percpu_ref, 0);
 
-	if (ref->confirm_switch && (ref->percpu_count_ptr & ~3UL))
-		report_violation_in(VIOLATION_REFCOUNT, "percpu_ref_exit",
-				    "percpu_ref exited while a switch to atomic is in flight");
+	if (!exited(ref)) {
+		if (ref->confirm_switch)
+			misuse("percpu_ref_exit",
+			       "percpu_ref exited while a switch to atomic is in flight");
+		else if (!(ref->percpu_count_ptr & 2))
+			misuse("percpu_ref_exit", "percpu_ref exited without having been killed");
+		else if (references(ref))
+			misuse("percpu_ref_exit", "percpu_ref exited while references are held");
+	}
 	percpu_ref_exit(ref);
 	return 0;
 }
@@ -135,24 +191,28 @@ static int64_t op_free(const int64_t *args)
 
 static int64_t op_get(const int64_t *args)
 {
+	watch_get(ARG(struct percpu_ref, 0), "percpu_ref_get");
 	percpu_ref_get(ARG(struct percpu_ref, 0));
 	return 0;
 }
 
 static int64_t op_get_many(const int64_t *args)
 {
+	watch_get(ARG(struct percpu_ref, 0), "percpu_ref_get_many");
 	percpu_ref_get_many(ARG(struct percpu_ref, 0), (unsigned long)args[1]);
 	return 0;
 }
 
 static int64_t op_put(const int64_t *args)
 {
+	watch_put(ARG(struct percpu_ref, 0), 1, "percpu_ref_put");
 	percpu_ref_put(ARG(struct percpu_ref, 0));
 	return 0;
 }
 
 static int64_t op_put_many(const int64_t *args)
 {
+	watch_put(ARG(struct percpu_ref, 0), (unsigned long)args[1], "percpu_ref_put_many");
 	percpu_ref_put_many(ARG(struct percpu_ref, 0), (unsigned long)args[1]);
 	return 0;
 }
