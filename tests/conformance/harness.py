@@ -43,13 +43,17 @@ PROBES = frozenset(
 
 #: The boots and the order of their cases.
 BOOTS = {
-    1: (
-        "a_flavour c_tree c_iomem a_init a_basic a_kill_nouser a_kill_atomic a_double a_putunder "
-        "a_putunder1 a_atomic_neg a_exit a_reinit a_switch b_order b_groups b_fail b_self b_mem "
-        "b_notify c_fmt k_const k_radix"
-    ).split(),
-    2: "d_basic d_types d_partial d_conflict d_exist d_ram d_mixed d_null d_live".split(),
-    3: "d_altmap d_pat d_sweep0".split(),
+    1: [
+        *("a_flavour", "c_tree", "c_iomem", "a_init", "a_basic", "a_kill_nouser", "a_kill_atomic"),
+        *("a_double", "a_putunder", "a_putunder1", "a_atomic_neg", "a_exit", "a_reinit"),
+        *("a_switch", "b_order", "b_groups", "b_fail", "b_self", "b_mem", "b_notify", "c_fmt"),
+        *("k_const", "k_radix"),
+    ],
+    2: [
+        *("d_basic", "d_types", "d_partial", "d_conflict", "d_exist", "d_ram", "d_mixed"),
+        *("d_null", "d_live"),
+    ],
+    3: ["d_altmap", "d_pat", "d_sweep0"],
 }
 
 #: The machine's memory map: depth, start, end, flags, name.
@@ -218,6 +222,18 @@ class Boot:
     def grace(self) -> None:
         """Ends grace periods: everything that is due runs, softirqs first."""
         self.k.run_callbacks()
+
+    def barrier_sched(self) -> None:
+        """rcu_barrier_sched()."""
+        self.patiently(self.k.rcu_barrier_sched)
+
+    def patiently(self, call: Callable[[], Any]) -> None:
+        """A call that may wait for a grace period, and the end of that."""
+        try:
+            call()
+        except Blocked as blocked:
+            self.grace()
+            assert blocked.task.done, f"hangs: {blocked}"
 
     # --- the driver "oracle" ---
 
