@@ -9,7 +9,9 @@ from memremap_emu._native import Native
 class FaultInjection:
     """A fallible call that will fail: a context manager, see `Kernel.fault_injection`."""
 
-    def __init__(self, native: Native, site: str | None, nth: int, sticky: bool) -> None:
+    def __init__(
+        self, native: Native, site: str | None, nth: int, sticky: bool, slab: bool = False
+    ) -> None:
         if site is not None and not isinstance(site, str):
             raise TypeError("site must be a str")
         if isinstance(nth, bool) or not isinstance(nth, int):
@@ -21,28 +23,39 @@ class FaultInjection:
         self.nth = nth
         self.sticky = sticky
         self._plan = -1
-        self._hits = 0
+        self.slab = slab
+        self._counts = (0, 0)
 
     def __enter__(self) -> FaultInjection:
         native = self._native
         out = native.ffi.new("int *")
         site = native.ffi.NULL if self.site is None else self.site.encode()
         native.check(
-            native.lib.emu_fault_plan(native.machine, site, self.nth, int(self.sticky), out)
+            native.lib.emu_fault_plan(
+                native.machine, site, self.nth, int(self.sticky) | int(self.slab) << 1, out
+            )
         )
         self._plan = int(out[0])
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._hits = self.hits
+        self._counts = self._count()
         self._plan = -1
         self._native.lib.emu_fault_clear(self._native.machine)
+
+    def _count(self) -> tuple[int, int]:
+        if self._plan < 0:
+            return self._counts
+        hits, seen = self._native.ffi.new("uint64_t *"), self._native.ffi.new("uint64_t *")
+        self._native.lib.emu_fault_hits(self._native.machine, self._plan, hits, seen)
+        return int(hits[0]), int(seen[0])
 
     @property
     def hits(self) -> int:
         """How many calls it has failed."""
-        if self._plan < 0:
-            return self._hits
-        out = self._native.ffi.new("uint64_t *")
-        self._native.lib.emu_fault_hits(self._native.machine, self._plan, out)
-        return int(out[0])
+        return self._count()[0]
+
+    @property
+    def left(self) -> int:
+        """How many calls until it fails, that one included; 0 from then on, as ``fail_nth``."""
+        return max(self.nth - self._count()[1], 0)

@@ -531,14 +531,15 @@ class Kernel:
     # --- faults ---
 
     def fault_injection(
-        self, site: str | None = None, *, nth: int = 1, sticky: bool = False
+        self, site: str | None = None, *, nth: int = 1, sticky: bool = False, slab: bool = False
     ) -> FaultInjection:
         """Fails the n-th fallible call from now on, of one site or of any: a context manager.
 
         ``site`` is the kernel function that asks; `fault_sites` lists those met so far.
-        ``sticky`` fails every later one, too.
+        ``sticky`` fails every later one, too.  With ``slab`` only calls of the slab allocator
+        count, as with failslab: neither per-CPU memory nor whole pages.
         """
-        return FaultInjection(self._native, site, nth, sticky)
+        return FaultInjection(self._native, site, nth, sticky, slab)
 
     @property
     def fault_sites(self) -> dict[str, int]:

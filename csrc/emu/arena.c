@@ -132,7 +132,7 @@ void *kmalloc_caller(size_t size, gfp_t gfp, const char *caller)
 	void *p;
 
 	might_sleep_if(gfp & __GFP_DIRECT_RECLAIM);
-	if (fault_here(m, caller))
+	if (fault_here(m, caller, true))
 		return NULL;
 	if (size > m->arena_size)
 		return NULL; /* larger than any machine's memory: the allocator refuses */
@@ -206,7 +206,7 @@ void *alloc_percpu_caller(size_t size, gfp_t gfp, const char *caller)
 	void *p;
 
 	might_sleep_if(gfp & __GFP_DIRECT_RECLAIM);
-	if (fault_here(m, caller))
+	if (fault_here(m, caller, false))
 		return NULL;
 	p = kernel_alloc(m, bytes, OBJECT_PERCPU, caller);
 	memset(p, 0, bytes);
@@ -227,13 +227,13 @@ unsigned long reserve_pages_caller(unsigned long n, const char *caller)
 	if (!m->s->nr_plans) {
 		/* Nothing can fail: count them all at once. */
 		if (n) {
-			fault_here(m, caller);
+			fault_here(m, caller, false);
 			m->s->fallible_calls += n - 1;
 		}
 		return n;
 	}
 	for (i = 0; i < n; i++)
-		if (fault_here(m, caller))
+		if (fault_here(m, caller, false))
 			break;
 	return i;
 }

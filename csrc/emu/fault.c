@@ -29,7 +29,7 @@ static struct fault_site *site_entry(struct machine_state *s, const char *name)
 	return site;
 }
 
-bool fault_here(struct machine *m, const char *name)
+bool fault_here(struct machine *m, const char *name, bool slab)
 {
 	struct machine_state *s = m->s;
 	struct fault_site *site = site_entry(s, name);
@@ -42,7 +42,7 @@ bool fault_here(struct machine *m, const char *name)
 	for (i = 0; i < s->nr_plans; i++) {
 		struct fault_plan *plan = &s->plans[i];
 
-		if (plan->site && strcmp(plan->site, name))
+		if ((plan->site && strcmp(plan->site, name)) || (plan->slab && !slab))
 			continue;
 		plan->seen++;
 		if (plan->seen == plan->nth || (plan->sticky && plan->seen > plan->nth)) {

@@ -187,6 +187,7 @@ struct fault_plan {
 	unsigned long seen;
 	unsigned long hits;
 	bool sticky; /* every call from the n-th on fails */
+	bool slab; /* only calls of the slab allocator count, as with failslab */
 };
 
 struct fault_site {
@@ -395,8 +396,8 @@ void rcu_wake_waiters(struct machine *m);
 
 /* --- fault.c --- */
 
-/** fault_here() - is this fallible call one that fails? */
-bool fault_here(struct machine *m, const char *site);
+/** fault_here() - is this fallible call one that fails?  @slab: a call of the slab allocator */
+bool fault_here(struct machine *m, const char *site, bool slab);
 
 /* --- trace.c --- */
 

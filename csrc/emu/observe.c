@@ -133,7 +133,7 @@ int emu_violation_report(emu_machine *m, int kind, const char *func, const char 
 	return EMU_OK;
 }
 
-int emu_fault_plan(emu_machine *m, const char *site, uint64_t nth, int sticky, int *plan)
+int emu_fault_plan(emu_machine *m, const char *site, uint64_t nth, int flags, int *plan)
 {
 	struct machine_state *s = m->s;
 	struct fault_plan *p;
@@ -161,16 +161,18 @@ int emu_fault_plan(emu_machine *m, const char *site, uint64_t nth, int sticky, i
 		name = copy;
 	}
 	p = &s->plans[s->nr_plans];
-	*p = (struct fault_plan){ .site = name, .nth = nth, .sticky = sticky != 0 };
+	*p = (struct fault_plan){ .site = name, .nth = nth, .sticky = flags & EMU_FAULT_STICKY,
+				  .slab = flags & EMU_FAULT_SLAB };
 	*plan = s->nr_plans++;
 	return EMU_OK;
 }
 
-int emu_fault_hits(emu_machine *m, int plan, uint64_t *hits)
+int emu_fault_hits(emu_machine *m, int plan, uint64_t *hits, uint64_t *seen)
 {
 	if (plan < 0 || plan >= m->s->nr_plans)
 		return EMU_BAD_ARGUMENT;
 	*hits = m->s->plans[plan].hits;
+	*seen = m->s->plans[plan].seen;
 	return EMU_OK;
 }
 

@@ -188,8 +188,13 @@ const char *emu_violation_kind_name(int kind);
 int emu_violation_report(emu_machine *m, int kind, const char *func, const char *message);
 int emu_state_hash(emu_machine *m, uint64_t *hash);
 
-int emu_fault_plan(emu_machine *m, const char *site, uint64_t nth, int sticky, int *plan);
-int emu_fault_hits(emu_machine *m, int plan, uint64_t *hits);
+enum {
+	EMU_FAULT_STICKY = 1, /* every call from the n-th on fails */
+	EMU_FAULT_SLAB = 2, /* only calls of the slab allocator count */
+};
+
+int emu_fault_plan(emu_machine *m, const char *site, uint64_t nth, int flags, int *plan);
+int emu_fault_hits(emu_machine *m, int plan, uint64_t *hits, uint64_t *seen);
 int emu_fault_clear(emu_machine *m);
 int emu_fault_sites(emu_machine *m, const char **names, uint64_t *calls, int max, int *count);
 

@@ -21,7 +21,8 @@ from pathlib import Path
 from types import GeneratorType
 from typing import Any
 
-from memremap_emu import Blocked, Kernel
+from memremap_emu import Blocked, Kernel, KernelError
+from memremap_emu.faults import FaultInjection
 from memremap_emu.objects import Device, PerCpuRef
 from memremap_emu.trace import EventType
 
@@ -308,29 +309,23 @@ class Boot:
         assert o.device is not None
         return o.device.attach()
 
-    @contextmanager
-    def fail_nth(self, n: int) -> Iterator[FailNth]:
-        """The n-th allocation of the calls inside fails: ``current->fail_nth = n``."""
-        left = FailNth(n)
-        if not n:
-            yield left
-            return
-        before = self.k.stats.fallible_calls
-        with self.k.fault_injection(nth=n):
-            yield left
-            left.left = max(0, n - (self.k.stats.fallible_calls - before))
-
-
-@dataclass
-class FailNth:
-    """What remains of ``fail_nth`` after the calls: 0 if the n-th allocation was reached."""
-
-    left: int
+    def fail_nth(self, n: int) -> FaultInjection:
+        """The n-th slab allocation inside fails: ``current->fail_nth = n``, read as ``left``."""
+        return self.k.fault_injection(nth=n, slab=True)
 
 
 def effective(ref: PerCpuRef) -> int:
     """The logical count as the recorder shows it, ``eff()``."""
     return ref.logical
+
+
+def errno_of(call: Callable[..., Any], *args: Any) -> int:
+    """What the call returns in C: 0 or a negative errno."""
+    try:
+        call(*args)
+    except KernelError as e:
+        return -(e.errno or 0)
+    return 0
 
 
 # --- cases ---

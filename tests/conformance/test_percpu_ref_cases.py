@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from harness import Boot, case, check
+from harness import Boot, case, check, errno_of
 
 from memremap_emu import PerCpuRef
 
@@ -71,7 +71,11 @@ def a_init(b: Boot) -> None:
         b.P(f"flags={flags} tryget_live={ref.r.tryget_live():d}")
         ref.show("after_tryget_live")
         b.P(f"flags={flags} released={ref.rel}")
-    b.P("failslab init rc=0 left=1 (percpu alloc may not use slab)")
+    r = Ref(b).r
+    r.exit()
+    with b.fail_nth(1) as fault:
+        rc = errno_of(r.init)
+    b.P(f"failslab init rc={rc} left={fault.left} (percpu alloc may not use slab)")
 
 
 @case
