@@ -9,7 +9,7 @@
  */
 #include "coroutine.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(COROUTINE_UCONTEXT)
 
 __asm__(".text\n"
 	".p2align 4\n"
@@ -47,7 +47,7 @@ void *coroutine_prepare(void *stack, size_t size, void (*entry)(void))
 	return sp;
 }
 
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && !defined(COROUTINE_UCONTEXT)
 
 __asm__(".text\n"
 	".p2align 4\n"

@@ -3,6 +3,8 @@
 #define _LINUX_TYPES_H
 
 #include <linux/compiler.h>
+/* This header stands before the system's own: give libc's headers the __u64 they expect. */
+#include <asm/types.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
