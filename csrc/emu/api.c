@@ -2,7 +2,7 @@
 /*
  * The boundary: every call of the host enters and leaves here.
  */
-#include "ops.h"
+#include "api.h"
 
 #include <linux/kernel.h>
 #include <linux/percpu-refcount.h>
@@ -49,18 +49,12 @@ struct object_table {
 
 /* --- entering and leaving --- */
 
-struct entry {
-	struct machine *machine;
-	struct kernel_context context;
-	bool nested;
-};
-
 static unsigned long thread_id(void)
 {
 	return (unsigned long)pthread_self();
 }
 
-static int enter(struct machine *m, struct entry *saved)
+int machine_enter(struct machine *m, struct entry *saved)
 {
 	unsigned long self = thread_id(), nobody = 0;
 
@@ -87,7 +81,7 @@ static int enter(struct machine *m, struct entry *saved)
 	return EMU_OK;
 }
 
-static int leave(struct machine *m, const struct entry *saved, int status)
+int machine_leave(struct machine *m, const struct entry *saved, int status)
 {
 	if (m->depth == 1 && m->s->nr_violations > m->call_violations_start)
 		status |= EMU_VIOLATION;
@@ -205,7 +199,7 @@ static bool is_object_letter(char c)
 }
 
 /* Turns argument @v of type @type into what the operation works on. */
-static int decode(struct machine *m, char type, int64_t *v)
+int decode_argument(struct machine *m, char type, int64_t *v)
 {
 	struct object_table *t = m->s->objects;
 	const struct object_entry *e;
@@ -244,7 +238,7 @@ bad:
 int emu_intern(emu_machine *m, const char *text, int64_t *id)
 {
 	struct entry saved;
-	int status = enter(m, &saved);
+	int status = machine_enter(m, &saved);
 	size_t len = strlen(text) + 1;
 	char *copy;
 
@@ -260,12 +254,12 @@ int emu_intern(emu_machine *m, const char *text, int64_t *id)
 		memcpy(copy, text, len);
 		*id = object_new('s', copy, NULL);
 	}
-	return leave(m, &saved, status);
+	return machine_leave(m, &saved, status);
 }
 
 /* --- operations --- */
 
-static const struct op *find_op(int op)
+const struct op *find_op(int op)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
 		if (op < 0)
@@ -293,7 +287,7 @@ const struct emu_op_info *emu_op_info(int op)
 	return o ? &o->info : NULL;
 }
 
-static int64_t task_handle(const struct emu_task *task)
+int64_t task_handle(const struct emu_task *task)
 {
 	return (int64_t)(task->serial << 8 | (unsigned long)task->stack);
 }
@@ -311,13 +305,12 @@ static struct emu_task *find_task(struct machine *m, int64_t handle)
 	return task;
 }
 
-/* A call that is over must leave no section open that nothing can close. */
-static bool sections_open(const struct emu_task *task)
+bool sections_open(const struct emu_task *task)
 {
 	return task->t.preempt_count || task->t.irqs_disabled || task->t.rcu_read_lock_nesting;
 }
 
-static int finish_call(struct machine *m, struct emu_task *task, int status, int64_t *result)
+int finish_call(struct machine *m, struct emu_task *task, int status, int64_t *result)
 {
 	if (m->arena_full) {
 		m->arena_full = false;
@@ -354,7 +347,7 @@ static int finish_call(struct machine *m, struct emu_task *task, int status, int
 }
 
 /* Runs @fn as the host asks: in a callback's task, a context, or a task of its own. */
-static int run_call(struct machine *m, int64_t context, const char *name, task_fn fn,
+int run_call(struct machine *m, int64_t context, const char *name, task_fn fn,
 		    const int64_t *args, int nargs, bool nested, int64_t *result)
 {
 	struct emu_task *task;
@@ -399,7 +392,7 @@ static int run_call(struct machine *m, int64_t context, const char *name, task_f
 	return finish_call(m, task, status, result);
 }
 
-static int call_op(struct machine *m, int64_t task, int op, int nargs, const int64_t *args,
+int call_op(struct machine *m, int64_t task, int op, int nargs, const int64_t *args,
 		   bool nested, int64_t *result)
 {
 	const struct op *o = find_op(op);
@@ -415,7 +408,7 @@ static int call_op(struct machine *m, int64_t task, int op, int nargs, const int
 	}
 	for (int i = 0; i < nargs; i++) {
 		decoded[i] = args[i];
-		status = decode(m, o->info.args[i], &decoded[i]);
+		status = decode_argument(m, o->info.args[i], &decoded[i]);
 		if (status != EMU_OK)
 			return status;
 	}
@@ -425,61 +418,19 @@ static int call_op(struct machine *m, int64_t task, int op, int nargs, const int
 int emu_call(emu_machine *m, int64_t task, int op, int nargs, const int64_t *args, int64_t *result)
 {
 	struct entry saved;
-	int status = enter(m, &saved);
+	int status = machine_enter(m, &saved);
 
 	if (status != EMU_OK)
 		return status;
 	status = call_op(m, task, op, nargs, args, saved.nested, result);
-	return leave(m, &saved, status);
-}
-
-int emu_batch(emu_machine *m, int64_t task, const struct emu_op *ops, size_t n, int64_t *results,
-	      size_t *done)
-{
-	struct entry saved;
-	int status = enter(m, &saved);
-	size_t i;
-
-	*done = 0;
-	if (status != EMU_OK)
-		return status;
-	for (i = 0; i < n && status == EMU_OK; i++)
-		status = call_op(m, task, ops[i].op, ops[i].nargs, ops[i].args, saved.nested,
-				 &results[i]);
-	*done = status == EMU_OK ? i : i - 1;
-	return leave(m, &saved, status);
-}
-
-int64_t op_get_page(const int64_t *args);
-int64_t op_put_page(const int64_t *args);
-
-static int page_call(struct machine *m, task_fn fn, const char *name, uint64_t pfn)
-{
-	struct entry saved;
-	int64_t args[1] = { (int64_t)pfn }, result;
-	int status = enter(m, &saved);
-
-	if (status != EMU_OK)
-		return status;
-	status = run_call(m, 0, name, fn, args, 1, saved.nested, &result);
-	return leave(m, &saved, status);
-}
-
-int emu_page_get(emu_machine *m, uint64_t pfn)
-{
-	return page_call(m, op_get_page, "get_page", pfn);
-}
-
-int emu_page_put(emu_machine *m, uint64_t pfn)
-{
-	return page_call(m, op_put_page, "put_page", pfn);
+	return machine_leave(m, &saved, status);
 }
 
 int call_in_passing(struct machine *m, task_fn fn, const int64_t *args, int nargs)
 {
 	struct entry saved;
 	struct emu_task *task;
-	int status = enter(m, &saved);
+	int status = machine_enter(m, &saved);
 
 	if (status != EMU_OK)
 		return status;
@@ -491,7 +442,7 @@ int call_in_passing(struct machine *m, task_fn fn, const int64_t *args, int narg
 	} else {
 		status = EMU_NO_TASK;
 	}
-	return leave(m, &saved, status);
+	return machine_leave(m, &saved, status);
 }
 
 /* --- tasks --- */
@@ -499,7 +450,7 @@ int call_in_passing(struct machine *m, task_fn fn, const int64_t *args, int narg
 int emu_run(emu_machine *m, int callbacks)
 {
 	struct entry saved;
-	int status = enter(m, &saved);
+	int status = machine_enter(m, &saved);
 
 	if (status != EMU_OK)
 		return status;
@@ -516,13 +467,13 @@ int emu_run(emu_machine *m, int callbacks)
 			status = EMU_ARENA_FULL;
 		}
 	}
-	return leave(m, &saved, status);
+	return machine_leave(m, &saved, status);
 }
 
 int emu_task_new(emu_machine *m, const char *name, int cpu, int64_t *handle)
 {
 	struct entry saved;
-	int status = enter(m, &saved);
+	int status = machine_enter(m, &saved);
 	struct emu_task *task;
 
 	if (status != EMU_OK)
@@ -539,13 +490,13 @@ int emu_task_new(emu_machine *m, const char *name, int cpu, int64_t *handle)
 		else
 			status = EMU_NO_TASK;
 	}
-	return leave(m, &saved, status);
+	return machine_leave(m, &saved, status);
 }
 
 int emu_set_context(emu_machine *m, int64_t task, int64_t *previous)
 {
 	struct entry saved;
-	int status = enter(m, &saved);
+	int status = machine_enter(m, &saved);
 
 	if (status != EMU_OK)
 		return status;
@@ -556,7 +507,7 @@ int emu_set_context(emu_machine *m, int64_t task, int64_t *previous)
 	} else {
 		m->context = task;
 	}
-	return leave(m, &saved, status);
+	return machine_leave(m, &saved, status);
 }
 
 int emu_task_info(emu_machine *m, int64_t handle, struct emu_task_info *info)
@@ -589,7 +540,7 @@ int emu_task_info(emu_machine *m, int64_t handle, struct emu_task_info *info)
 int emu_task_release(emu_machine *m, int64_t handle)
 {
 	struct entry saved;
-	int status = enter(m, &saved);
+	int status = machine_enter(m, &saved);
 	struct emu_task *task;
 
 	if (status != EMU_OK)
@@ -601,7 +552,7 @@ int emu_task_release(emu_machine *m, int64_t handle)
 		task_free(m, task);
 	else
 		status = EMU_BUSY;
-	return leave(m, &saved, status);
+	return machine_leave(m, &saved, status);
 }
 
 int emu_tasks(emu_machine *m, int64_t *handles, int max)
@@ -624,7 +575,7 @@ int emu_tasks(emu_machine *m, int64_t *handles, int max)
 int emu_snapshot(emu_machine *m, int64_t *id)
 {
 	struct entry saved;
-	int status = enter(m, &saved);
+	int status = machine_enter(m, &saved);
 
 	if (status != EMU_OK)
 		return status;
@@ -635,13 +586,13 @@ int emu_snapshot(emu_machine *m, int64_t *id)
 		if (*id < 0)
 			status = EMU_NO_MEMORY;
 	}
-	return leave(m, &saved, status);
+	return machine_leave(m, &saved, status);
 }
 
 int emu_restore(emu_machine *m, int64_t id)
 {
 	struct entry saved;
-	int status = enter(m, &saved);
+	int status = machine_enter(m, &saved);
 
 	if (status != EMU_OK)
 		return status;
@@ -649,7 +600,7 @@ int emu_restore(emu_machine *m, int64_t id)
 		status = EMU_BUSY;
 	else if (snapshot_restore(m, id))
 		status = EMU_BAD_HANDLE;
-	return leave(m, &saved, status);
+	return machine_leave(m, &saved, status);
 }
 
 int emu_snapshot_drop(emu_machine *m, int64_t id)

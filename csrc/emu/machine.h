@@ -208,7 +208,8 @@ struct machine_state {
 	unsigned long live_objects;
 	unsigned long live_bytes;
 	struct emu_task *tasks[MAX_TASKS];
-	int nr_tasks; /* slots of @tasks ever used */
+	int nr_tasks; /* slots of @tasks up to the last one in use */
+	int nr_sleepers; /* tasks that wake by themselves when time passes */
 	int next_pid;
 	struct list_head ready;
 	struct rcu_queue rcu[2]; /* RCU, RCU-sched */
@@ -288,6 +289,15 @@ extern __thread struct machine *current_machine __attribute__((tls_model("initia
 static inline struct machine *this_machine(void)
 {
 	return current_machine;
+}
+
+/* Could anybody run but the task that runs? Errs on the side of yes. */
+static inline bool others_pending(const struct machine *m)
+{
+	const struct machine_state *s = m->s;
+
+	return !list_empty(&s->ready) || s->rcu[0].head || s->rcu[1].head ||
+	       !list_empty(&s->kernel.workqueue.worklist) || s->nr_sleepers;
 }
 
 static inline struct emu_task *task_of(struct task_struct *t)

@@ -8,6 +8,11 @@
  *
  *	pages	one run or more for every section that has a memmap
  *	ghosts	pages that were still referenced when their section went away
+ *	open	the page that was changed last, not yet back in its run
+ *
+ * References come and go in pairs, so the page that was changed last stays
+ * open: changes collect in its words, and its run is split, if by then it has
+ * to be, when another page is opened or somebody looks at runs.
  *
  * A real kernel that puts such a page writes to memory that is no longer
  * mapped or, if it has luck, to the struct page that it knew.  Here that is a
@@ -18,6 +23,9 @@
 
 #include <linux/list.h>
 #include <linux/mm.h>
+
+#undef memcpy
+#include <string.h>
 
 /*
  * Every access to struct pages passes here, once: [@pfn, @pfn + @n), the word
@@ -74,60 +82,118 @@ static void report_page(struct memmap *mm, unsigned long pfn, enum violation_kin
 		report_violation(kind, "struct page of pfn 0x%lx is gone with its section", pfn);
 }
 
-/*
- * The words of @page and in @home where they may be changed; NULL if nowhere.
- */
-static const unsigned long *find_page(const struct page *page, struct run_map **home)
+/* Puts the open page back among the runs. The room for it has been made. */
+void memmap_close_page(struct memmap *mm)
+{
+	if (mm->open_pfn == NO_PAGE_OPEN)
+		return;
+	run_map_set(&mm->pages, mm->open_pfn, 1, mm->open);
+	mm->open_pfn = NO_PAGE_OPEN;
+}
+
+/* The runs of struct pages, for whoever looks at more than one page. */
+static struct run_map *page_runs(void)
+{
+	memmap_close_page(memmap());
+	return &memmap()->pages;
+}
+
+/* The words of @page where its section is gone: what is left of it, and where. */
+static noinline const unsigned long *find_ghost(struct memmap *mm, unsigned long pfn)
+{
+	const struct run *run = run_map_find(&mm->ghosts, pfn);
+
+	report_page(mm, pfn, VIOLATION_MEMMAP_REMOVED);
+	return run ? run->word : NULL;
+}
+
+/* The words of @page, to be read. */
+static const unsigned long *find_page(const struct page *page)
 {
 	struct memmap *mm = memmap();
 	unsigned long pfn = page_to_pfn(page);
-	struct run *run = run_map_find(&mm->pages, pfn);
+	const unsigned long *word;
 
-	*home = &mm->pages;
-	if (run) {
-		if (run->word[PAGE_INIT] != PAGE_INITIALISED)
-			report_page(mm, pfn, VIOLATION_UNINITIALIZED);
-		return run->word;
+	if (mm->open_pfn == pfn) {
+		word = mm->open;
+	} else {
+		const struct run *run = run_map_find(&mm->pages, pfn);
+
+		if (!run) {
+			word = find_ghost(mm, pfn);
+			return word ? word : gone_page;
+		}
+		word = run->word;
 	}
-	report_page(mm, pfn, VIOLATION_MEMMAP_REMOVED);
-	*home = &mm->ghosts;
-	run = run_map_find(&mm->ghosts, pfn);
-	if (run)
-		return run->word;
-	*home = NULL;
-	return gone_page;
+	if (word[PAGE_INIT] != PAGE_INITIALISED)
+		report_page(mm, pfn, VIOLATION_UNINITIALIZED);
+	return word;
 }
 
 static unsigned long read_page(const struct page *page, enum page_word field)
 {
-	struct run_map *home;
-
 	page_access(page_to_pfn(page), 1, field, false, field == PAGE_COUNTS);
-	return find_page(page, &home)[field];
+	return find_page(page)[field];
 }
 
-/*
- * Reads all words of @page, about to change one.  Return: where to store them,
- * NULL if there is no such page.
+/**
+ * struct edit - a page that is about to be changed
+ * @word: its words, to be changed in place
+ * @home: where they are to be stored, NULL if nowhere
+ * @pfn: which page
+ * @copy: what @word is if the page is not the open one
  */
-static struct run_map *load_page(const struct page *page, enum page_word field,
-				 unsigned long word[RUN_WORDS])
-{
+struct edit {
+	unsigned long *word;
 	struct run_map *home;
-	const unsigned long *now;
+	unsigned long pfn;
+	unsigned long copy[RUN_WORDS];
+};
 
-	page_access(page_to_pfn(page), 1, field, true, field == PAGE_COUNTS);
-	now = find_page(page, &home);
-	for (int i = 0; i < RUN_WORDS; i++)
-		word[i] = now[i];
-	return home;
+static noinline void edit_closed_page(struct edit *edit)
+{
+	struct memmap *mm = memmap();
+	const struct run *run;
+	const unsigned long *ghost;
+
+	memmap_close_page(mm);
+	/* One run becomes three at most, and that must not fail later. */
+	run_map_reserve(&mm->pages, 2);
+	run = run_map_find(&mm->pages, edit->pfn);
+	if (run) {
+		memcpy(mm->open, run->word, sizeof(mm->open));
+		mm->open_pfn = edit->pfn;
+		edit->word = mm->open;
+		edit->home = &mm->pages;
+		return;
+	}
+	ghost = find_ghost(mm, edit->pfn);
+	edit->home = ghost ? &mm->ghosts : NULL;
+	edit->word = edit->copy;
+	memcpy(edit->copy, ghost ? ghost : gone_page, sizeof(edit->copy));
 }
 
-static void store_page(struct run_map *home, const struct page *page,
-		       const unsigned long word[RUN_WORDS])
+/* Reads all words of @page, about to change @field of them. */
+static inline void load_page(struct edit *edit, const struct page *page, enum page_word field)
 {
-	if (home)
-		run_map_set(home, page_to_pfn(page), 1, word);
+	struct memmap *mm = memmap();
+
+	edit->pfn = page_to_pfn(page);
+	page_access(edit->pfn, 1, field, true, field == PAGE_COUNTS);
+	if (likely(mm->open_pfn == edit->pfn)) {
+		edit->word = mm->open;
+		edit->home = &mm->pages;
+	} else {
+		edit_closed_page(edit);
+	}
+	if (edit->home == &mm->pages && edit->word[PAGE_INIT] != PAGE_INITIALISED)
+		report_page(mm, edit->pfn, VIOLATION_UNINITIALIZED);
+}
+
+static inline void store_page(struct edit *edit)
+{
+	if (unlikely(edit->home == &memmap()->ghosts))
+		run_map_set(edit->home, edit->pfn, 1, edit->word);
 }
 
 /* ---- counts ---- */
@@ -144,11 +210,11 @@ int page_mapcount(const struct page *page)
 
 void set_page_count(struct page *page, int count)
 {
-	unsigned long word[RUN_WORDS];
-	struct run_map *home = load_page(page, PAGE_COUNTS, word);
+	struct edit edit;
 
-	word[PAGE_COUNTS] = counts(count, (int)(u32)(word[PAGE_COUNTS] >> 32));
-	store_page(home, page, word);
+	load_page(&edit, page, PAGE_COUNTS);
+	edit.word[PAGE_COUNTS] = counts(count, (int)(u32)(edit.word[PAGE_COUNTS] >> 32));
+	store_page(&edit);
 }
 
 /* Says so if adding @nr to the count of @page is something nobody may do. */
@@ -173,26 +239,28 @@ static void check_count(const struct page *page, const unsigned long *word, int 
 
 int page_ref_add_return(struct page *page, int nr)
 {
-	unsigned long word[RUN_WORDS];
-	struct run_map *home = load_page(page, PAGE_COUNTS, word);
-	int count = (int)((unsigned int)count_of(word) + (unsigned int)nr);
+	struct edit edit;
+	int count;
 
-	if (home)
-		check_count(page, word, nr);
-	word[PAGE_COUNTS] = counts(count, (int)(u32)(word[PAGE_COUNTS] >> 32));
-	store_page(home, page, word);
+	load_page(&edit, page, PAGE_COUNTS);
+	count = (int)((unsigned int)count_of(edit.word) + (unsigned int)nr);
+	if (edit.home)
+		check_count(page, edit.word, nr);
+	edit.word[PAGE_COUNTS] = counts(count, (int)(u32)(edit.word[PAGE_COUNTS] >> 32));
+	store_page(&edit);
 	return count;
 }
 
 bool get_page_unless_zero(struct page *page)
 {
-	unsigned long word[RUN_WORDS];
-	struct run_map *home = load_page(page, PAGE_COUNTS, word);
+	struct edit edit;
 
-	if (!count_of(word))
+	load_page(&edit, page, PAGE_COUNTS);
+	if (!count_of(edit.word))
 		return false;
-	word[PAGE_COUNTS] = counts(count_of(word) + 1, (int)(u32)(word[PAGE_COUNTS] >> 32));
-	store_page(home, page, word);
+	edit.word[PAGE_COUNTS] =
+		counts(count_of(edit.word) + 1, (int)(u32)(edit.word[PAGE_COUNTS] >> 32));
+	store_page(&edit);
 	return true;
 }
 
@@ -210,12 +278,12 @@ bool test_page_flag(const struct page *page, enum pageflags flag)
 
 void change_page_flag(struct page *page, enum pageflags flag, bool on)
 {
-	unsigned long word[RUN_WORDS];
-	struct run_map *home = load_page(page, PAGE_FLAGS, word);
+	struct edit edit;
 
-	word[PAGE_FLAGS] &= ~(1UL << (PAGE_FLAG_SHIFT + flag));
-	word[PAGE_FLAGS] |= (unsigned long)on << (PAGE_FLAG_SHIFT + flag);
-	store_page(home, page, word);
+	load_page(&edit, page, PAGE_FLAGS);
+	edit.word[PAGE_FLAGS] &= ~(1UL << (PAGE_FLAG_SHIFT + flag));
+	edit.word[PAGE_FLAGS] |= (unsigned long)on << (PAGE_FLAG_SHIFT + flag);
+	store_page(&edit);
 }
 
 enum zone_type page_zonenum(const struct page *page)
@@ -235,11 +303,10 @@ int page_to_nid(const struct page *page)
 static unsigned long read_list_word(const struct page *page, enum page_word field,
 				    unsigned long is_self)
 {
-	struct run_map *home;
 	const unsigned long *word;
 
 	page_access(page_to_pfn(page), 1, field, false, false);
-	word = find_page(page, &home);
+	word = find_page(page);
 	if (word[PAGE_INIT] == PAGE_INITIALISED && (word[PAGE_FLAGS] & is_self))
 		return page_lru(page);
 	return word[field];
@@ -248,12 +315,12 @@ static unsigned long read_list_word(const struct page *page, enum page_word fiel
 static void write_list_word(struct page *page, enum page_word field, unsigned long is_self,
 			    unsigned long value)
 {
-	unsigned long word[RUN_WORDS];
-	struct run_map *home = load_page(page, field, word);
+	struct edit edit;
 
-	word[PAGE_FLAGS] &= ~is_self;
-	word[field] = value;
-	store_page(home, page, word);
+	load_page(&edit, page, field);
+	edit.word[PAGE_FLAGS] &= ~is_self;
+	edit.word[field] = value;
+	store_page(&edit);
 }
 
 unsigned long page_pgmap_word(const struct page *page)
@@ -278,11 +345,10 @@ void set_page_pgmap(struct page *page, struct dev_pagemap *pgmap)
 
 struct dev_pagemap *page_pgmap(const struct page *page)
 {
-	struct run_map *home;
 	const unsigned long *word;
 
 	page_access(page_to_pfn(page), 1, PAGE_PGMAP, false, false);
-	word = find_page(page, &home);
+	word = find_page(page);
 	return is_claimed(word) ? (struct dev_pagemap *)word[PAGE_PGMAP] : &memmap()->no_pagemap;
 }
 
@@ -293,16 +359,16 @@ unsigned long page_mapping(const struct page *page)
 
 void set_page_mapping(struct page *page, unsigned long mapping)
 {
-	unsigned long word[RUN_WORDS];
-	struct run_map *home = load_page(page, PAGE_MAPPING, word);
+	struct edit edit;
 
-	word[PAGE_MAPPING] = mapping;
-	store_page(home, page, word);
+	load_page(&edit, page, PAGE_MAPPING);
+	edit.word[PAGE_MAPPING] = mapping;
+	store_page(&edit);
 }
 
 bool page_is_poisoned(const struct page *page)
 {
-	const struct run *run = run_map_find(&memmap()->pages, page_to_pfn(page));
+	const struct run *run = run_map_find(page_runs(), page_to_pfn(page));
 
 	return run && run->word[PAGE_INIT] == PAGE_NEVER_INITIALISED;
 }
@@ -321,7 +387,7 @@ void memmap_init_range(unsigned long start_pfn, unsigned long nr_pages, enum zon
 	};
 
 	page_access(start_pfn, nr_pages, RUN_WORDS, true, false);
-	run_map_set(&memmap()->pages, start_pfn, nr_pages, word);
+	run_map_set(page_runs(), start_pfn, nr_pages, word);
 }
 
 void memmap_zero_range(unsigned long start_pfn, unsigned long nr_pages)
@@ -329,7 +395,7 @@ void memmap_zero_range(unsigned long start_pfn, unsigned long nr_pages)
 	const unsigned long word[RUN_WORDS] = { 0 };
 
 	page_access(start_pfn, nr_pages, RUN_WORDS, true, false);
-	run_map_set(&memmap()->pages, start_pfn, nr_pages, word);
+	run_map_set(page_runs(), start_pfn, nr_pages, word);
 }
 
 static unsigned long first_named(const struct memmap *mm, unsigned long pfn)
@@ -363,7 +429,7 @@ static unsigned long step_length(const struct memmap *mm, const struct run *run,
 unsigned long memmap_claim_range(unsigned long pfn, unsigned long end, struct dev_pagemap *pgmap)
 {
 	struct memmap *mm = memmap();
-	const struct run *run = run_map_find(&mm->pages, pfn);
+	const struct run *run = run_map_find(page_runs(), pfn);
 	unsigned long word[RUN_WORDS];
 	unsigned long n;
 
@@ -388,7 +454,7 @@ unsigned long memmap_claim_range(unsigned long pfn, unsigned long end, struct de
 unsigned long memmap_put_idle_range(unsigned long pfn, unsigned long end)
 {
 	struct memmap *mm = memmap();
-	const struct run *run = run_map_find(&mm->pages, pfn);
+	const struct run *run = run_map_find(page_runs(), pfn);
 	unsigned long word[RUN_WORDS];
 	unsigned long n;
 
@@ -415,7 +481,7 @@ static bool run_in_zone(const struct run *run, int nid, int zone)
 
 unsigned long memmap_first_in_zone(unsigned long start, unsigned long end, int nid, int zone)
 {
-	const struct run_map *pages = &memmap()->pages;
+	const struct run_map *pages = page_runs();
 
 	for (unsigned long i = run_map_index(pages, start);
 	     i < pages->nr && pages->runs[i].start < end; i++)
@@ -426,7 +492,7 @@ unsigned long memmap_first_in_zone(unsigned long start, unsigned long end, int n
 
 unsigned long memmap_last_in_zone(unsigned long start, unsigned long end, int nid, int zone)
 {
-	const struct run_map *pages = &memmap()->pages;
+	const struct run_map *pages = page_runs();
 
 	/* One more than the last run that begins before @end. */
 	unsigned long i = run_map_index(pages, end);
@@ -445,6 +511,7 @@ unsigned long memmap_last_in_zone(unsigned long start, unsigned long end, int ni
 void memmap_init(struct memmap *mm)
 {
 	mm->reported = ~0UL;
+	mm->open_pfn = NO_PAGE_OPEN;
 	mm->no_ref.count.counter = 1L << 62;
 	mm->no_ref.percpu_count_ptr = __PERCPU_REF_ATOMIC;
 	mm->no_pagemap.ref = &mm->no_ref;
@@ -488,6 +555,7 @@ unsigned long memmap_held_ghosts(const struct memmap *mm, unsigned long *pfn)
 
 void memmap_maps(struct memmap *mm, struct run_map *maps[MEMMAP_NR_MAPS])
 {
+	memmap_close_page(mm);
 	maps[0] = &mm->pages;
 	maps[1] = &mm->sections;
 	maps[2] = &mm->section_roots;

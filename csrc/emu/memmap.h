@@ -24,6 +24,8 @@
  * @named: pfns that a program names, ascending: range steps stop at them
  * @nr_named: how many
  * @named_capacity: room in @named
+ * @open_pfn: page whose words are in @open, NO_PAGE_OPEN if there is none
+ * @open: what that page holds; @pages may say something older
  * @reported: page of a missing section that was reported last, so that one
  *	put_page(), which looks at a page several times, is one report
  * @no_pagemap: what pages that nobody claimed lead to
@@ -39,12 +41,15 @@ struct memmap {
 	unsigned long *named;
 	unsigned long nr_named;
 	unsigned long named_capacity;
+	unsigned long open_pfn;
+	unsigned long open[RUN_WORDS];
 	unsigned long reported;
 	struct dev_pagemap no_pagemap;
 	struct percpu_ref no_ref;
 };
 
 #define MEMMAP_NR_MAPS 6
+#define NO_PAGE_OPEN (~0UL)
 
 /* Words of a run of @pages and @ghosts. */
 enum page_word {
@@ -93,9 +98,13 @@ void memmap_init(struct memmap *memmap);
  */
 void memmap_name_page(struct memmap *memmap, unsigned long pfn);
 
+/** memmap_close_page() - bring @pages up to date, before somebody looks at its runs */
+void memmap_close_page(struct memmap *memmap);
+
 /* Number of runs of struct pages and of sections, for statistics. */
-static inline unsigned long memmap_page_runs(const struct memmap *memmap)
+static inline unsigned long memmap_page_runs(struct memmap *memmap)
 {
+	memmap_close_page(memmap);
 	return memmap->pages.nr;
 }
 

@@ -93,6 +93,11 @@ static void make_room(struct run_map *map, unsigned long nr)
 	map->capacity = capacity;
 }
 
+void run_map_reserve(struct run_map *map, unsigned long n)
+{
+	make_room(map, map->nr + n);
+}
+
 /* Replaces the runs [i, j). */
 static void splice(struct run_map *map, unsigned long i, unsigned long j,
 		   const struct replacement *with)
@@ -139,9 +144,44 @@ static void overwrite(struct run_map *map, unsigned long start, unsigned long n,
 	splice(map, i, j, &with);
 }
 
+static bool holds(const struct run *run, const unsigned long word[RUN_WORDS])
+{
+	unsigned long difference = 0;
+
+	for (int i = 0; i < RUN_WORDS; i++)
+		difference |= run->word[i] ^ word[i];
+	return difference == 0;
+}
+
+/*
+ * The two changes of a single key that move no run: it holds these words
+ * already, or it leaves the run behind it for the one before.
+ */
+static bool set_in_place(struct run_map *map, unsigned long key,
+			 const unsigned long word[RUN_WORDS])
+{
+	unsigned long i = run_map_index(map, key);
+	struct run *run = &map->runs[i];
+
+	if (i == map->nr || run->start > key)
+		return false;
+	if (holds(run, word))
+		return true;
+	if (i && run->start == key && run->n > 1 && run_end(run - 1) == key &&
+	    holds(run - 1, word)) {
+		run[-1].n++;
+		run->start++;
+		run->n--;
+		return true;
+	}
+	return false;
+}
+
 void run_map_set(struct run_map *map, unsigned long start, unsigned long n,
 		 const unsigned long word[RUN_WORDS])
 {
+	if (n == 1 && set_in_place(map, start, word))
+		return;
 	overwrite(map, start, n, word);
 }
 

@@ -78,6 +78,13 @@ unsigned long run_map_stretch(const struct run_map *map, unsigned long key, unsi
 void run_map_set(struct run_map *map, unsigned long start, unsigned long n,
 		 const unsigned long word[RUN_WORDS]);
 
+/**
+ * run_map_reserve() - make room for @n more runs
+ *
+ * As many as that can then come about without an allocation.
+ */
+void run_map_reserve(struct run_map *map, unsigned long n);
+
 /** run_map_clear() - make every key in [@start, @start + @n) absent */
 void run_map_clear(struct run_map *map, unsigned long start, unsigned long n);
 

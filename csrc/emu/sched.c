@@ -117,9 +117,10 @@ struct emu_task *task_create(struct machine *m, enum task_kind kind, const char 
 	if (!task) {
 		if (s->nr_tasks == MAX_TASKS)
 			return NULL;
-		task = machine_alloc(m, sizeof(*task));
-		i = s->nr_tasks++;
-		s->tasks[i] = task;
+		if (!s->tasks[i])
+			s->tasks[i] = machine_alloc(m, sizeof(*task));
+		task = s->tasks[i];
+		s->nr_tasks++;
 	}
 	if (i >= m->stacks_made) {
 		/* The guard turns an overflow into a fault at once instead of damage. */
@@ -141,8 +142,12 @@ struct emu_task *task_create(struct machine *m, enum task_kind kind, const char 
 
 void task_free(struct machine *m, struct emu_task *task)
 {
-	(void)m;
+	struct machine_state *s = m->s;
+
 	task->kind = TASK_FREE;
+	/* Whoever looks at all tasks pays for those that there are. */
+	while (s->nr_tasks && s->tasks[s->nr_tasks - 1]->kind == TASK_FREE)
+		s->nr_tasks--;
 }
 
 void task_start(struct machine *m, struct emu_task *task, task_fn fn, const int64_t *args,
@@ -188,10 +193,13 @@ void task_block(const char *kind, const void *object, const char *what)
 void task_block_until(const char *kind, const void *object, const char *what,
 		      unsigned long deadline)
 {
+	struct machine_state *s = this_machine()->s;
 	struct emu_task *task = this_machine()->running;
 
 	task->deadline = deadline;
+	s->nr_sleepers += deadline != 0;
 	task_block(kind, object, what);
+	s->nr_sleepers -= deadline != 0;
 	task->deadline = 0;
 }
 
@@ -303,6 +311,8 @@ static struct emu_task *pass_time(struct machine_state *s)
 {
 	struct emu_task *next = NULL;
 
+	if (!s->nr_sleepers)
+		return NULL;
 	for (int i = 0; i < s->nr_tasks; i++) {
 		struct emu_task *task = s->tasks[i];
 
@@ -364,7 +374,7 @@ int run_alone(struct machine *m, struct emu_task *task)
 
 void run_others(struct machine *m)
 {
-	while (!m->arena_full && run_somebody(m, NULL, NULL))
+	while (!m->arena_full && others_pending(m) && run_somebody(m, NULL, NULL))
 		;
 }
 

@@ -164,6 +164,8 @@ int emu_batch(emu_machine *m, int64_t task, const struct emu_op *ops, size_t n, 
 	      size_t *done);
 int emu_page_get(emu_machine *m, uint64_t pfn);
 int emu_page_put(emu_machine *m, uint64_t pfn);
+/* Does nothing: the price of a call, for benchmarks to compare with. */
+int emu_nothing(emu_machine *m, uint64_t pfn);
 
 int emu_run(emu_machine *m, int callbacks);
 int emu_task_new(emu_machine *m, const char *name, int cpu, int64_t *task);

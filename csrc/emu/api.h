@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _EMU_API_H
+#define _EMU_API_H
+
+/*
+ * What the files that form the boundary share: entering and leaving a machine,
+ * and running one operation as a task.
+ */
+
+#include "ops.h"
+
+/**
+ * struct entry - what a call of the host found when it came
+ * @machine: the thread's machine
+ * @context: the thread's CPU
+ * @nested: the call comes from a callback
+ */
+struct entry {
+	struct machine *machine;
+	struct kernel_context context;
+	bool nested;
+};
+
+/** machine_enter() - EMU_OK: the thread is inside @m, until machine_leave() */
+int machine_enter(struct machine *m, struct entry *saved);
+/** machine_leave() - @status, with EMU_VIOLATION if the call broke a rule */
+int machine_leave(struct machine *m, const struct entry *saved, int status);
+
+const struct op *find_op(int op);
+/** decode_argument() - turn argument @v of type @type into what the operation works on */
+int decode_argument(struct machine *m, char type, int64_t *v);
+int64_t task_handle(const struct emu_task *task);
+/** sections_open() - a call that is over must leave none open that nothing can close */
+bool sections_open(const struct emu_task *task);
+/** finish_call() - status and result of a direct call that has run as far as it can */
+int finish_call(struct machine *m, struct emu_task *task, int status, int64_t *result);
+/** run_call() - run @fn in a callback's task, a context, or a task of its own */
+int run_call(struct machine *m, int64_t context, const char *name, task_fn fn,
+	     const int64_t *args, int nargs, bool nested, int64_t *result);
+int call_op(struct machine *m, int64_t task, int op, int nargs, const int64_t *args, bool nested,
+	    int64_t *result);
+
+#endif
