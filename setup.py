@@ -106,6 +106,9 @@ class Flags:
             raise SystemExit(f"MEMREMAP_EMU_SANITIZE must be one of {sorted(SANITIZERS)}")
         self.checked = checked
         self.sanitizer = SANITIZERS[sanitizer] if sanitizer else []
+        if sanitizer and not clang:
+            # The machine's own __tsan_*() are builtins once any sanitizer is on.
+            self.sanitizer = [*self.sanitizer, "-Wno-builtin-declaration-mismatch"]
         self.coverage = ["--coverage"] if os.environ.get("MEMREMAP_EMU_COVERAGE") else []
         self.warnings = ["-Wconversion", "-Werror"] if os.environ.get("MEMREMAP_EMU_WERROR") else []
         self.kernel = KERNEL_FLAGS if clang else KERNEL_FLAGS + GCC_KERNEL_FLAGS

@@ -141,7 +141,8 @@ int64_t object_new(char kind, const void *p, const void *within)
 		int capacity = t->capacity ? 2 * t->capacity : 16;
 		struct object_entry *grown = machine_alloc(m, (size_t)capacity * sizeof(*grown));
 
-		memcpy(grown, t->entries, (size_t)t->count * sizeof(*grown));
+		if (t->count)
+			memcpy(grown, t->entries, (size_t)t->count * sizeof(*grown));
 		machine_free(m, t->entries);
 		t->entries = grown;
 		t->capacity = capacity;

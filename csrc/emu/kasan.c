@@ -232,8 +232,12 @@ void __tsan_atomic_signal_fence(int order)
 void __tsan_func_entry(void *caller);
 void __tsan_func_entry(void *caller)
 {
+	struct machine *m = this_machine();
+
 	(void)caller;
-	trace_event(this_machine(), EVENT_FUNC, (uint64_t)(uintptr_t)PC, 0);
+	/* Constructors that the compiler adds run before there is a machine. */
+	if (likely(m != NULL))
+		trace_event(m, EVENT_FUNC, (uint64_t)(uintptr_t)PC, 0);
 }
 
 void __tsan_func_exit(void);

@@ -277,8 +277,8 @@ struct machine {
 	bool quiet; /* no reports: the machine looks at its own objects */
 	int stacks_made;
 	struct snapshot *snapshots;
-	const void *asan_host_stack;
-	size_t asan_host_size;
+	const void *host_stack; /* which the running task was entered from, for asan.h */
+	size_t host_stack_size;
 	unsigned long status_detail;
 	char error[256];
 	char symbol[64]; /* where kernel_symbol_name() leaves its answer */

@@ -11,6 +11,7 @@
  * host's stack runs the callback, the result resumes the task.  Operations
  * that the callback issues run on the parked task's stack, in its context.
  */
+#include "asan.h"
 #include "coroutine.h"
 #include "machine.h"
 
@@ -23,11 +24,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#endif
 
 #define MAX_UPCALL_DEPTH 12
 
@@ -44,17 +40,13 @@ static char *stack_of(struct machine *m, const struct emu_task *task)
 
 static void switch_to_host(struct machine *m, struct emu_task *task)
 {
-#if defined(__SANITIZE_ADDRESS__)
-	void *fake = NULL;
 	bool over = task->run == RUN_DONE || task->run == RUN_IDLE || task->run == RUN_DEAD;
+	void *kept = NULL;
 
-	__sanitizer_start_switch_fiber(over ? NULL : &fake, m->asan_host_stack, m->asan_host_size);
-#endif
+	asan_leave_stack(over ? NULL : &kept, m->host_stack, m->host_stack_size);
 	coroutine_switch(&task->sp, m->host_sp);
-#if defined(__SANITIZE_ADDRESS__)
 	m = this_machine();
-	__sanitizer_finish_switch_fiber(fake, &m->asan_host_stack, &m->asan_host_size);
-#endif
+	asan_enter_stack(kept, &m->host_stack, &m->host_stack_size);
 }
 
 static void task_entry(void)
@@ -62,9 +54,7 @@ static void task_entry(void)
 	struct machine *m = this_machine();
 	struct emu_task *task = m->running;
 
-#if defined(__SANITIZE_ADDRESS__)
-	__sanitizer_finish_switch_fiber(NULL, &m->asan_host_stack, &m->asan_host_size);
-#endif
+	asan_enter_stack(NULL, &m->host_stack, &m->host_stack_size);
 	task->result = task->fn(task->args);
 	m = this_machine();
 	task = m->running;
@@ -79,24 +69,18 @@ static void switch_to_task(struct machine *m, struct emu_task *task)
 	unsigned long saved_cpu = kernel_context.cpu;
 	struct emu_task *saved_running = m->running;
 	void *saved_sp = m->host_sp;
-#if defined(__SANITIZE_ADDRESS__)
-	const void *saved_stack = m->asan_host_stack;
-	size_t saved_size = m->asan_host_size;
-	void *fake = NULL;
-#endif
+	const void *saved_stack = m->host_stack;
+	size_t saved_size = m->host_stack_size;
+	void *kept = NULL;
 
 	m->running = task;
 	kernel_context.task = &task->t;
 	kernel_context.cpu = (unsigned long)task->t.cpu;
-#if defined(__SANITIZE_ADDRESS__)
-	__sanitizer_start_switch_fiber(&fake, stack_of(m, task), TASK_STACK_SIZE);
-#endif
+	asan_leave_stack(&kept, stack_of(m, task), TASK_STACK_SIZE);
 	coroutine_switch(&m->host_sp, task->sp);
-#if defined(__SANITIZE_ADDRESS__)
-	__sanitizer_finish_switch_fiber(fake, NULL, NULL);
-	m->asan_host_stack = saved_stack;
-	m->asan_host_size = saved_size;
-#endif
+	asan_enter_stack(kept, NULL, NULL);
+	m->host_stack = saved_stack;
+	m->host_stack_size = saved_size;
 	m->host_sp = saved_sp;
 	m->running = saved_running;
 	kernel_context.task = saved;
@@ -155,10 +139,7 @@ void task_start(struct machine *m, struct emu_task *task, task_fn fn, const int6
 {
 	char *stack = stack_of(m, task);
 
-#if defined(__SANITIZE_ADDRESS__)
-	/* Frames that were abandoned here have left their redzones behind. */
-	__asan_unpoison_memory_region(stack, TASK_STACK_SIZE);
-#endif
+	asan_forget_frames(stack, TASK_STACK_SIZE);
 	task->fn = fn;
 	for (int i = 0; i < nargs; i++)
 		task->args[i] = args[i];

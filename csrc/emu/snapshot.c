@@ -3,6 +3,7 @@
  * Snapshots: everything up to the allocation mark, and the used part of the
  * stacks of tasks that are parked.
  */
+#include "asan.h"
 #include "machine.h"
 
 #include <stdlib.h>
@@ -74,6 +75,7 @@ long snapshot_take(struct machine *m)
 		saved->from = task->sp;
 		saved->size = (size_t)(stack_top(m, task) - saved->from);
 		saved->offset = offset;
+		asan_forget_frames(saved->from, saved->size);
 		memcpy(snap->image + offset, saved->from, saved->size);
 		offset += saved->size;
 	}
@@ -107,9 +109,12 @@ int snapshot_restore(struct machine *m, long id)
 			memset(m->shadow + snap->shadow_size, SHADOW_NEVER,
 			       (brk + 7) / 8 - snap->shadow_size);
 	}
-	for (i = 0; i < snap->nr_stacks; i++)
-		memcpy(snap->stacks[i].from, snap->image + snap->stacks[i].offset,
-		       snap->stacks[i].size);
+	for (i = 0; i < snap->nr_stacks; i++) {
+		const struct saved_stack *saved = &snap->stacks[i];
+
+		asan_forget_frames(saved->from, saved->size);
+		memcpy(saved->from, snap->image + saved->offset, saved->size);
+	}
 	m->arena_full = false;
 	return 0;
 }
