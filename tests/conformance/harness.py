@@ -187,6 +187,9 @@ class Odev:
     def name(self) -> str:
         return f"oracle.{self.id}"
 
+    def ended(self, what: str) -> None:
+        """Called when ``reg`` or ``unbind`` has ended, before that is reported."""
+
 
 class Boot:
     """A kernel in the start state of the recordings: pmem bound, the driver ``oracle`` there.
@@ -279,6 +282,7 @@ class Boot:
             if not blocked.task.done:
                 self.P(f"dev={o.id} op={what} hang=1 state=2 nkill={o.nkill} nrel={o.nrel}")
                 return True
+        o.ended(what)
         return False
 
     def reg(self, o: Odev) -> bool:
