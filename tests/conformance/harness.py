@@ -426,16 +426,6 @@ def _drop(pattern: str) -> Callable[[list[str]], list[str]]:
     return lambda lines: [line for line in lines if not regex.search(line)]
 
 
-def _move_last(pattern: str) -> Callable[[list[str]], list[str]]:
-    regex = re.compile(pattern)
-
-    def apply(lines: list[str]) -> list[str]:
-        moved = [line for line in lines if regex.search(line)]
-        return [line for line in lines if not regex.search(line)] + moved
-
-    return apply
-
-
 RULES = (
     Rule(
         "warning-frame",
@@ -469,17 +459,6 @@ RULES = (
         "arguments of traced functions are registers of the recording; the order of the "
         "functions is the fact",
         _rewrite(r"^TRACE (\w+).*?( irqctx)?$", r"TRACE \1\2"),
-    ),
-    Rule(
-        "release-context",
-        "whether the last put came from the put loop or from the RCU callback is chance",
-        _rewrite(r"(ev=ref_release n=\d+) irqctx=\d", r"\1"),
-    ),
-    Rule(
-        "release-place",
-        "the RCU callback that ends the switch to atomic mode races with the put loop: its "
-        "lines are compared among themselves",
-        _move_last(r"ev=ref_release |^TRACE percpu_ref_switch_to_atomic_rcu"),
     ),
     Rule(
         "process-name",
