@@ -514,6 +514,14 @@ class Kernel:
         """iounmap()."""
         self._native.call("iounmap", address(mapped))
 
+    def constant(self, name: str) -> int:
+        """A constant of the emulated kernel by its name in C; ValueError if it is not known.
+
+        Among them are ``PAGES_PER_SECTION``, ``LIST_POISON1`` and
+        ``sizeof(struct dev_pagemap)``.
+        """
+        return self._native.call("constant", self._native.intern(name)) & ((1 << 64) - 1)
+
     # --- driver core ---
 
     def block_probing(self, on: bool = True) -> None:

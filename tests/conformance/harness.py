@@ -450,9 +450,17 @@ RULES = (
         _rewrite(r"\+0x[0-9a-f]+/0x[0-9a-f]+", ""),
     ),
     Rule(
+        "page-layout",
+        "struct pages are runs here, not memory: they have a size but no offsets, and nothing "
+        "that was recorded depends on pageblocks",
+        lambda lines: _drop(r"^CASE k_const off_pgmap=")(
+            _rewrite(r" pageblock_nr_pages=\d+", "")(lines)
+        ),
+    ),
+    Rule(
         "recorder-line",
-        "a WARNING inside the recorder names a line of recorder.c",
-        _drop(r"^WARNING: .* at drivers/oracle/oracle\.c"),
+        "a WARNING in the caller of the kernel names a line of the recorder, here of the API",
+        _drop(r"^WARNING: .* at (drivers/oracle/oracle\.c|emu/ops_\w+\.c)"),
     ),
     Rule(
         "trace-arguments",
