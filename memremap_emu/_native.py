@@ -377,12 +377,20 @@ class Native:
             return ""
         return self.text(buf)
 
-    def events(self, start: int = 0) -> Iterator[Any]:
-        """Events of the trace, ``struct emu_event``, from the given one on."""
-        stats = self.stats()
-        n = max(int(stats.trace_end) - start, 0)
+    def _read_events(self, start: int) -> tuple[Any, int]:
+        n = max(int(self.stats().trace_end) - start, 0)
         events = self.ffi.new("struct emu_event[]", min(n, 1 << 15) or 1)
         count = self.ffi.new("size_t *")
         self.lib.emu_trace_read(self.machine, start, events, len(events), count)
-        for i in range(count[0]):
+        return events, int(count[0])
+
+    def events(self, start: int = 0) -> Iterator[Any]:
+        """Events of the trace, ``struct emu_event``, from the given one on."""
+        events, count = self._read_events(start)
+        for i in range(count):
             yield events[i]
+
+    def events_buffer(self, start: int = 0) -> bytes:
+        """The same as the bytes of an array of ``struct emu_event``."""
+        events, count = self._read_events(start)
+        return bytes(self.ffi.buffer(events, count * self.ffi.sizeof("struct emu_event")))

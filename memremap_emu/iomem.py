@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from memremap_emu.kernel import Kernel
 
 LINE = re.compile(r"^( *)([0-9a-f]+)-([0-9a-f]+) : (.*)$")
+#: Two lines or more, all addresses zero.
+HIDDEN = re.compile(r"(?: *0+-0+ : .*(?:\n|\Z)){2,}")
 MAX_LEVEL = 5
+#: Deeper nesting than any machine has.
+MAX_DEPTH = 64
 PMEM_NAMES = ("Persistent Memory", "Persistent Memory (legacy)")
 #: What the running kernel or its drivers have claimed inside persistent memory.
 CLAIM = re.compile(r"^(namespace|dax|pfn|btt)\d+\.\d+$")
@@ -38,6 +42,10 @@ class IomemError(ValueError):
         self.line = line
         self.reason = reason
         super().__init__(f"{source}:{line}: {reason}")
+
+
+class HiddenAddressesError(IomemError):
+    """A memory map from a reader who was not allowed to see the addresses."""
 
 
 @dataclass
@@ -66,8 +74,11 @@ def parse(text: str, source: str = "<string>") -> list[Range]:
     """Reads ``/proc/iomem`` text into a forest.
 
     Raises:
+        HiddenAddressesError: all addresses are zero, as an unprivileged reader sees them.
         IomemError: with line number and reason, on anything that is not a memory map.
     """
+    if HIDDEN.fullmatch(text):
+        raise HiddenAddressesError(source, 1, "the addresses are hidden: read it as root")
     roots: list[Range] = []
     stack: list[Range] = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -85,6 +96,10 @@ def parse(text: str, source: str = "<string>") -> list[Range]:
         new = Range(int(first, 16), int(last, 16), name, number)
         if new.end < new.start:
             raise IomemError(source, number, "ends before it starts")
+        if not name.isprintable():
+            raise IomemError(source, number, "a name with characters that cannot be printed")
+        if len(stack) > MAX_DEPTH:
+            raise IomemError(source, number, "nested too deeply")
         if depth > len(stack):
             raise IomemError(source, number, "indented deeper than the line above allows")
         # Nesting deeper than the file shows is drawn at its deepest level.
@@ -105,11 +120,6 @@ def parse(text: str, source: str = "<string>") -> list[Range]:
         siblings.append(new)
         stack.append(new)
     return roots
-
-
-def addresses_hidden(ranges: list[Range]) -> bool:
-    """Does this map come from a reader who was not allowed to see the addresses?"""
-    return len(ranges) > 1 and all(r.start == 0 and r.end == 0 for r in ranges)
 
 
 def embedded(name: str = "xeon-hpsa-memmap-4g.txt") -> str:
@@ -156,8 +166,6 @@ class IoMem:
         """
         text, name = read_source(source)
         ranges = parse(text, name)
-        if addresses_hidden(ranges):
-            raise IomemError(name, 1, "the addresses are hidden: read it as root")
         limit = self.root.end
         for top in ranges:
             if top.end > limit:

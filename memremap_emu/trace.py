@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from struct import Struct
 
 from memremap_emu._native import Native
 
@@ -27,6 +28,7 @@ class EventType(IntEnum):
     FAULT = 12
     VIOLATION = 13
     TASK = 14
+    FALLIBLE = 15
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,10 @@ class Event:
 class Trace:
     """Events so far; the machine keeps the last 32768."""
 
-    _NAME_IN_A = (EventType.FAULT,)
+    _NAME_IN_A = (EventType.FAULT, EventType.FALLIBLE)
+    _CALLS = (EventType.FUNC, EventType.FAULT, EventType.FALLIBLE)
+    #: struct emu_event
+    _EVENT = Struct("=HBBIQQQ")
     _SYMBOL_IN_A = (EventType.FUNC, EventType.RCU_QUEUE, EventType.RCU_RUN)
     _NAME_IN_B = (
         EventType.ALLOC,
@@ -64,6 +69,7 @@ class Trace:
     def __init__(self, native: Native) -> None:
         self._native = native
         self._symbols: dict[int, str] = {}
+        self._names: dict[int, str] = {}
 
     def enable(self, on: bool = True) -> None:
         """Starts or stops recording."""
@@ -92,6 +98,29 @@ class Trace:
             elif kind in self._NAME_IN_B:
                 name = self._native.string_at(int(raw.b))
             found.append(Event(kind, name, int(raw.task), int(raw.cpu), bool(raw.softirq)))
+        return found
+
+    def calls(self, start: int = 0) -> list[tuple[EventType, str, int]]:
+        """Functions entered, fallible calls met and faults injected, in order.
+
+        Much faster than `events`, for whoever looks at every run of many.
+
+        Returns:
+            Tuples (type, name, n): FUNC and its name, FALLIBLE and the fault point that was
+            met n times, FAULT and the fault point that failed.
+        """
+        found = []
+        symbols, names = self._symbols, self._names
+        func, fault, fallible = self._CALLS
+        for kind, _, _, _, _, a, b in self._EVENT.iter_unpack(self._native.events_buffer(start)):
+            if kind == func:
+                name = symbols.get(a)
+                found.append((func, self._symbol(a) if name is None else name, 1))
+            elif kind in (fallible, fault):
+                name = names.get(a)
+                if name is None:
+                    name = names[a] = self._native.string_at(a)
+                found.append((fallible, name, b) if kind == fallible else (fault, name, 1))
         return found
 
     def functions(self, start: int = 0) -> list[str]:

@@ -221,19 +221,5 @@ void free_percpu(void *p)
 
 unsigned long reserve_pages_caller(unsigned long n, const char *caller)
 {
-	struct machine *m = this_machine();
-	unsigned long i;
-
-	if (!m->s->nr_plans) {
-		/* Nothing can fail: count them all at once. */
-		if (n) {
-			fault_here(m, caller, false);
-			m->s->fallible_calls += n - 1;
-		}
-		return n;
-	}
-	for (i = 0; i < n; i++)
-		if (fault_here(m, caller, false))
-			break;
-	return i;
+	return fault_among(this_machine(), caller, n, false);
 }

@@ -29,10 +29,10 @@ static struct fault_site *site_entry(struct machine_state *s, const char *name)
 	return site;
 }
 
-bool fault_here(struct machine *m, const char *name, bool slab)
+/* One more call of @name: does a plan fail it? */
+static bool count_call(struct machine_state *s, struct fault_site *site, const char *name,
+		       bool slab)
 {
-	struct machine_state *s = m->s;
-	struct fault_site *site = site_entry(s, name);
 	bool fail = false;
 	int i;
 
@@ -50,7 +50,34 @@ bool fault_here(struct machine *m, const char *name, bool slab)
 			fail = true;
 		}
 	}
-	if (fail)
-		trace_event(m, EVENT_FAULT, (uint64_t)(uintptr_t)name, 0);
 	return fail;
+}
+
+bool fault_here(struct machine *m, const char *name, bool slab)
+{
+	return fault_among(m, name, 1, slab) == 0;
+}
+
+unsigned long fault_among(struct machine *m, const char *name, unsigned long n, bool slab)
+{
+	struct machine_state *s = m->s;
+	struct fault_site *site = site_entry(s, name);
+	unsigned long i = n;
+
+	if (!n)
+		return 0;
+	if (s->nr_plans) {
+		for (i = 0; i < n; i++)
+			if (count_call(s, site, name, slab))
+				break;
+	} else {
+		/* Nothing can fail: count them all at once. */
+		s->fallible_calls += n;
+		if (site)
+			site->calls += n;
+	}
+	trace_event(m, EVENT_FALLIBLE, (uint64_t)(uintptr_t)name, i < n ? i + 1 : n);
+	if (i < n)
+		trace_event(m, EVENT_FAULT, (uint64_t)(uintptr_t)name, 0);
+	return i;
 }

@@ -408,6 +408,8 @@ void rcu_wake_waiters(struct machine *m);
 
 /** fault_here() - is this fallible call one that fails?  @slab: a call of the slab allocator */
 bool fault_here(struct machine *m, const char *site, bool slab);
+/** fault_among() - how many of @n fallible calls succeed before one fails? */
+unsigned long fault_among(struct machine *m, const char *site, unsigned long n, bool slab);
 
 /* --- trace.c --- */
 
@@ -426,6 +428,7 @@ enum event_type {
 	EVENT_FAULT,
 	EVENT_VIOLATION,
 	EVENT_TASK,
+	EVENT_FALLIBLE, /* a: name of the fault point, b: how many calls */
 };
 
 void trace_event(struct machine *m, enum event_type type, uint64_t a, uint64_t b);
