@@ -105,9 +105,7 @@ class Native:
         self._strings: dict[str, int] = {}
         self._callbacks: list[Callback | None] = [None]
         self._callback_ids: dict[Any, int] = {}
-        self._parked: dict[
-            int, tuple[Generator[Callable[[], Any], Any, Any], Operation | None]
-        ] = {}
+        self._parked: dict[int, Generator[Callable[[], Any], Any, Any]] = {}
         self._exceptions: list[BaseException] = []
         self._depth = 0
         fields = config.native() | {
@@ -210,7 +208,7 @@ class Native:
             from memremap_emu.tasks import Task
 
             task = Task(self, result)
-            raise Blocked(task, task.waits_for or "something", op)
+            raise Blocked(task, task.waits_for or "something")
         detail = str(self.ffi.string(self.lib.emu_error(self.m)).decode()) if self.m else ""
         if status == CLOSED:
             raise MachineClosed("the kernel has been closed")
@@ -261,13 +259,8 @@ class Native:
         """The kernel calls: runs the callback on the host's stack."""
         try:
             if resumed:
-                parked = self._parked.pop(frame, None)
-                if parked is None:
-                    return 0
-                generator, op = parked
-                if op and op.result == "e" and a < 0:
-                    return self._drive(frame, generator, KernelError(-a, op.name))
-                return self._drive(frame, generator, a)
+                generator = self._parked.pop(frame, None)
+                return 0 if generator is None else self._drive(frame, generator, a)
             function = self._callbacks[callback]
             assert function is not None
             result = function(a, b)
@@ -285,8 +278,8 @@ class Native:
     ) -> int:
         """Runs a callback that issues operations until it ends or one of them blocks.
 
-        Errors of an operation are raised where the callback yielded it.  One that had to wait
-        gives what C returned.
+        Errors of an operation are raised where the callback yielded it; one that had to wait
+        gives what C returned, a negative errno for an error.
         """
         while True:
             try:
@@ -298,8 +291,8 @@ class Native:
                 return int(end.value or 0)
             try:
                 value = operation()
-            except Blocked as blocked:
-                self._parked[frame] = (generator, blocked.operation)
+            except Blocked:
+                self._parked[frame] = generator
                 return 0
             except (KernelError, Violation) as error:
                 value = error

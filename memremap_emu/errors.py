@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from memremap_emu._native import Operation
     from memremap_emu.tasks import Task
 
 #: Error numbers that no libc header has.
@@ -91,13 +90,11 @@ class Blocked(Exception):
     Attributes:
         task: the parked task; ``task.done`` and ``task.result`` tell how it ends
         waits_for: what it waits for
-        operation: what was called
     """
 
-    def __init__(self, task: Task, waits_for: str, operation: Operation | None = None) -> None:
+    def __init__(self, task: Task, waits_for: str) -> None:
         self.task = task
         self.waits_for = waits_for
-        self.operation = operation
         super().__init__(f"{task.name} waits for {waits_for}")
 
 
