@@ -21,6 +21,7 @@ from memremap_emu.objects import Completion, Device
 
 RAM = 0x10000000
 EBUSY = 16
+VMEMMAP_START, STRUCT_PAGE_SIZE = 0xFFFFEA0000000000, 64
 
 Steps = Generator[Callable[[], Any], Any, int]
 
@@ -197,6 +198,11 @@ def show_zone(boot: Boot, at: str) -> None:
     )
 
 
+def lru(pfn: int) -> int:
+    """Address of the list head in a struct page, its second word."""
+    return VMEMMAP_START + pfn * STRUCT_PAGE_SIZE + 8
+
+
 def show_page(boot: Boot, at: str, pfn: int) -> None:
     page = boot.k.page(pfn)
     valid = page.valid
@@ -207,12 +213,11 @@ def show_page(boot: Boot, at: str, pfn: int) -> None:
     elif not page.initialised:
         facts = "pfn_valid=1 struct_page_uninitialised_poison_ff=1"
     else:
-        word = page.pgmap_word
         # Both words of an unclaimed page hold the address of its own list head.
-        hmm_data = 0x5E1F if word == "selflru" else page.hmm_data
+        hmm_data = 0x5E1F if page.hmm_data == lru(pfn) else page.hmm_data
         facts = (
             f"pfn_valid=1 online={page.online:d} zone={page.zone} count={page.count} "
-            f"mapcount={page.mapcount} reserved={page.reserved:d} pgmap={word} "
+            f"mapcount={page.mapcount} reserved={page.reserved:d} pgmap={page.pgmap_word} "
             f"hmm_data={hmm_data:x} mapping={page.mapping != 0:d}"
         )
     boot.P(f"at={at} pfn={pfn:#x} {facts} {gdp}")
