@@ -237,15 +237,17 @@ static int64_t op_memory_access(const int64_t *args)
 {
 	unsigned char *p = ARG(unsigned char, 0);
 	const struct alloc_header *h = (const struct alloc_header *)(p - 64);
+	unsigned char byte;
 
 	/* A redzone's worth past the end is enough to be seen. */
 	if (args[1] < -16 || args[1] > (int64_t)h->size + 15)
 		return bad_argument("offset far outside the object");
-	if (args[2])
+	if (args[2]) {
 		kernel_memset(p + args[1], (int)args[3], 1);
-	else
-		kernel_memcpy(&current->comm[15], p + args[1], 0);
-	return args[2] ? 0 : p[args[1]];
+		return 0;
+	}
+	kernel_memcpy(&byte, p + args[1], 1);
+	return byte;
 }
 
 static const struct op ops[] = {
