@@ -348,8 +348,8 @@ int finish_call(struct machine *m, struct emu_task *task, int status, int64_t *r
 }
 
 /* Runs @fn as the host asks: in a callback's task, a context, or a task of its own. */
-int run_call(struct machine *m, int64_t context, const char *name, task_fn fn,
-		    const int64_t *args, int nargs, bool nested, int64_t *result)
+int run_call(struct machine *m, int64_t context, const char *name, task_fn fn, const int64_t *args,
+	     int nargs, bool nested, int64_t *result)
 {
 	struct emu_task *task;
 	int status;
@@ -393,8 +393,8 @@ int run_call(struct machine *m, int64_t context, const char *name, task_fn fn,
 	return finish_call(m, task, status, result);
 }
 
-int call_op(struct machine *m, int64_t task, int op, int nargs, const int64_t *args,
-		   bool nested, int64_t *result)
+int call_op(struct machine *m, int64_t task, int op, int nargs, const int64_t *args, bool nested,
+	    int64_t *result)
 {
 	const struct op *o = find_op(op);
 	int64_t decoded[TASK_ARGS] = { 0 };

@@ -35,8 +35,8 @@ bool sections_open(const struct emu_task *task);
 /** finish_call() - status and result of a direct call that has run as far as it can */
 int finish_call(struct machine *m, struct emu_task *task, int status, int64_t *result);
 /** run_call() - run @fn in a callback's task, a context, or a task of its own */
-int run_call(struct machine *m, int64_t context, const char *name, task_fn fn,
-	     const int64_t *args, int nargs, bool nested, int64_t *result);
+int run_call(struct machine *m, int64_t context, const char *name, task_fn fn, const int64_t *args,
+	     int nargs, bool nested, int64_t *result);
 int call_op(struct machine *m, int64_t task, int op, int nargs, const int64_t *args, bool nested,
 	    int64_t *result);
 

@@ -161,7 +161,9 @@ int emu_fault_plan(emu_machine *m, const char *site, uint64_t nth, int flags, in
 		name = copy;
 	}
 	p = &s->plans[s->nr_plans];
-	*p = (struct fault_plan){ .site = name, .nth = nth, .sticky = flags & EMU_FAULT_STICKY,
+	*p = (struct fault_plan){ .site = name,
+				  .nth = nth,
+				  .sticky = flags & EMU_FAULT_STICKY,
 				  .slab = flags & EMU_FAULT_SLAB };
 	*plan = s->nr_plans++;
 	return EMU_OK;
