@@ -24,7 +24,7 @@ from memremap_emu.errors import (
     Violation,
     ViolationRecord,
 )
-from memremap_emu.kernel import VERSIONS, Kernel, Snapshot
+from memremap_emu.kernel import Kernel, Snapshot
 from memremap_emu.objects import (
     BusEvent,
     CacheMode,
@@ -38,7 +38,6 @@ from memremap_emu.objects import (
 )
 
 __all__ = [
-    "VERSIONS",
     "ArenaFull",
     "Blocked",
     "BusEvent",

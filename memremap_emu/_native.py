@@ -55,11 +55,11 @@ class Library:
         self.ops: dict[str, Operation] = {}
         for number in range(self.lib.emu_op_count()):
             info = self.lib.emu_op_info(number)
-            op = Operation(number, *(self._text(t) for t in (info.name, info.args, info.result)))
+            op = Operation(number, *(self.text(t) for t in (info.name, info.args, info.result)))
             self.ops[op.name] = op
         self.ffi.def_extern(name="emu_python_upcall")(self._upcall)
 
-    def _text(self, p: Any) -> str:
+    def text(self, p: Any) -> str:
         return str(self.ffi.string(p).decode())
 
     def _upcall(self, data: Any, frame: int, callback: int, a: int, b: int, resumed: int) -> int:
@@ -95,6 +95,7 @@ class Native:
         rcu_manual: bool,
         trace: bool,
         raise_violations: bool,
+        patches: int,
     ) -> None:
         self.library = library(checked)
         self.ffi = self.library.ffi
@@ -112,6 +113,7 @@ class Native:
             "cpus": cpus,
             "rcu_manual": rcu_manual,
             "trace": trace,
+            "patches": patches,
         }
         out = self.ffi.new("emu_machine **")
         native_config = self.ffi.new("struct emu_config *", fields)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from memremap_emu._native import Native
@@ -22,10 +22,7 @@ from memremap_emu.stats import Stats, Zone
 from memremap_emu.sync import Completion, Mutex, RwLock, SpinLock, WaitQueue
 from memremap_emu.tasks import Task
 from memremap_emu.trace import Trace
-
-#: Versions that can be run.
-VERSIONS = ("memremap-v6",)
-DEFAULT_VERSION = "memremap-v6"
+from memremap_emu.versions import DEFAULT_VERSION, patch_mask, patch_set
 
 
 class Snapshot:
@@ -54,7 +51,9 @@ class Kernel:
     """One emulated kernel on one machine.
 
     Args:
-        version: see ``VERSIONS``
+        version: ``v4.19``, ``memremap-v6``, ``v5.0`` or ``v5.2``, see `versions`
+        applied: only the first so many patches of the series, 0..7
+        without: patches to leave out, by short name or title
         cpus: virtual CPUs, 1..64
         config: the ``.config``
         checked: the instrumented build, in which shadow memory is watched; False: the fast one
@@ -65,13 +64,16 @@ class Kernel:
         trace: record events; function entries need the checked build
 
     Raises:
-        ValueError: unknown version, CPUs out of range, impossible configuration.
+        ValueError: unknown version or patch, a patch without what it needs, CPUs out of
+            range, impossible configuration.
     """
 
     def __init__(
         self,
         version: str = DEFAULT_VERSION,
         *,
+        applied: int | None = None,
+        without: Iterable[str] = (),
         cpus: int = 4,
         config: Config | None = None,
         checked: bool = True,
@@ -79,8 +81,7 @@ class Kernel:
         on_violation: Literal["raise", "record"] = "raise",
         trace: bool = False,
     ) -> None:
-        if version not in VERSIONS:
-            raise ValueError(f"unknown version {version!r}; known: {', '.join(VERSIONS)}")
+        self.patches = patch_set(version, applied=applied, without=without)
         if isinstance(cpus, bool) or not isinstance(cpus, int):
             raise TypeError(f"cpus must be an int, not {type(cpus).__name__}")
         if not 1 <= cpus <= 64:
@@ -102,6 +103,7 @@ class Kernel:
             rcu_manual=rcu == "manual",
             trace=trace,
             raise_violations=on_violation == "raise",
+            patches=patch_mask(self.patches),
         )
         self._data: list[Any] = [None]
         self._data_ids: dict[Any, int] = {}

@@ -7,6 +7,7 @@
 #include <linux/bug.h>
 #include <linux/bug_table.h>
 #include <linux/kernel.h>
+#include <linux/patches.h>
 
 #undef snprintf
 #undef vsnprintf
@@ -103,6 +104,8 @@ static bool site_location(const struct bug_site *site, const char **file, int *l
 
 	*file = where ? where->file : site->file;
 	*line = where ? where->line : site->line;
+	if (where && where->line_v4_19 && !patched(PATCH_SHUTDOWN))
+		*line = where->line_v4_19;
 	return where && where->answer;
 }
 

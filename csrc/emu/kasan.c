@@ -92,8 +92,11 @@ static inline bool accessible(const struct machine *m, size_t off, size_t size)
 static inline void check_access(const void *addr, size_t size, bool write, const void *pc)
 {
 	struct machine *m = this_machine();
-	size_t off = (size_t)((uintptr_t)addr - (uintptr_t)m->arena);
+	size_t off;
 
+	if (unlikely(!m))
+		return;
+	off = (size_t)((uintptr_t)addr - (uintptr_t)m->arena);
 	if (off >= m->arena_size || off < sizeof(struct machine_state))
 		return;
 	if (unlikely(!accessible(m, off, size)))
@@ -235,7 +238,7 @@ void __tsan_func_entry(void *caller)
 	struct machine *m = this_machine();
 
 	(void)caller;
-	/* Constructors that the compiler adds run before there is a machine. */
+	/* Constructors run, and tables of facts are read, while there is no machine. */
 	if (likely(m != NULL))
 		trace_event(m, EVENT_FUNC, (uint64_t)(uintptr_t)PC, 0);
 }

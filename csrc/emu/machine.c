@@ -5,6 +5,7 @@
 #include "machine.h"
 
 #include <linux/kernel.h>
+#include <linux/patches.h>
 
 #undef snprintf
 #undef vsnprintf
@@ -45,14 +46,18 @@ static void configure(struct kernel_config *kernel, const struct emu_config *con
 	kernel->debug_vm = config->debug_vm;
 	kernel->debug_devres = config->debug_devres;
 	kernel->panic_on_warn = config->panic_on_warn;
+	kernel->patches = config->patches;
 }
 
 static bool config_is_legal(const struct emu_config *c)
 {
+	enum patch patch;
+
 	return c->cpus >= 1 && c->cpus <= 64 && c->page_shift >= 12 && c->page_shift <= 16 &&
 	       c->section_size_bits > c->page_shift && c->section_size_bits <= 30 &&
 	       c->max_physmem_bits > c->section_size_bits && c->max_physmem_bits <= 52 &&
 	       c->physical_bits > c->section_size_bits && c->physical_bits <= 52 &&
+	       c->patches < 1UL << NR_PATCHES && !patches_missing(c->patches, &patch) &&
 	       c->numa_nodes >= 1 && c->numa_nodes <= MAX_NUMNODES &&
 	       c->arena_size >= (256UL << 10) && c->arena_size <= (1UL << 36);
 }
@@ -139,6 +144,29 @@ int emu_destroy(emu_machine *m)
 	snapshot_drop_all(m);
 	free(m->violations);
 	munmap(m, m->mapping_size);
+	return EMU_OK;
+}
+
+int emu_patch(int i, struct emu_patch *patch)
+{
+	const struct patch_info *info = i < 0 ? NULL : patch_info((unsigned int)i);
+
+	if (!info)
+		return EMU_BAD_ARGUMENT;
+	patch->name = info->name;
+	patch->title = info->title;
+	patch->needs = info->needs;
+	return EMU_OK;
+}
+
+int emu_version(int i, struct emu_version *version)
+{
+	const struct kernel_version *v = i < 0 ? NULL : kernel_version((unsigned int)i);
+
+	if (!v)
+		return EMU_BAD_ARGUMENT;
+	version->name = v->name;
+	version->patches = v->patches;
 	return EMU_OK;
 }
 

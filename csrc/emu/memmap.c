@@ -426,6 +426,21 @@ static unsigned long step_length(const struct memmap *mm, const struct run *run,
 	return end - pfn;
 }
 
+void memmap_own_range(unsigned long start_pfn, unsigned long nr_pages, struct dev_pagemap *pgmap)
+{
+	struct memmap *mm = memmap();
+	unsigned long word[RUN_WORDS];
+	struct run *run = run_map_find(&mm->pages, start_pfn);
+
+	page_access(start_pfn, nr_pages, PAGE_PGMAP, true, false);
+	for (int i = 0; i < RUN_WORDS; i++)
+		word[i] = run ? run->word[i] : 0;
+	word[PAGE_FLAGS] &= ~(PAGE_PGMAP_IS_SELF | PAGE_HMM_DATA_IS_SELF);
+	word[PAGE_PGMAP] = (unsigned long)pgmap;
+	word[PAGE_HMM_DATA] = 0;
+	run_map_set(&mm->pages, start_pfn, nr_pages, word);
+}
+
 unsigned long memmap_claim_range(unsigned long pfn, unsigned long end, struct dev_pagemap *pgmap)
 {
 	struct memmap *mm = memmap();

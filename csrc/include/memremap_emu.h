@@ -62,6 +62,7 @@ struct emu_config {
 	int32_t rcu_manual;
 	int32_t trace;
 	uint64_t arena_size;
+	uint64_t patches;
 };
 
 /* One operation of a batch. */
@@ -157,6 +158,21 @@ int emu_is_checked(void);
 
 int emu_op_count(void);
 const struct emu_op_info *emu_op_info(int op);
+
+/* Patches and versions; NULL beyond the last. needs and patches are bit masks. */
+struct emu_patch {
+	const char *name;
+	const char *title;
+	uint64_t needs;
+};
+
+struct emu_version {
+	const char *name;
+	uint64_t patches;
+};
+
+int emu_patch(int i, struct emu_patch *patch);
+int emu_version(int i, struct emu_version *version);
 
 int emu_intern(emu_machine *m, const char *text, int64_t *id);
 int emu_call(emu_machine *m, int64_t task, int op, int nargs, const int64_t *args, int64_t *result);

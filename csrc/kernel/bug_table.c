@@ -7,14 +7,19 @@
 #include <linux/kernel.h>
 #include <linux/string.h>
 
-#define ROW(func, text, rank, file, line)           \
-	{                                           \
-		func, text, rank, file, line, false \
+#define ROW(func, text, rank, file, line)              \
+	{                                              \
+		func, text, rank, file, line, false, 0 \
 	}
 /* A warning that is part of the documented answer to the very call that prints it. */
-#define ANSWER(func, text, rank, file, line)       \
-	{                                          \
-		func, text, rank, file, line, true \
+#define ANSWER(func, text, rank, file, line)          \
+	{                                             \
+		func, text, rank, file, line, true, 0 \
+	}
+/* The same for warnings of files that the series changes: line before, line after. */
+#define MOVED(func, text, rank, file, before, line, answer)  \
+	{                                                    \
+		func, text, rank, file, line, answer, before \
 	}
 
 static const struct bug_location bug_locations[] = {
@@ -61,12 +66,17 @@ static const struct bug_location bug_locations[] = {
 	    "lib/refcount.c", 153),
 	ROW("refcount_sub_and_test_checked", "refcount_t: underflow; use-after-free.\n", 0,
 	    "lib/refcount.c", 187),
-	ANSWER("devm_memremap_pages", "%s %s: Conflicting mapping in same section\n", 0,
-	       "kernel/memremap.c", 195),
-	ANSWER("devm_memremap_pages", "%s %s: Conflicting mapping in same section\n", 1,
-	       "kernel/memremap.c", 202),
-	ANSWER("devm_memremap_pages", "%s attempted on %s region %pr\n", 0, "kernel/memremap.c",
-	       211),
+	MOVED("devm_memremap_pages_release", "%s %s: %s: page mapping is still live!\n", 0,
+	      "kernel/memremap.c", 129, 129, false),
+	MOVED("devm_memremap_pages", "%s %s: Conflicting mapping in same section\n", 0,
+	      "kernel/memremap.c", 190, 195, true),
+	MOVED("devm_memremap_pages", "%s %s: Conflicting mapping in same section\n", 1,
+	      "kernel/memremap.c", 197, 202, true),
+	MOVED("devm_memremap_pages", "%s attempted on %s region %pr\n", 0, "kernel/memremap.c", 206,
+	      211, true),
+	/* Where the series puts it was not recorded. */
+	MOVED("devm_memremap_pages_release", "%s %s: %s: failed to free all reserved pages\n", 0,
+	      "kernel/memremap.c", 146, 146, false),
 	ANSWER("add_pages", "ret", 0, "arch/x86/mm/init_64.c", 805),
 };
 

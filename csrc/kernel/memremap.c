@@ -19,7 +19,9 @@
  * The release kills the ref, drops the mapping's own count on every page and
  * takes the memory away, without waiting for anybody.  Whoever registered the
  * ref's exit before the mapping waits there, after the memory is gone: a page
- * still in use by then is used by its address only.
+ * still in use by then is used by its address only.  Before "Fix shutdown
+ * handling" the kill is an action of the driver's as well; since "fix final
+ * page put race" the wait is the pagemap's and comes before the memory goes.
  */
 #include <linux/device.h>
 #include <linux/err.h>
@@ -28,6 +30,7 @@
 #include <linux/memory_hotplug.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
+#include <linux/patches.h>
 #include <linux/percpu-refcount.h>
 #include <linux/swapops.h>
 #include <linux/topology.h>
@@ -229,7 +232,25 @@ static void section_range(const struct resource *res, resource_size_t *start, re
 	*size = ALIGN(res->start + resource_size(res), SECTION_SIZE) - *start;
 }
 
-/* mirrors kernel/memremap.c:devm_memremap_pages_release, v4.19 + 3/7, 4/7 */
+/* Is the memory only described, not mapped?  Before the series HMM did that itself. */
+static bool is_unaddressable(const struct dev_pagemap *pgmap)
+{
+	return patched(PATCH_DEVICE_PRIVATE) && pgmap->type == MEMORY_DEVICE_PRIVATE;
+}
+
+/* The end of a ref as far as the pagemap is in charge of it. */
+static void kill_ref(struct dev_pagemap *pgmap)
+{
+	pgmap->kill(pgmap->ref);
+}
+
+static void cleanup_ref(struct dev_pagemap *pgmap)
+{
+	if (patched(PATCH_FINAL_PUT))
+		pgmap->cleanup(pgmap->ref);
+}
+
+/* mirrors kernel/memremap.c:devm_memremap_pages_release, v4.19 with 3/7, 4/7, final-put */
 static noinline void devm_memremap_pages_release(void *data)
 {
 	struct dev_pagemap *pgmap = data;
@@ -237,12 +258,19 @@ static noinline void devm_memremap_pages_release(void *data)
 	struct vmem_altmap *altmap = pgmap->altmap_valid ? &pgmap->altmap : NULL;
 	resource_size_t align_start, align_size;
 
-	pgmap->kill(pgmap->ref);
+	if (patched(PATCH_SHUTDOWN))
+		kill_ref(pgmap);
 	put_device_pages(pgmap);
+	cleanup_ref(pgmap);
+	/* Who forgot to kill it has no later chance of being told. */
+	if (!patched(PATCH_SHUTDOWN) && percpu_ref_tryget_live(pgmap->ref)) {
+		dev_WARN(dev, "%s: page mapping is still live!\n", __func__);
+		percpu_ref_put(pgmap->ref);
+	}
 
 	section_range(&pgmap->res, &align_start, &align_size);
 	mem_hotplug_begin();
-	if (pgmap->type == MEMORY_DEVICE_PRIVATE) {
+	if (is_unaddressable(pgmap)) {
 		unsigned long pfn = PHYS_PFN(align_start);
 
 		__remove_pages(page_zone(pfn_to_page(pfn)), pfn, PHYS_PFN(align_size), NULL);
@@ -258,6 +286,35 @@ static noinline void devm_memremap_pages_release(void *data)
 		      __func__);
 }
 
+/* What comes with the pagemap to end its ref is there? */
+static int check_ref(const struct dev_pagemap *pgmap)
+{
+	if (patched(PATCH_FINAL_PUT)) {
+		if (!pgmap->ref || !pgmap->kill || !pgmap->cleanup) {
+			WARN(1, "Missing reference count teardown definition\n");
+			return -EINVAL;
+		}
+	} else if (patched(PATCH_SHUTDOWN)) {
+		if (!pgmap->ref || !pgmap->kill)
+			return -EINVAL;
+	} else if (!pgmap->ref) {
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Every device page belongs to @pgmap and holds its ref once. */
+static void init_device_pages(struct dev_pagemap *pgmap, struct zone *zone, unsigned long start_pfn,
+			      unsigned long nr_pages)
+{
+	if (!patched(PATCH_DEFERRED_INIT)) {
+		claim_device_pages(pgmap);
+		return;
+	}
+	memmap_init_zone_device(zone, start_pfn, nr_pages, pgmap);
+	percpu_ref_get_many(pgmap->ref, pfn_end(pgmap) - pfn_first(pgmap));
+}
+
 /**
  * devm_memremap_pages() - struct pages for a device range, until unbind
  * @dev: the device
@@ -269,10 +326,15 @@ static noinline void devm_memremap_pages_release(void *data)
  * killed; a missing ref or kill and a conflict with a live mapping in the
  * first or last section are found before that and leave it alone.
  *
+ * Before the series the kill is the caller's business throughout, a range of
+ * System RAM is answered with its address and nothing else, and a release that
+ * could not be registered goes unnoticed.  Since "fix final page put race" a
+ * conflict ends the ref like any other failure.
+ *
  * What a failure leaves behind: the linear map, sections added before the one
  * that failed, and the altmap's count of pages for them.
  *
- * mirrors kernel/memremap.c:devm_memremap_pages, v4.19 + 1/7 ... 4/7
+ * mirrors kernel/memremap.c:devm_memremap_pages, v4.19 to v5.2
  *
  * Context: process, may sleep.
  * Return: address of the range in the direct map, or ERR_PTR: -EINVAL (no ref,
@@ -287,39 +349,52 @@ void *devm_memremap_pages(struct device *dev, struct dev_pagemap *pgmap)
 	unsigned long pgoff, order;
 	pgprot_t pgprot = PAGE_KERNEL;
 	struct dev_pagemap *conflict;
-	struct zone *zone;
+	struct zone *zone = NULL;
 	int error, nid, is_ram;
 
 	if (!kernel_data()->config.zone_device) {
 		WARN_ON_ONCE(1);
 		return ERR_PTR(-ENXIO);
 	}
-	if (!pgmap->ref || !pgmap->kill)
-		return ERR_PTR(-EINVAL);
+	if (patched(PATCH_SHUTDOWN)) {
+		error = check_ref(pgmap);
+		if (error)
+			return ERR_PTR(error);
+	}
 
 	section_range(res, &align_start, &align_size);
 	align_end = align_start + align_size - 1;
 
 	/* A section has one memmap, and its end takes all of it away. */
+	error = -ENOMEM;
 	conflict = get_dev_pagemap(PHYS_PFN(align_start), NULL);
 	if (conflict) {
 		dev_WARN(dev, "Conflicting mapping in same section\n");
 		put_dev_pagemap(conflict);
-		return ERR_PTR(-ENOMEM);
+		goto err_conflict;
 	}
 	conflict = get_dev_pagemap(PHYS_PFN(align_end), NULL);
 	if (conflict) {
 		dev_WARN(dev, "Conflicting mapping in same section\n");
 		put_dev_pagemap(conflict);
-		return ERR_PTR(-ENOMEM);
+		goto err_conflict;
 	}
 
 	is_ram = region_intersects(align_start, align_size, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE);
-	if (is_ram != REGION_DISJOINT) {
+	if (patched(PATCH_SYSTEM_RAM) ? is_ram != REGION_DISJOINT : is_ram == REGION_MIXED) {
 		WARN_ONCE(1, "%s attempted on %s region %pr\n", __func__,
 			  is_ram == REGION_MIXED ? "mixed" : "ram", res);
 		error = -ENXIO;
 		goto err_kill;
+	}
+	/* RAM has its struct pages; nobody will ever kill the ref. */
+	if (is_ram == REGION_INTERSECTS)
+		return __va(res->start);
+
+	if (!patched(PATCH_SHUTDOWN)) {
+		error = check_ref(pgmap);
+		if (error)
+			return ERR_PTR(error);
 	}
 
 	pgmap->dev = dev;
@@ -352,7 +427,7 @@ void *devm_memremap_pages(struct device *dev, struct dev_pagemap *pgmap)
 	 * The CPU cannot reach private memory: it needs struct pages but
 	 * neither linear map nor shadow, and its memmap is never stored on it.
 	 */
-	if (pgmap->type == MEMORY_DEVICE_PRIVATE) {
+	if (is_unaddressable(pgmap)) {
 		error = add_pages(nid, PHYS_PFN(align_start), PHYS_PFN(align_size), NULL, false);
 	} else {
 		error = kasan_add_zero_shadow(__va(align_start), align_size);
@@ -370,12 +445,17 @@ void *devm_memremap_pages(struct device *dev, struct dev_pagemap *pgmap)
 	if (error)
 		goto err_add_memory;
 
-	claim_device_pages(pgmap);
+	init_device_pages(pgmap, zone, PHYS_PFN(align_start), PHYS_PFN(align_size));
 
-	/* If this fails it has run the whole release, kill included. */
-	error = devm_add_action_or_reset(dev, devm_memremap_pages_release, pgmap);
-	if (error)
-		return ERR_PTR(error);
+	if (patched(PATCH_SHUTDOWN)) {
+		/* If this fails it has run the whole release, kill included. */
+		error = devm_add_action_or_reset(dev, devm_memremap_pages_release, pgmap);
+		if (error)
+			return ERR_PTR(error);
+	} else {
+		/* If this fails the mapping stays for ever and nobody knows. */
+		devm_add_action(dev, devm_memremap_pages_release, pgmap);
+	}
 	return __va(res->start);
 
 err_add_memory:
@@ -386,10 +466,33 @@ err_kasan:
 err_radix:
 	pgmap_radix_release(res, pgoff);
 err_kill:
-	pgmap->kill(pgmap->ref);
+	if (patched(PATCH_SHUTDOWN))
+		kill_ref(pgmap);
+	cleanup_ref(pgmap);
+	return ERR_PTR(error);
+
+err_conflict:
+	/* An early return until the ref had an owner. */
+	if (patched(PATCH_FINAL_PUT))
+		goto err_kill;
 	return ERR_PTR(error);
 }
 EXPORT_SYMBOL_GPL(devm_memremap_pages);
+
+/**
+ * devm_memunmap_pages() - end a mapping before unbind does
+ * @dev: the device
+ * @pgmap: mapped for @dev by devm_memremap_pages()
+ *
+ * From "introduce devm_memunmap_pages" on.
+ *
+ * Context: process, may sleep.
+ */
+void devm_memunmap_pages(struct device *dev, struct dev_pagemap *pgmap)
+{
+	devm_release_action(dev, devm_memremap_pages_release, pgmap);
+}
+EXPORT_SYMBOL_GPL(devm_memunmap_pages);
 
 /* ---- storage of the memmap ---- */
 

@@ -6,6 +6,7 @@
 #include <linux/export.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
+#include <linux/patches.h>
 #include <linux/printk.h>
 
 /**
@@ -52,8 +53,11 @@ void dump_page(struct page *page, const char *reason)
  * mapping start anew with count 1 and no pagemap.  Only the reserve of an
  * altmap, which holds the driver's own data, is left out.
  *
- * mirrors mm/page_alloc.c:memmap_init_zone, v4.19, for hotplug; pageblock
- * types are nobody's business here
+ * With "defer ZONE_DEVICE page initialization" device pages wait for
+ * memmap_init_zone_device(), but for those that hold the memmap itself.
+ *
+ * mirrors mm/page_alloc.c:memmap_init_zone, v4.19 to v5.0, for hotplug;
+ * pageblock types are nobody's business here
  */
 void memmap_init_zone(unsigned long size, int nid, enum zone_type zone, unsigned long start_pfn,
 		      struct vmem_altmap *altmap)
@@ -63,12 +67,49 @@ void memmap_init_zone(unsigned long size, int nid, enum zone_type zone, unsigned
 
 	if (*highest_memmap_pfn < end_pfn - 1)
 		*highest_memmap_pfn = end_pfn - 1;
+	if (zone == ZONE_DEVICE && patched(PATCH_DEFERRED_INIT)) {
+		if (!altmap)
+			return;
+		end_pfn = altmap->base_pfn + vmem_altmap_offset(altmap);
+	}
 	if (altmap && start_pfn == altmap->base_pfn)
 		start_pfn += altmap->reserve;
 	if (start_pfn >= end_pfn)
 		return;
 	memmap_init_range(start_pfn, end_pfn - start_pfn, zone, nid, true);
 	cond_resched_pages(end_pfn - start_pfn);
+}
+
+/**
+ * memmap_init_zone_device() - the struct pages of device memory become pages
+ * @zone: ZONE_DEVICE of a node
+ * @start_pfn: first page
+ * @nr_pages: number of pages, whole sections
+ * @pgmap: whose they are, the padding around its own range included
+ *
+ * Outside the hotplug lock, so that several devices do it at the same time.
+ * Takes no reference.
+ *
+ * mirrors mm/page_alloc.c:memmap_init_zone_device, v5.0
+ *
+ * Context: process, may sleep.
+ */
+void memmap_init_zone_device(struct zone *zone, unsigned long start_pfn, unsigned long nr_pages,
+			     struct dev_pagemap *pgmap)
+{
+	unsigned long end_pfn = start_pfn + nr_pages;
+
+	if (WARN_ON_ONCE(!pgmap || !is_dev_zone(zone)))
+		return;
+	if (pgmap->altmap_valid)
+		start_pfn = pgmap->altmap.base_pfn + vmem_altmap_offset(&pgmap->altmap);
+	if (start_pfn < end_pfn) {
+		memmap_init_range(start_pfn, end_pfn - start_pfn, ZONE_DEVICE, zone_to_nid(zone),
+				  true);
+		memmap_own_range(start_pfn, end_pfn - start_pfn, pgmap);
+		cond_resched_pages(end_pfn - start_pfn);
+	}
+	pr_info("%s initialised, %lu pages in %ums\n", dev_name(pgmap->dev), nr_pages, 0U);
 }
 
 /**

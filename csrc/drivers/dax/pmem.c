@@ -6,7 +6,9 @@
  * three parts that must come in this order: kill, by the release of the
  * mapping; the puts of the pages, there too; and the wait for whoever still
  * uses a page, in an action that was registered before the mapping and hence
- * runs after it.
+ * runs after it.  Before "Fix shutdown handling" the kill is an action as well,
+ * registered after the mapping; since "fix final page put race" the wait is
+ * the mapping's, too, and there is no action left.
  */
 
 #include <linux/completion.h>
@@ -15,6 +17,7 @@
 #include <linux/export.h>
 #include <linux/kernel_data.h>
 #include <linux/libnvdimm.h>
+#include <linux/patches.h>
 #include <linux/string.h>
 
 #define dax_pmem_driver (kernel_data()->nvdimm.dax_pmem_driver)
@@ -42,6 +45,12 @@ static void dax_pmem_percpu_exit(void *data)
 	percpu_ref_exit(ref);
 }
 
+/* The pagemap's cleanup callback. */
+static void dax_pmem_percpu_cleanup(struct percpu_ref *ref)
+{
+	dax_pmem_percpu_exit(ref);
+}
+
 static void dax_pmem_percpu_kill(struct percpu_ref *ref)
 {
 	struct dax_pmem *dax_pmem = to_dax_pmem(ref);
@@ -51,7 +60,13 @@ static void dax_pmem_percpu_kill(struct percpu_ref *ref)
 	percpu_ref_kill(ref);
 }
 
-/* mirrors drivers/dax/pmem.c:dax_pmem_probe, v4.19 + 3/7 */
+/* The same as an action, before the pagemap had a kill. */
+static void dax_pmem_percpu_kill_action(void *ref)
+{
+	dax_pmem_percpu_kill(ref);
+}
+
+/* mirrors drivers/dax/pmem.c:dax_pmem_probe, v4.19 to v5.2 */
 static int dax_pmem_probe(struct device *dev)
 {
 	int rc, id, region_id;
@@ -94,18 +109,34 @@ static int dax_pmem_probe(struct device *dev)
 	if (rc)
 		return rc;
 
-	/* Not _or_reset: there is nothing to wait for, the ref is alive. */
-	rc = devm_add_action(dev, dax_pmem_percpu_exit, &dax_pmem->ref);
-	if (rc) {
-		percpu_ref_exit(&dax_pmem->ref);
-		return rc;
+	if (!patched(PATCH_FINAL_PUT)) {
+		/* Not _or_reset: there is nothing to wait for, the ref is alive. */
+		rc = devm_add_action(dev, dax_pmem_percpu_exit, &dax_pmem->ref);
+		if (rc) {
+			percpu_ref_exit(&dax_pmem->ref);
+			return rc;
+		}
 	}
 
 	dax_pmem->pgmap.ref = &dax_pmem->ref;
-	dax_pmem->pgmap.kill = dax_pmem_percpu_kill;
+	if (patched(PATCH_SHUTDOWN))
+		dax_pmem->pgmap.kill = dax_pmem_percpu_kill;
+	if (patched(PATCH_FINAL_PUT))
+		dax_pmem->pgmap.cleanup = dax_pmem_percpu_cleanup;
 	addr = devm_memremap_pages(dev, &dax_pmem->pgmap);
-	if (IS_ERR(addr))
+	if (IS_ERR(addr)) {
+		if (!patched(PATCH_SHUTDOWN)) {
+			devm_remove_action(dev, dax_pmem_percpu_exit, &dax_pmem->ref);
+			percpu_ref_exit(&dax_pmem->ref);
+		}
 		return (int)PTR_ERR(addr);
+	}
+
+	if (!patched(PATCH_SHUTDOWN)) {
+		rc = devm_add_action_or_reset(dev, dax_pmem_percpu_kill_action, &dax_pmem->ref);
+		if (rc)
+			return rc;
+	}
 
 	/* What comes before the data is the driver's and the struct pages'. */
 	memcpy(&res, &dax_pmem->pgmap.res, sizeof(res));

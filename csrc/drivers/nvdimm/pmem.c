@@ -11,6 +11,11 @@
  *	devm_memremap_pages_release		freezes the queue, puts the pages
  *	pmem_release_pgmap_ops
  *	pmem_release_queue			waits for pages and I/O
+ *
+ * Before "Fix shutdown handling" the freeze is an action of its own, just
+ * before the release of the mapping.  Since "fix final page put race" the
+ * mapping's release does the queue's cleanup as well, between the puts and the
+ * end of the memory; only without a pagemap is it still an action.
  */
 
 #include <linux/blkdev.h>
@@ -23,6 +28,7 @@
 #include <linux/libnvdimm.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
+#include <linux/patches.h>
 #include <linux/string.h>
 #include <linux/wait_bit.h>
 
@@ -66,12 +72,29 @@ static void pmem_release_queue(void *q)
 	blk_cleanup_queue(q);
 }
 
+static struct request_queue *queue_of(struct percpu_ref *ref)
+{
+	return container_of(ref, struct request_queue, q_usage_counter);
+}
+
 /* The pagemap's kill callback. */
 static void pmem_freeze_queue(struct percpu_ref *ref)
 {
-	struct request_queue *q = container_of(ref, struct request_queue, q_usage_counter);
+	blk_freeze_queue_start(queue_of(ref));
+}
 
-	blk_freeze_queue_start(q);
+/* The same as an action of the driver's, before the pagemap had one. */
+static void pmem_freeze_queue_action(void *__q)
+{
+	struct request_queue *q = __q;
+
+	pmem_freeze_queue(&q->q_usage_counter);
+}
+
+/* The pagemap's cleanup callback. */
+static void pmem_pagemap_cleanup(struct percpu_ref *ref)
+{
+	blk_cleanup_queue(queue_of(ref));
 }
 
 static void pmem_release_disk(void *__pmem)
@@ -108,7 +131,7 @@ static int setup_pagemap_fsdax(struct device *dev, struct dev_pagemap *pgmap)
 	return 0;
 }
 
-/* mirrors drivers/nvdimm/pmem.c:pmem_attach_disk, v4.19 + 3/7 */
+/* mirrors drivers/nvdimm/pmem.c:pmem_attach_disk, v4.19 to v5.2 */
 static int pmem_attach_disk(struct device *dev, struct nd_namespace_common *ndns)
 {
 	struct nd_namespace_io *nsio = to_nd_namespace_io(&ndns->dev);
@@ -150,12 +173,15 @@ static int pmem_attach_disk(struct device *dev, struct nd_namespace_common *ndns
 	if (!q)
 		return -ENOMEM;
 
-	if (devm_add_action_or_reset(dev, pmem_release_queue, q))
+	if (!patched(PATCH_FINAL_PUT) && devm_add_action_or_reset(dev, pmem_release_queue, q))
 		return -ENOMEM;
 
 	pmem->pfn_flags = PFN_DEV;
 	pmem->pgmap.ref = &q->q_usage_counter;
-	pmem->pgmap.kill = pmem_freeze_queue;
+	if (patched(PATCH_SHUTDOWN))
+		pmem->pgmap.kill = pmem_freeze_queue;
+	if (patched(PATCH_FINAL_PUT))
+		pmem->pgmap.cleanup = pmem_pagemap_cleanup;
 	if (nd_pfn) {
 		if (setup_pagemap_fsdax(dev, &pmem->pgmap))
 			return -ENOMEM;
@@ -171,8 +197,15 @@ static int pmem_attach_disk(struct device *dev, struct nd_namespace_common *ndns
 		addr = devm_memremap_pages(dev, &pmem->pgmap);
 		pmem->pfn_flags |= PFN_MAP;
 	} else {
+		if (patched(PATCH_FINAL_PUT) &&
+		    devm_add_action_or_reset(dev, pmem_release_queue, q))
+			return -ENOMEM;
 		addr = devm_memremap(dev, pmem->phys_addr, pmem->size, ARCH_MEMREMAP_PMEM);
 	}
+
+	/* In all modes, and whether the mapping succeeded or not. */
+	if (!patched(PATCH_SHUTDOWN) && devm_add_action_or_reset(dev, pmem_freeze_queue_action, q))
+		return -ENOMEM;
 
 	if (IS_ERR(addr))
 		return (int)PTR_ERR(addr);

@@ -11,6 +11,7 @@
  * @rank: 0 for the first of equal ones in @func, 1 for the second, ...
  * @file: file on the real kernel
  * @line: line there (first line of the macro)
+ * @line_v4_19: the same before the series, 0 if it did not move
  * @answer: the warning comes with an error that is documented for the call
  */
 struct bug_location {
@@ -20,6 +21,7 @@ struct bug_location {
 	const char *file;
 	int line;
 	bool answer;
+	int line_v4_19;
 };
 
 /** bug_location() - look a site up; NULL if the table does not know it */

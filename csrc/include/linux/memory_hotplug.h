@@ -42,6 +42,10 @@ void resize_pgdat_range(struct pglist_data *pgdat, unsigned long start_pfn, unsi
 void memmap_init_zone(unsigned long size, int nid, enum zone_type zone, unsigned long start_pfn,
 		      struct vmem_altmap *altmap);
 
+struct dev_pagemap;
+void memmap_init_zone_device(struct zone *zone, unsigned long start_pfn, unsigned long nr_pages,
+			     struct dev_pagemap *pgmap);
+
 /* mm/sparse.c */
 unsigned long sparse_add_sections(int nid, unsigned long nr, unsigned long n,
 				  struct vmem_altmap *altmap);

@@ -63,7 +63,9 @@ typedef void (*dev_page_free_t)(struct page *page, void *data);
  * @res: the range
  * @ref: held once for each device page, from mapping to the page's end
  * @kill: moves @ref to the dead state; called at release, or when mapping
- *	fails once it has begun
+ *	fails once it has begun (from "Fix shutdown handling" on)
+ * @cleanup: waits until @ref is idle and exits it; called at release between
+ *	the last put and the end of the memory (from "fix final page put race" on)
  * @dev: the device; set by devm_memremap_pages()
  * @data: for @page_free
  * @type: enum memory_type
@@ -76,6 +78,7 @@ struct dev_pagemap {
 	struct resource res;
 	struct percpu_ref *ref;
 	void (*kill)(struct percpu_ref *ref);
+	void (*cleanup)(struct percpu_ref *ref);
 	struct device *dev;
 	void *data;
 	enum memory_type type;
@@ -84,6 +87,7 @@ struct dev_pagemap {
 void memremap_init(void);
 
 void *devm_memremap_pages(struct device *dev, struct dev_pagemap *pgmap);
+void devm_memunmap_pages(struct device *dev, struct dev_pagemap *pgmap);
 struct dev_pagemap *get_dev_pagemap(unsigned long pfn, struct dev_pagemap *pgmap);
 void put_dev_pagemap(struct dev_pagemap *pgmap);
 

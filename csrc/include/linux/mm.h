@@ -161,6 +161,8 @@ void memmap_init_range(unsigned long start_pfn, unsigned long nr_pages, enum zon
 		       int nid, bool reserved);
 /* Makes the pages all zeroes: holes between RAM ranges of one section. */
 void memmap_zero_range(unsigned long start_pfn, unsigned long nr_pages);
+/* The fresh pages belong to @pgmap, and their private word is 0. */
+void memmap_own_range(unsigned long start_pfn, unsigned long nr_pages, struct dev_pagemap *pgmap);
 /**
  * memmap_claim_range() - unlink pages from their list and give them to a pagemap
  *

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Versions: sets of patches on top of v4.19."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from memremap_emu._native import OK, library
+
+DEFAULT_VERSION = "memremap-v6"
+#: Patches of the v6 series "mm: Merge hmm into devm_memremap_pages, mark GPL-only".
+SERIES_LENGTH = 7
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One patch: short name, upstream title, names of the patches that it needs."""
+
+    number: int
+    name: str
+    title: str
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version: name and the names of its patches, in order."""
+
+    name: str
+    patches: tuple[str, ...]
+
+
+@cache
+def patches() -> tuple[Patch, ...]:
+    """All patches that the kernel knows, in the order in which they apply."""
+    native = library(False)
+    raw: list[tuple[str, str, int]] = []
+    info = native.ffi.new("struct emu_patch *")
+    while native.lib.emu_patch(len(raw), info) == OK:
+        raw.append((native.text(info.name), native.text(info.title), int(info.needs)))
+    names = [name for name, _, _ in raw]
+    return tuple(
+        Patch(i, name, title, tuple(n for j, n in enumerate(names) if needs >> j & 1))
+        for i, (name, title, needs) in enumerate(raw)
+    )
+
+
+@cache
+def versions() -> dict[str, Version]:
+    """The named versions, oldest first."""
+    native = library(False)
+    found: dict[str, Version] = {}
+    info = native.ffi.new("struct emu_version *")
+    while native.lib.emu_version(len(found), info) == OK:
+        mask = int(info.patches)
+        name = native.text(info.name)
+        found[name] = Version(name, tuple(p.name for p in patches() if mask >> p.number & 1))
+    return found
+
+
+def patch_set(
+    version: str = DEFAULT_VERSION,
+    *,
+    applied: int | None = None,
+    without: Iterable[str] = (),
+) -> tuple[str, ...]:
+    """Names of the patches of a version, a prefix of the series, or a version less some.
+
+    Args:
+        version: a named version
+        applied: only the first so many patches of the series (0 to 7); `memremap-v6` only
+        without: patches to leave out, by short name or upstream title
+
+    Raises:
+        ValueError: unknown version or patch, with the ones known; a patch that stays needs one
+            that is left out, with the row of the table that says so.
+    """
+    known = versions()
+    if version not in known:
+        raise ValueError(f"unknown version {version!r}; known: {', '.join(known)}")
+    chosen = list(known[version].patches)
+    if applied is not None:
+        if version != DEFAULT_VERSION:
+            raise ValueError(f"applied counts the patches of the series: not with {version}")
+        if isinstance(applied, bool) or not isinstance(applied, int):
+            raise TypeError(f"applied must be an int, not {type(applied).__name__}")
+        if not 0 <= applied <= SERIES_LENGTH:
+            raise ValueError(f"applied must be 0 to {SERIES_LENGTH}")
+        chosen = chosen[:applied]
+    for name in (without,) if isinstance(without, str) else without:
+        patch = next((p for p in patches() if name in (p.name, p.title)), None)
+        if patch is None:
+            names = ", ".join(p.name for p in patches())
+            raise ValueError(f"unknown patch {name!r}; known: {names}")
+        if patch.name not in chosen:
+            raise ValueError(f"patch {patch.name!r} is not part of {version}")
+        chosen.remove(patch.name)
+    for patch in patches():
+        if patch.name in chosen:
+            missing = [n for n in patch.needs if n not in chosen]
+            if missing:
+                raise ValueError(
+                    f"patch {patch.name!r} ({patch.title}) needs {', '.join(patch.needs)}; "
+                    f"left out: {', '.join(missing)}"
+                )
+    return tuple(chosen)
+
+
+def patch_mask(names: Iterable[str]) -> int:
+    """Bit mask of a set of patches, as the machine takes it."""
+    numbers = {p.name: p.number for p in patches()}
+    return sum(1 << numbers[name] for name in names)
