@@ -9,10 +9,23 @@
 #include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/patches.h>
 #include <linux/radix-tree.h>
 
 #undef strcmp
 #include <string.h>
+
+/* One callback for each of the two patches that add one; here both always have room. */
+static int64_t sizeof_dev_pagemap(void)
+{
+	size_t size = sizeof(struct dev_pagemap);
+
+	if (!patched(PATCH_SHUTDOWN))
+		size -= sizeof(void *);
+	if (!patched(PATCH_FINAL_PUT))
+		size -= sizeof(void *);
+	return (int64_t)size;
+}
 
 static int64_t op_constant(const int64_t *args)
 {
@@ -48,7 +61,7 @@ static int64_t op_constant(const int64_t *args)
 		CONSTANT(RADIX_TREE_MAP_SHIFT),
 		{ "sizeof(struct page)", STRUCT_PAGE_SIZE },
 		CONSTANT(sizeof(struct percpu_ref)),
-		CONSTANT(sizeof(struct dev_pagemap)),
+		{ "sizeof(struct dev_pagemap)", sizeof_dev_pagemap() },
 		CONSTANT(sizeof(struct vmem_altmap)),
 		CONSTANT(sizeof(struct radix_tree_node)),
 #undef CONSTANT
