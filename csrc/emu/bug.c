@@ -81,7 +81,7 @@ void report_violation_at(enum violation_kind kind, const void *pc, const char *f
 	va_list args;
 
 	va_start(args, fmt);
-	vreport(kind, symbol_name(pc, name, sizeof(name)), fmt, args);
+	vreport(kind, symbol_name(this_machine(), pc, name, sizeof(name)), fmt, args);
 	va_end(args);
 }
 

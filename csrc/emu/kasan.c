@@ -32,7 +32,7 @@ static noinline void kasan_report(struct machine *m, uintptr_t addr, size_t size
 	enum violation_kind kind = VIOLATION_OUT_OF_BOUNDS;
 	const char *name = "out-of-bounds";
 	char func[64], freer[64];
-	const char *func_name = symbol_name(pc, func, sizeof(func));
+	const char *func_name = symbol_name(m, pc, func, sizeof(func));
 	const char *freed_in = NULL;
 
 	if (h && h->kind == OBJECT_MACHINE)
@@ -40,7 +40,7 @@ static noinline void kasan_report(struct machine *m, uintptr_t addr, size_t size
 	if (h && h->freed) {
 		kind = VIOLATION_USE_AFTER_FREE;
 		name = "use-after-free";
-		freed_in = symbol_name(h->free_func, freer, sizeof(freer));
+		freed_in = symbol_name(m, h->free_func, freer, sizeof(freer));
 	}
 	if (!func_name)
 		func_name = "?";

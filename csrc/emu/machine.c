@@ -15,6 +15,12 @@
 
 #define PAGE_BYTES 4096UL
 #define VIOLATIONS_KEPT 256
+/* How far into the arena the machine gets by booting, about. */
+#define BOOT_BYTES (10UL << 10)
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; older ones refuse it */
+#endif
 
 static size_t page_up(size_t size)
 {
@@ -65,7 +71,7 @@ static bool config_is_legal(const struct emu_config *c)
 int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *data,
 	       emu_machine **machine)
 {
-	size_t arena, shadow, stacks, total;
+	size_t head, arena, shadow, stacks, total;
 	struct machine *m, *saved = current_machine;
 	struct kernel_context saved_context = kernel_context;
 	struct machine_state *s;
@@ -79,25 +85,28 @@ int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *d
 	arena = page_up(config->arena_size);
 	shadow = CHECKED_BUILD ? page_up(arena / 8) : 0;
 	stacks = MAX_TASKS * (TASK_STACK_SIZE + TASK_STACK_GUARD);
-	total = page_up(sizeof(*m)) + arena + shadow + LOG_SIZE +
-		page_up(TRACE_EVENTS * sizeof(struct emu_event)) + stacks;
-	p = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		 -1, 0);
+	head = (sizeof(*m) + 63) & ~63UL;
+	total = stacks + page_up(head + arena) + shadow + LOG_SIZE +
+		page_up(TRACE_EVENTS * sizeof(struct emu_event));
+	p = mmap(NULL, total, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
 	if (p == MAP_FAILED)
 		return EMU_NO_MEMORY;
-	m = (struct machine *)p;
+	m = (struct machine *)(p + stacks);
+	/* What every machine touches, in one go; without it they are page faults. */
+	madvise((char *)m - PAGE_BYTES, PAGE_BYTES + page_up(head + BOOT_BYTES),
+		MADV_POPULATE_WRITE);
+	m->mapping = p;
 	m->mapping_size = total;
-	p += page_up(sizeof(*m));
-	m->arena = p;
+	m->stacks = (char *)m;
+	m->arena = (char *)m + head;
 	m->arena_size = arena;
-	p += arena;
+	p = (char *)m + page_up(head + arena);
 	m->shadow = (unsigned char *)p;
 	p += shadow;
 	m->log = p;
 	p += LOG_SIZE;
 	m->trace = (struct emu_event *)p;
-	p += page_up(TRACE_EVENTS * sizeof(struct emu_event));
-	m->stacks = p;
 	m->upcall = upcall_fn;
 	m->upcall_data = data;
 	m->rcu_mode = config->rcu_manual ? RCU_MANUAL : RCU_EAGER;
@@ -143,7 +152,8 @@ int emu_destroy(emu_machine *m)
 		return EMU_BUSY;
 	snapshot_drop_all(m);
 	free(m->violations);
-	munmap(m, m->mapping_size);
+	free(m->symbols);
+	munmap(m->mapping, m->mapping_size);
 	return EMU_OK;
 }
 

@@ -8,12 +8,15 @@
  *
  * One mapping holds everything that belongs to a machine:
  *
- *	struct machine | arena: state, heap | shadow | log | trace | stacks
+ *	stacks | struct machine | arena: state, heap | shadow | log | trace
  *
  * What a snapshot must bring back lives in the arena (the state first, the
  * heap behind it, up to the allocation mark) and on the stacks of parked
  * tasks; log and trace only grow, so their lengths, which are state, are
  * enough.  struct machine itself is the host's view and survives a restore.
+ *
+ * Stacks grow away from struct machine, the first one next to it: what a
+ * machine uses that does little is a handful of neighbouring pages.
  */
 
 #include <linux/kernel_data.h>
@@ -240,20 +243,22 @@ struct machine_state {
 
 /**
  * struct machine - the host's view
- * @mapping_size: bytes of the mapping that starts at this structure
+ * @mapping: start of the mapping that this structure is in
+ * @mapping_size: bytes of it
  * @arena: first byte of the arena, where the state is
  * @arena_size: bytes
  * @shadow: one byte for each 8 of the arena
  * @trace_on: record function entries
  */
 struct machine {
+	char *mapping;
 	size_t mapping_size;
 	char *arena;
 	size_t arena_size;
 	unsigned char *shadow;
 	char *log;
 	struct emu_event *trace;
-	char *stacks;
+	char *stacks; /* their upper end: the first one is the highest */
 	struct machine_state *s;
 	struct emu_task *running;
 	void *host_sp;
@@ -281,6 +286,7 @@ struct machine {
 	size_t host_stack_size;
 	unsigned long status_detail;
 	char error[256];
+	struct symbol_cache *symbols;
 	char symbol[64]; /* where kernel_symbol_name() leaves its answer */
 };
 
@@ -298,6 +304,17 @@ static inline bool others_pending(const struct machine *m)
 
 	return !list_empty(&s->ready) || s->rcu[0].head || s->rcu[1].head ||
 	       !list_empty(&s->kernel.workqueue.worklist) || s->nr_sleepers;
+}
+
+/* Lowest and highest address of the stack with this index. */
+static inline char *stack_top(const struct machine *m, int stack)
+{
+	return m->stacks - (size_t)stack * (TASK_STACK_SIZE + TASK_STACK_GUARD);
+}
+
+static inline char *stack_bottom(const struct machine *m, int stack)
+{
+	return stack_top(m, stack) - TASK_STACK_SIZE;
 }
 
 static inline struct emu_task *task_of(struct task_struct *t)
@@ -433,7 +450,7 @@ enum event_type {
 
 void trace_event(struct machine *m, enum event_type type, uint64_t a, uint64_t b);
 /** symbol_name() - name of the function at or around @addr, NULL if unknown */
-const char *symbol_name(const void *addr, char *buf, size_t size);
+const char *symbol_name(struct machine *m, const void *addr, char *buf, size_t size);
 
 /* --- printk.c, bug.c --- */
 

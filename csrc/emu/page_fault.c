@@ -42,8 +42,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	ucontext_t *uc = context;
 
 	if (m && m->running && kernel_context.task == &m->running->t) {
-		char *top = m->stacks +
-			    ((size_t)m->running->stack + 1) * (TASK_STACK_SIZE + TASK_STACK_GUARD);
+		char *top = stack_top(m, m->running->stack);
 
 		fault_address = (uintptr_t)info->si_addr;
 #if defined(__x86_64__)

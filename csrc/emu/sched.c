@@ -25,6 +25,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* Linux 6.13; older ones refuse it */
+#endif
+
 #define MAX_UPCALL_DEPTH 12
 
 __thread struct kernel_context kernel_context
@@ -32,10 +36,17 @@ __thread struct kernel_context kernel_context
 __thread struct machine *current_machine
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-static char *stack_of(struct machine *m, const struct emu_task *task)
+/*
+ * The guard turns an overflow into a fault at once instead of damage.  A guard
+ * without a mapping of its own is cheaper, where the system has it.
+ */
+static int guard_stack(struct machine *m, int stack)
 {
-	return m->stacks + (size_t)task->stack * (TASK_STACK_SIZE + TASK_STACK_GUARD) +
-	       TASK_STACK_GUARD;
+	char *guard = stack_bottom(m, stack) - TASK_STACK_GUARD;
+
+	if (!madvise(guard, TASK_STACK_GUARD, MADV_GUARD_INSTALL))
+		return 0;
+	return mprotect(guard, TASK_STACK_GUARD, PROT_NONE);
 }
 
 static void switch_to_host(struct machine *m, struct emu_task *task)
@@ -76,7 +87,7 @@ static void switch_to_task(struct machine *m, struct emu_task *task)
 	m->running = task;
 	kernel_context.task = &task->t;
 	kernel_context.cpu = (unsigned long)task->t.cpu;
-	asan_leave_stack(&kept, stack_of(m, task), TASK_STACK_SIZE);
+	asan_leave_stack(&kept, stack_bottom(m, task->stack), TASK_STACK_SIZE);
 	coroutine_switch(&m->host_sp, task->sp);
 	asan_enter_stack(kept, NULL, NULL);
 	m->host_stack = saved_stack;
@@ -107,9 +118,7 @@ struct emu_task *task_create(struct machine *m, enum task_kind kind, const char 
 		s->nr_tasks++;
 	}
 	if (i >= m->stacks_made) {
-		/* The guard turns an overflow into a fault at once instead of damage. */
-		if (mprotect(m->stacks + (size_t)i * (TASK_STACK_SIZE + TASK_STACK_GUARD),
-			     TASK_STACK_GUARD, PROT_NONE))
+		if (guard_stack(m, i))
 			return NULL;
 		m->stacks_made = i + 1;
 	}
@@ -137,7 +146,7 @@ void task_free(struct machine *m, struct emu_task *task)
 void task_start(struct machine *m, struct emu_task *task, task_fn fn, const int64_t *args,
 		int nargs)
 {
-	char *stack = stack_of(m, task);
+	char *stack = stack_bottom(m, task->stack);
 
 	asan_forget_frames(stack, TASK_STACK_SIZE);
 	task->fn = fn;

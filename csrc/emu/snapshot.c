@@ -38,11 +38,6 @@ static bool is_parked(const struct emu_task *task)
 	return task->kind != TASK_FREE && (task->run == RUN_BLOCKED || task->run == RUN_READY);
 }
 
-static char *stack_top(struct machine *m, const struct emu_task *task)
-{
-	return m->stacks + ((size_t)task->stack + 1) * (TASK_STACK_SIZE + TASK_STACK_GUARD);
-}
-
 long snapshot_take(struct machine *m)
 {
 	struct machine_state *s = m->s;
@@ -55,7 +50,7 @@ long snapshot_take(struct machine *m)
 
 	for (i = 0; i < s->nr_tasks; i++)
 		if (is_parked(s->tasks[i]))
-			stacks += (size_t)(stack_top(m, s->tasks[i]) - (char *)s->tasks[i]->sp);
+			stacks += (size_t)(stack_top(m, s->tasks[i]->stack) - (char *)s->tasks[i]->sp);
 	snap = malloc(sizeof(*snap) + arena + shadow + stacks);
 	if (!snap)
 		return -1;
@@ -73,7 +68,7 @@ long snapshot_take(struct machine *m)
 			continue;
 		saved = &snap->stacks[snap->nr_stacks++];
 		saved->from = task->sp;
-		saved->size = (size_t)(stack_top(m, task) - saved->from);
+		saved->size = (size_t)(stack_top(m, task->stack) - saved->from);
 		saved->offset = offset;
 		asan_forget_frames(saved->from, saved->size);
 		memcpy(snap->image + offset, saved->from, saved->size);

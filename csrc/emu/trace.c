@@ -22,6 +22,8 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -83,7 +85,7 @@ static const char *find_symbol(const char *image, size_t size, uintptr_t offset,
 	return NULL;
 }
 
-const char *symbol_name(const void *addr, char *buf, size_t size)
+static const char *read_symbol(const void *addr, char *buf, size_t size)
 {
 	const char *found = NULL;
 	off_t size_of_file;
@@ -109,10 +111,45 @@ const char *symbol_name(const void *addr, char *buf, size_t size)
 	return found;
 }
 
+/*
+ * Names that were asked for: the same few functions are looked up over and
+ * over.  Each address has one place, and the last that came has it.
+ */
+#define CACHED_SYMBOLS 256
+
+struct symbol_cache {
+	struct {
+		const void *addr;
+		char name[64];
+	} entry[CACHED_SYMBOLS];
+};
+
+const char *symbol_name(struct machine *m, const void *addr, char *buf, size_t size)
+{
+	size_t place = ((uintptr_t)addr >> 2 ^ (uintptr_t)addr >> 10) % CACHED_SYMBOLS;
+	const char *found;
+
+	if (!m || !addr || !size)
+		return read_symbol(addr, buf, size);
+	if (!m->symbols)
+		m->symbols = calloc(1, sizeof(*m->symbols));
+	if (!m->symbols)
+		return read_symbol(addr, buf, size);
+	if (m->symbols->entry[place].addr != addr) {
+		found = read_symbol(addr, m->symbols->entry[place].name,
+				    sizeof(m->symbols->entry[place].name));
+		m->symbols->entry[place].addr = found ? addr : NULL;
+		if (!found)
+			return NULL;
+	}
+	snprintf(buf, size, "%s", m->symbols->entry[place].name);
+	return buf;
+}
+
 const char *kernel_symbol_name(const void *addr)
 {
 	struct machine *m = this_machine();
 	const char *name = callback_symbol(addr);
 
-	return name ? name : symbol_name(addr, m->symbol, sizeof(m->symbol));
+	return name ? name : symbol_name(m, addr, m->symbol, sizeof(m->symbol));
 }

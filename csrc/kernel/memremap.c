@@ -103,6 +103,13 @@ static noinline struct dev_pagemap *lookup_dev_pagemap(unsigned long pfn)
 	return pgmap;
 }
 
+/* get_dev_pagemap() of a page that @pgmap does not cover. */
+struct dev_pagemap *__get_dev_pagemap(unsigned long pfn, struct dev_pagemap *pgmap)
+{
+	put_dev_pagemap(pgmap);
+	return lookup_dev_pagemap(pfn);
+}
+
 /**
  * get_dev_pagemap() - the live pagemap that covers a page frame
  * @pfn: page frame number
@@ -119,14 +126,11 @@ static noinline struct dev_pagemap *lookup_dev_pagemap(unsigned long pfn)
  */
 struct dev_pagemap *get_dev_pagemap(unsigned long pfn, struct dev_pagemap *pgmap)
 {
-	if (pgmap) {
-		resource_size_t phys = PFN_PHYS(pfn);
+	resource_size_t phys = PFN_PHYS(pfn);
 
-		if (likely(pgmap->res.start <= phys && phys <= pgmap->res.end))
-			return pgmap;
-		put_dev_pagemap(pgmap);
-	}
-	return lookup_dev_pagemap(pfn);
+	if (likely(pgmap && pgmap->res.start <= phys && phys <= pgmap->res.end))
+		return pgmap;
+	return __get_dev_pagemap(pfn, pgmap);
 }
 EXPORT_SYMBOL_GPL(get_dev_pagemap);
 

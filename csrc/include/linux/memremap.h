@@ -3,6 +3,7 @@
 #define _LINUX_MEMREMAP_H
 
 #include <linux/ioport.h>
+#include <linux/mmzone.h>
 #include <linux/pgtable.h>
 #include <linux/types.h>
 
@@ -89,7 +90,25 @@ void memremap_init(void);
 void *devm_memremap_pages(struct device *dev, struct dev_pagemap *pgmap);
 void devm_memunmap_pages(struct device *dev, struct dev_pagemap *pgmap);
 struct dev_pagemap *get_dev_pagemap(unsigned long pfn, struct dev_pagemap *pgmap);
+struct dev_pagemap *__get_dev_pagemap(unsigned long pfn, struct dev_pagemap *pgmap);
 void put_dev_pagemap(struct dev_pagemap *pgmap);
+
+#ifndef KERNEL_CHECKED
+/*
+ * Loops ask for one page after the other: the pagemap in hand answers without
+ * a call.  The function that modules get is in kernel/memremap.c.
+ */
+extern inline __attribute__((gnu_inline)) struct dev_pagemap *
+get_dev_pagemap(unsigned long pfn, struct dev_pagemap *pgmap)
+{
+	/* PAGE_SHIFT, but an extern inline function may not call a static one. */
+	resource_size_t phys = (resource_size_t)pfn << kernel_context.data->config.page_shift;
+
+	if (likely(pgmap && pgmap->res.start <= phys && phys <= pgmap->res.end))
+		return pgmap;
+	return __get_dev_pagemap(pfn, pgmap);
+}
+#endif
 
 void dev_pagemap_get_ops(void);
 void dev_pagemap_put_ops(void);
