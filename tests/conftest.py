@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Profiles of the property tests.
+"""What tests of one kernel share, and profiles of the property tests.
 
 ``HYPOTHESIS_PROFILE`` chooses one: ``default``, ``ci`` (the same examples in
 every run) or ``campaign`` (``MEMREMAP_EMU_EXAMPLES`` examples, 2000 unless
@@ -9,8 +9,12 @@ set, of longer runs).
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from memremap_emu import Kernel
 
 settings.register_profile(
     "default",
@@ -30,3 +34,17 @@ settings.register_profile(
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default")
 )
+
+
+@pytest.fixture
+def k() -> Iterator[Kernel]:
+    """A kernel of the checked build that records events and raises on violations."""
+    with Kernel(trace=True) as kernel:
+        yield kernel
+
+
+@pytest.fixture
+def watched() -> Iterator[Kernel]:
+    """The same, but violations are only recorded: for what is misused on purpose."""
+    with Kernel(trace=True, on_violation="record") as kernel:
+        yield kernel

@@ -135,12 +135,16 @@ int64_t object_new(char kind, const void *p, const void *within)
 		return 0;
 	if (!t) {
 		t = machine_alloc(m, sizeof(*t));
+		if (!t)
+			return 0;
 		m->s->objects = t;
 	}
 	if (t->count == t->capacity) {
 		int capacity = t->capacity ? 2 * t->capacity : 16;
 		struct object_entry *grown = machine_alloc(m, (size_t)capacity * sizeof(*grown));
 
+		if (!grown)
+			return 0;
 		if (t->count)
 			memcpy(grown, t->entries, (size_t)t->count * sizeof(*grown));
 		machine_free(m, t->entries);
@@ -236,6 +240,17 @@ bad:
 	return EMU_BAD_HANDLE;
 }
 
+/* Outcome of something that the host's stack allocated. */
+static int host_allocation(struct machine *m, bool succeeded)
+{
+	bool full = m->arena_full;
+
+	if (succeeded)
+		return EMU_OK;
+	m->arena_full = false;
+	return full ? EMU_ARENA_FULL : EMU_NO_TASK;
+}
+
 int emu_intern(emu_machine *m, const char *text, int64_t *id)
 {
 	struct entry saved;
@@ -248,12 +263,12 @@ int emu_intern(emu_machine *m, const char *text, int64_t *id)
 	if (len > 4096) {
 		snprintf(m->error, sizeof(m->error), "a string of more than 4095 bytes");
 		status = EMU_BAD_ARGUMENT;
-	} else if (m->s->brk + 2 * len + 65536 > m->arena_size) {
-		status = EMU_ARENA_FULL;
 	} else {
 		copy = machine_alloc(m, len);
-		memcpy(copy, text, len);
+		if (copy)
+			memcpy(copy, text, len);
 		*id = object_new('s', copy, NULL);
+		status = host_allocation(m, *id != 0);
 	}
 	return machine_leave(m, &saved, status);
 }
@@ -384,7 +399,7 @@ int run_call(struct machine *m, int64_t context, const char *name, task_fn fn, c
 	} else {
 		task = task_create(m, TASK_DIRECT, name, 0);
 		if (!task)
-			return EMU_NO_TASK;
+			return host_allocation(m, false);
 	}
 	task_start(m, task, fn, args, nargs);
 	status = run_task(m, task);
@@ -441,7 +456,7 @@ int call_in_passing(struct machine *m, task_fn fn, const int64_t *args, int narg
 		status = run_alone(m, task);
 		task_free(m, task);
 	} else {
-		status = EMU_NO_TASK;
+		status = host_allocation(m, false);
 	}
 	return machine_leave(m, &saved, status);
 }
@@ -482,14 +497,11 @@ int emu_task_new(emu_machine *m, const char *name, int cpu, int64_t *handle)
 	if (cpu < 0 || cpu >= m->s->kernel.config.cpus) {
 		snprintf(m->error, sizeof(m->error), "no such CPU");
 		status = EMU_BAD_ARGUMENT;
-	} else if (m->s->brk + 65536 > m->arena_size) {
-		status = EMU_ARENA_FULL;
 	} else {
 		task = task_create(m, TASK_CONTEXT, name, cpu);
 		if (task)
 			*handle = task_handle(task);
-		else
-			status = EMU_NO_TASK;
+		status = host_allocation(m, task != NULL);
 	}
 	return machine_leave(m, &saved, status);
 }

@@ -42,8 +42,13 @@ static struct alloc_header *heap_take(struct machine *m, size_t size)
 	size_t span = (HEADER_SIZE + size + MIN_REDZONE + 63) & ~63UL;
 	struct alloc_header *h;
 
-	if (size > m->arena_size || s->brk + span > m->arena_size || span > 0xffffffffUL)
-		arena_exhausted(m);
+	if (size > m->arena_size || s->brk + span > m->arena_size || span > 0xffffffffUL) {
+		if (m->running)
+			arena_exhausted(m);
+		/* The host's stack has no call to end: it is told. */
+		m->arena_full = true;
+		return NULL;
+	}
 	h = (struct alloc_header *)(m->arena + s->brk);
 	s->brk += span;
 	h->magic = ALLOC_MAGIC;
@@ -60,6 +65,8 @@ void *machine_alloc(struct machine *m, size_t size)
 	struct alloc_header *h = heap_take(m, size);
 	void *p = (char *)h + HEADER_SIZE;
 
+	if (!h)
+		return NULL;
 	h->kind = OBJECT_MACHINE;
 	h->site = "machine";
 	h->owner = NULL;

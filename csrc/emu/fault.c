@@ -7,6 +7,8 @@
  */
 #include "machine.h"
 
+#include <linux/kernel.h>
+
 #include <string.h>
 
 static struct fault_site *site_entry(struct machine_state *s, const char *name)
@@ -29,28 +31,17 @@ static struct fault_site *site_entry(struct machine_state *s, const char *name)
 	return site;
 }
 
-/* One more call of @name: does a plan fail it? */
-static bool count_call(struct machine_state *s, struct fault_site *site, const char *name,
-		       bool slab)
+static bool plan_concerns(const struct fault_plan *plan, const char *name, bool slab)
 {
-	bool fail = false;
-	int i;
+	return (!plan->site || !strcmp(plan->site, name)) && (slab || !plan->slab);
+}
 
-	s->fallible_calls++;
-	if (site)
-		site->calls++;
-	for (i = 0; i < s->nr_plans; i++) {
-		struct fault_plan *plan = &s->plans[i];
-
-		if ((plan->site && strcmp(plan->site, name)) || (plan->slab && !slab))
-			continue;
-		plan->seen++;
-		if (plan->seen == plan->nth || (plan->sticky && plan->seen > plan->nth)) {
-			plan->hits++;
-			fail = true;
-		}
-	}
-	return fail;
+/* How many calls that concern @plan succeed before it fails one? */
+static unsigned long calls_until_due(const struct fault_plan *plan)
+{
+	if (plan->seen < plan->nth)
+		return plan->nth - plan->seen - 1;
+	return plan->sticky ? 0 : ~0UL;
 }
 
 bool fault_here(struct machine *m, const char *name, bool slab)
@@ -62,22 +53,30 @@ unsigned long fault_among(struct machine *m, const char *name, unsigned long n, 
 {
 	struct machine_state *s = m->s;
 	struct fault_site *site = site_entry(s, name);
-	unsigned long i = n;
+	unsigned long calls, free_run = n;
+	int i;
 
 	if (!n)
 		return 0;
-	if (s->nr_plans) {
-		for (i = 0; i < n; i++)
-			if (count_call(s, site, name, slab))
-				break;
-	} else {
-		/* Nothing can fail: count them all at once. */
-		s->fallible_calls += n;
-		if (site)
-			site->calls += n;
+	for (i = 0; i < s->nr_plans; i++)
+		if (plan_concerns(&s->plans[i], name, slab))
+			free_run = min(free_run, calls_until_due(&s->plans[i]));
+	calls = free_run < n ? free_run + 1 : n;
+	for (i = 0; i < s->nr_plans; i++) {
+		struct fault_plan *plan = &s->plans[i];
+
+		if (!plan_concerns(plan, name, slab))
+			continue;
+		/* Only the last of these calls can be one that fails. */
+		if (calls_until_due(plan) < calls)
+			plan->hits++;
+		plan->seen += calls;
 	}
-	trace_event(m, EVENT_FALLIBLE, (uint64_t)(uintptr_t)name, i < n ? i + 1 : n);
-	if (i < n)
+	s->fallible_calls += calls;
+	if (site)
+		site->calls += calls;
+	trace_event(m, EVENT_FALLIBLE, (uint64_t)(uintptr_t)name, calls);
+	if (free_run < n)
 		trace_event(m, EVENT_FAULT, (uint64_t)(uintptr_t)name, 0);
-	return i;
+	return free_run;
 }

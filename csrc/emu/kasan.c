@@ -97,6 +97,9 @@ static inline void check_access(const void *addr, size_t size, bool write, const
 	if (unlikely(!m))
 		return;
 	off = (size_t)((uintptr_t)addr - (uintptr_t)m->arena);
+	/* Until then the task has given way to nobody: it goes round in circles. */
+	if (unlikely(++m->steps == SOFT_LOCKUP_STEPS))
+		soft_lockup(m);
 	if (off >= m->arena_size || off < sizeof(struct machine_state))
 		return;
 	if (unlikely(!accessible(m, off, size)))

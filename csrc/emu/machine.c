@@ -131,7 +131,7 @@ int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *d
 			status = m->arena_full ? EMU_ARENA_FULL : EMU_DEAD;
 		task_free(m, task);
 	} else {
-		status = EMU_NO_MEMORY;
+		status = m->arena_full ? EMU_ARENA_FULL : EMU_NO_MEMORY;
 	}
 	m->trace_on = config->trace != 0;
 	current_machine = saved;

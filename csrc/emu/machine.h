@@ -36,6 +36,8 @@
 #define TASK_STACK_SIZE (64UL << 10)
 #define TASK_STACK_GUARD 4096UL
 #define MAX_TASKS 128
+/* About a second. */
+#define SOFT_LOCKUP_STEPS (1L << 28)
 #define LOG_SIZE (1UL << 20)
 #define TRACE_EVENTS (1UL << 15)
 #define MAX_FAULT_PLANS 8
@@ -278,6 +280,7 @@ struct machine {
 	unsigned long handle_serial; /* never goes back: stale handles stay stale */
 	int64_t context; /* task in which calls run that name none */
 	bool arena_full;
+	long steps; /* accesses of the running task since it was switched to (checked build) */
 	bool refused; /* the running operation was asked something it cannot do */
 	bool quiet; /* no reports: the machine looks at its own objects */
 	int stacks_made;
@@ -369,7 +372,8 @@ struct alloc_header {
  *
  * 64-byte aligned, zeroed, brought back by restore, invisible to kasan.  Does
  * not return when the arena is exhausted: the running call ends with
- * EMU_ARENA_FULL.
+ * EMU_ARENA_FULL.  On the host's stack, where none runs, it returns NULL and
+ * sets arena_full.
  */
 void *machine_alloc(struct machine *m, size_t size);
 void machine_free(struct machine *m, void *p);
@@ -409,6 +413,13 @@ void run_others(struct machine *m);
 int64_t upcall(long id, int64_t a, int64_t b);
 /** nested_request() - from a callback: run @fn in the task whose callback it is */
 int nested_request(struct machine *m, task_fn fn, const int64_t *args, int nargs, int64_t *result);
+/** soft_lockup() - the running task goes round in circles: end it */
+void soft_lockup(struct machine *m) __attribute__((noreturn));
+/** watchdog_off() - the running operation may take as long as the host asked for */
+static inline void watchdog_off(void)
+{
+	this_machine()->steps = -(1L << 62);
+}
 void arena_exhausted(struct machine *m) __attribute__((noreturn));
 
 /* --- rcu.c --- */

@@ -61,6 +61,9 @@ int call_in_passing(struct machine *m, task_fn fn, const int64_t *args, int narg
 /** bad_argument() - end the running operation: EMU_BAD_ARGUMENT with this text */
 int64_t bad_argument(const char *fmt, ...);
 
+/** resource_can_be_linked() - may @new go below @root? If not, the operation is refused */
+bool resource_can_be_linked(const struct resource *root, const struct resource *new);
+
 /**
  * struct host_ref - a percpu_ref made by the host
  * @ref: the count

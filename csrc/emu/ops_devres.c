@@ -246,6 +246,8 @@ static int64_t op_release_region(const int64_t *args)
 
 static int64_t op_request_resource(const int64_t *args)
 {
+	if (!resource_can_be_linked(ARG(struct resource, 1), ARG(struct resource, 2)))
+		return 0;
 	return devm_request_resource(ARG(struct device, 0), ARG(struct resource, 1),
 				     ARG(struct resource, 2));
 }

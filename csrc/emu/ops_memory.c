@@ -159,6 +159,13 @@ static int64_t op_pagemap_field(const int64_t *args)
 
 static int64_t op_memremap_pages(const int64_t *args)
 {
+	const struct resource *res = &ARG(struct dev_pagemap, 1)->res;
+	unsigned int bits = kernel_data()->config.max_physmem_bits;
+
+	/* Sections beyond have no place in the kernel's tables: it would overrun them. */
+	if (res->end != res->start - 1 && (res->end < res->start || res->end >> bits))
+		return bad_argument("beyond the %u bits of physical address that have sections",
+				    bits);
 	return (int64_t)(uintptr_t)devm_memremap_pages(ARG(struct device, 0),
 						       ARG(struct dev_pagemap, 1));
 }
@@ -402,6 +409,7 @@ static int64_t op_pagemap_loop(const int64_t *args)
 
 	if (!pfn_in_range(args[0]) || args[2] < 0 || args[2] > 1L << 32)
 		return bad_argument("a pfn and a number of rounds");
+	watchdog_off();
 	if (args[1] == 2) { /* the pagemap in hand answers */
 		pgmap = get_dev_pagemap((unsigned long)args[0], NULL);
 		for (int64_t i = 0; i < args[2]; i++) {
@@ -427,6 +435,7 @@ static int64_t op_ref_loop(const int64_t *args)
 
 	if (args[2] < 0 || args[2] > 1L << 32)
 		return bad_argument("a number of rounds");
+	watchdog_off();
 	for (int64_t i = 0; i < args[2]; i++) {
 		if (args[1]) { /* the yardstick */
 			atomic_long_inc(&counter);

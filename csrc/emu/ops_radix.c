@@ -69,6 +69,7 @@ static int64_t op_fill(const int64_t *args)
 	if (args[2] < 0 || args[2] > 1 << 22 || args[3] < 0 || args[3] > 20)
 		return bad_argument("at most 2^22 entries of order at most 20");
 	step = 1UL << args[3];
+	watchdog_off();
 	for (i = 0; i < args[2]; i++) {
 		error = __radix_tree_insert(root, (unsigned long)args[1] + (unsigned long)i * step,
 					    (unsigned int)args[3], (void *)4UL);
@@ -88,6 +89,7 @@ static int64_t op_lookup_loop(const int64_t *args)
 
 	if (args[2] < 1 || (args[2] & (args[2] - 1)) || args[3] < 0 || args[3] > 1L << 32)
 		return bad_argument("span must be a power of two");
+	watchdog_off();
 	for (int64_t i = 0; i < args[3]; i++) {
 		x ^= x << 13;
 		x ^= x >> 7;
@@ -106,6 +108,7 @@ static int64_t op_empty_loop(const int64_t *args)
 
 	if (args[1] < 1 || (args[1] & (args[1] - 1)) || args[2] < 0 || args[2] > 1L << 32)
 		return bad_argument("span must be a power of two");
+	watchdog_off();
 	for (int64_t i = 0; i < args[2]; i++) {
 		x ^= x << 13;
 		x ^= x >> 7;

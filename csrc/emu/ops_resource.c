@@ -40,26 +40,65 @@ static int64_t op_free(const int64_t *args)
 	return 0;
 }
 
+static const struct resource *top_of(const struct resource *res)
+{
+	while (res->parent)
+		res = res->parent;
+	return res;
+}
+
+/*
+ * Linking a resource into a tree at a second place, or into itself, makes a
+ * ring that a real kernel would walk for ever.  Twice below the same parent
+ * is told from it: the resource then conflicts with itself.
+ */
+bool resource_can_be_linked(const struct resource *root, const struct resource *new)
+{
+	const struct resource *up;
+
+	if (new->parent && new->parent != root && top_of(new) == top_of(root)) {
+		bad_argument("the resource is in this tree already");
+		return false;
+	}
+	for (up = root; up; up = up->parent)
+		if (up == new) {
+			bad_argument("a resource cannot lie within itself");
+			return false;
+		}
+	return true;
+}
+
+#define LINKABLE(args) \
+	resource_can_be_linked(ARG(struct resource, 0), ARG(struct resource, 1))
+
 static int64_t op_request(const int64_t *args)
 {
+	if (!LINKABLE(args))
+		return 0;
 	return request_resource(ARG(struct resource, 0), ARG(struct resource, 1));
 }
 
 static int64_t op_request_conflict(const int64_t *args)
 {
-	struct resource *conflict =
-		request_resource_conflict(ARG(struct resource, 0), ARG(struct resource, 1));
+	struct resource *conflict;
 
+	if (!LINKABLE(args))
+		return 0;
+	conflict = request_resource_conflict(ARG(struct resource, 0), ARG(struct resource, 1));
 	return object_or_new('E', conflict, conflict);
 }
 
 static int64_t op_insert(const int64_t *args)
 {
+	if (!LINKABLE(args))
+		return 0;
 	return insert_resource(ARG(struct resource, 0), ARG(struct resource, 1));
 }
 
 static int64_t op_insert_expand(const int64_t *args)
 {
+	if (!LINKABLE(args))
+		return 0;
 	insert_resource_expand_to_fit(ARG(struct resource, 0), ARG(struct resource, 1));
 	return 0;
 }
@@ -95,6 +134,8 @@ static int64_t op_allocate(const int64_t *args)
 {
 	if (args[5] <= 0 || (args[5] & (args[5] - 1)))
 		return bad_argument("alignment must be a power of two");
+	if (!LINKABLE(args))
+		return 0;
 	return allocate_resource(ARG(struct resource, 0), ARG(struct resource, 1),
 				 (resource_size_t)args[2], (resource_size_t)args[3],
 				 (resource_size_t)args[4], (resource_size_t)args[5], NULL, NULL);

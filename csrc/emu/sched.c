@@ -85,6 +85,7 @@ static void switch_to_task(struct machine *m, struct emu_task *task)
 	void *kept = NULL;
 
 	m->running = task;
+	m->steps = 0;
 	kernel_context.task = &task->t;
 	kernel_context.cpu = (unsigned long)task->t.cpu;
 	asan_leave_stack(&kept, stack_bottom(m, task->stack), TASK_STACK_SIZE);
@@ -115,6 +116,8 @@ struct emu_task *task_create(struct machine *m, enum task_kind kind, const char 
 		if (!s->tasks[i])
 			s->tasks[i] = machine_alloc(m, sizeof(*task));
 		task = s->tasks[i];
+		if (!task)
+			return NULL;
 		s->nr_tasks++;
 	}
 	if (i >= m->stacks_made) {
@@ -215,6 +218,17 @@ void task_die(void)
 	task->t.state = TASK_DEAD;
 	switch_to_host(m, task);
 	__builtin_unreachable();
+}
+
+void soft_lockup(struct machine *m)
+{
+	const struct task_struct *t = &m->running->t;
+
+	printk_level(LOGLEVEL_EMERG, "watchdog: BUG: soft lockup - CPU#%d stuck! [%s:%d]\n", t->cpu,
+		     t->comm, t->pid);
+	report_violation(VIOLATION_SOFT_LOCKUP, "%s/%d runs without end and gives way to nobody",
+			 t->comm, t->pid);
+	task_die();
 }
 
 void arena_exhausted(struct machine *m)
@@ -424,6 +438,7 @@ void cond_resched(void)
 {
 	might_sleep();
 	this_machine()->running->steps = 0;
+	this_machine()->steps = 0;
 }
 
 void cond_resched_pages(unsigned long n)

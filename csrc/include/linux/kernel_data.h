@@ -161,7 +161,8 @@ struct nvdimm_data {
 
 struct kernel_data {
 	struct kernel_config config;
-	unsigned long per_cpu_start;
+	unsigned long per_cpu_start; /* what reads through per-CPU address 0 see: always 0 */
+	unsigned long per_cpu_sink; /* where writes through it go */
 	unsigned long rcu_clock; /* grace periods asked for so far */
 	struct percpu_refcount_data percpu_refcount;
 	struct resource_data resource;

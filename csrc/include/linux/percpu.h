@@ -20,8 +20,14 @@ void free_percpu(void *p);
  * reads 0: code that sums freed counters through it gets 0 and no fault.
  */
 #define per_cpu_ptr(p, cpu) ((p) ? &(p)[cpu] : (__typeof__(p))&kernel_data()->per_cpu_start)
-#define this_cpu_add(var, n) ((&(var))[smp_processor_id()] += (__typeof__(var))(n))
-#define this_cpu_sub(var, n) ((&(var))[smp_processor_id()] -= (__typeof__(var))(n))
+/*
+ * What is written through it, on the contrary, lands in the area's first
+ * bytes, which nobody misses: a sink, apart from what reads see.
+ */
+#define this_cpu_lvalue(p) \
+	(*(likely(p) ? &(p)[smp_processor_id()] : (__typeof__(p))&kernel_data()->per_cpu_sink))
+#define this_cpu_add(var, n) (this_cpu_lvalue(&(var)) += (__typeof__(var))(n))
+#define this_cpu_sub(var, n) (this_cpu_lvalue(&(var)) -= (__typeof__(var))(n))
 
 #define for_each_possible_cpu(cpu) for ((cpu) = 0; (cpu) < kernel_data()->config.cpus; (cpu)++)
 
