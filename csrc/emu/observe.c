@@ -82,7 +82,8 @@ int emu_trace_enable(emu_machine *m, int on)
 int emu_symbol(emu_machine *m, uint64_t address, char *buf, size_t size)
 {
 	(void)m;
-	return symbol_name(m, (const void *)(uintptr_t)address, buf, size) ? EMU_OK : EMU_BAD_ARGUMENT;
+	return symbol_name(m, (const void *)(uintptr_t)address, buf, size) ? EMU_OK :
+									     EMU_BAD_ARGUMENT;
 }
 
 /* Strings that events carry are constants of this object file or lie in the arena. */

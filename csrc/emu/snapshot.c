@@ -50,7 +50,8 @@ long snapshot_take(struct machine *m)
 
 	for (i = 0; i < s->nr_tasks; i++)
 		if (is_parked(s->tasks[i]))
-			stacks += (size_t)(stack_top(m, s->tasks[i]->stack) - (char *)s->tasks[i]->sp);
+			stacks += (size_t)(stack_top(m, s->tasks[i]->stack) -
+					   (char *)s->tasks[i]->sp);
 	snap = malloc(sizeof(*snap) + arena + shadow + stacks);
 	if (!snap)
 		return -1;
