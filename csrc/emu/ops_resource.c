@@ -56,7 +56,7 @@ bool resource_can_be_linked(const struct resource *root, const struct resource *
 {
 	const struct resource *up;
 
-	if (new->parent && new->parent != root && top_of(new) == top_of(root)) {
+	if (new->parent &&new->parent != root && top_of(new) == top_of(root)) {
 		bad_argument("the resource is in this tree already");
 		return false;
 	}
@@ -68,8 +68,7 @@ bool resource_can_be_linked(const struct resource *root, const struct resource *
 	return true;
 }
 
-#define LINKABLE(args) \
-	resource_can_be_linked(ARG(struct resource, 0), ARG(struct resource, 1))
+#define LINKABLE(args) resource_can_be_linked(ARG(struct resource, 0), ARG(struct resource, 1))
 
 static int64_t op_request(const int64_t *args)
 {
