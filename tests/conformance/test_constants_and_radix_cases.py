@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from harness import Boot, case, check, errno_of
+from harness import VERSIONS, Boot, case, check, errno_of
 
 ITEM_A, ITEM_B = 1, 2
 ITEM_NAMES = {None: "NULL", ITEM_A: "&a", ITEM_B: "&b"}
@@ -124,11 +124,13 @@ def k_radix(b: Boot) -> None:
 CASES = ["k_const", "k_radix"]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", CASES)
-def test_checked_build_answers_as_the_real_kernel(name: str) -> None:
-    check(name)
+def test_checked_build_answers_as_the_real_kernel(name: str, version: str) -> None:
+    check(name, version=version)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", CASES)
-def test_plain_build_answers_as_the_real_kernel(name: str) -> None:
-    check(name, checked=False)
+def test_plain_build_answers_as_the_real_kernel(name: str, version: str) -> None:
+    check(name, checked=False, version=version)

@@ -9,14 +9,16 @@ each device is told the points at which pending ones end for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
 import pytest
-from harness import ABASE, BASE, BOOTS, MB, SECTION, Boot, Odev, case, check, effective
+from harness import ABASE, BASE, BOOTS, MB, SECTION, VERSIONS, Boot, Odev, case, check, effective
 
 from memremap_emu import CacheMode, KernelError, MemoryType, Page, PageMap, PerCpuRef
+from memremap_emu.faults import FaultInjection
 from memremap_emu.objects import Completion, Device
 
 RAM = 0x10000000
@@ -53,8 +55,7 @@ class MemoryDevice(Odev):
     tolerant_kill: bool = False
     type: MemoryType = MemoryType.PLAIN
     altmap: tuple[int, int, int] | None = None
-    fault: str | None = None
-    fault_hits: int = 0
+    fault: FaultInjection | None = None
     nfree: int = 0
     address: int = 0
     done: Completion | None = None
@@ -80,7 +81,7 @@ class MemoryDevice(Odev):
             self.size,
             type=self.type,
             ref=self.ref if self.has_ref else None,
-            kill=self.on_kill if self.has_kill else None,
+            kill=self.on_kill if self.has_kill and self.boot.series else None,
             page_free=self.on_free,
             name="oracle",
         )
@@ -90,16 +91,10 @@ class MemoryDevice(Odev):
         yield from self.grace_period(Settle.PROBE_STARTS)
         error = 0
         try:
-            if self.fault:
-                with k.fault_injection(self.fault) as fault:
-                    self.address = yield lambda: dev.memremap_pages(self.pgmap)
-                self.fault_hits = fault.hits
-            else:
+            with self.fault or nullcontext():
                 self.address = yield lambda: dev.memremap_pages(self.pgmap)
         except KernelError as e:
             error = -(e.errno or 0)
-            if self.fault:
-                self.fault_hits = fault.hits
         if error:
             what = f"err={error} nkill={self.nkill} dying={self.dying} eff={self.eff}"
         else:
@@ -108,6 +103,9 @@ class MemoryDevice(Odev):
                 f"delta={self.eff - 1} pages={self.size >> 12} nkill={self.nkill}"
             )
         self.note(f"memremap {what} pgmap_dev={self.pgmap.dev_set:d} {self.altmap_use}")
+        if not error and self.has_kill and not self.boot.series:
+            # Before the pagemap had a kill it was the driver's own action.
+            yield lambda: dev.add_action_or_reset(self.on_kill, self.ref)
         yield from self.grace_period(Settle.PROBE_ENDS)
         return error
 
@@ -184,8 +182,17 @@ class MemoryDevice(Odev):
         return f"alloc={self.pgmap.altmap.alloc} align={self.pgmap.altmap.align}"
 
 
-def new(boot: Boot, start: int, size: int, *settle: Settle, **fields: Any) -> MemoryDevice:
-    """``d_new()``."""
+def new(
+    boot: Boot,
+    start: int,
+    size: int,
+    *settle: Settle,
+    before: tuple[Settle, ...] | None = None,
+    **fields: Any,
+) -> MemoryDevice:
+    """``d_new()``; ``before`` is what to settle before the series, if not the same."""
+    if before is not None and not boot.series:
+        settle = before
     o: MemoryDevice = boot.odev(kind=MemoryDevice, start=start, size=size, settle=settle, **fields)
     return o
 
@@ -264,7 +271,8 @@ def d_basic(boot: Boot) -> None:
 
 
 def managed(boot: Boot, memory_type: MemoryType, name: str) -> None:
-    o = new(boot, BASE + 2 * SECTION, SECTION, Settle.EXIT)
+    before = Settle.EXIT if memory_type is MemoryType.PLAIN else Settle.AFTER_KILL
+    o = new(boot, BASE + 2 * SECTION, SECTION, Settle.EXIT, before=(before,))
     k = boot.k
     p = o.start >> 12
     boot.P(f"type={name}")
@@ -328,7 +336,7 @@ def d_partial(boot: Boot) -> None:
         zone: bool = False,
         gone: int | None = None,
     ) -> None:
-        o = new(boot, start, size, settle)
+        o = new(boot, start, size, settle, before=(Settle.EXIT,))
         if text:
             boot.P(text)
         o.register()
@@ -398,7 +406,7 @@ def d_conflict(boot: Boot) -> None:
     boot.P(f"nkill={e.nkill}")
     a.unbind()
     boot.P(f"A nrel={a.nrel}")
-    a = new(boot, BASE + 112 * MB, 16 * MB, Settle.AFTER_KILL)
+    a = new(boot, BASE + 112 * MB, 16 * MB, Settle.AFTER_KILL, before=(Settle.EXIT,))
     boot.P("A owns last 16M, B first")
     a.register()
     b = new(boot, BASE, 16 * MB)
@@ -411,7 +419,7 @@ def d_conflict(boot: Boot) -> None:
 @case
 def d_exist(boot: Boot) -> None:
     p = BASE >> 12
-    a = new(boot, BASE + 16 * MB, 16 * MB, Settle.AFTER_KILL)
+    a = new(boot, BASE + 16 * MB, 16 * MB, Settle.AFTER_KILL, before=(Settle.EXIT,))
     b = new(boot, BASE + 24 * MB, 16 * MB)
     b.request = b.exit_action = False
     a.register()
@@ -442,15 +450,15 @@ def d_exist(boot: Boot) -> None:
     boot.P(f"A nrel={a.nrel} nkill={a.nkill}")
 
 
-def unrequested(boot: Boot, start: int, size: int, *settle: Settle) -> MemoryDevice:
-    o = new(boot, start, size, *settle)
+def unrequested(boot: Boot, start: int, size: int, *settle: Settle, **fields: Any) -> MemoryDevice:
+    o = new(boot, start, size, *settle, **fields)
     o.request = o.exit_action = False
     return o
 
 
 @case
 def d_ram(boot: Boot) -> None:
-    o = unrequested(boot, RAM, SECTION, Settle.UNBOUND)
+    o = unrequested(boot, RAM, SECTION, Settle.UNBOUND, before=())
     boot.P("wholly RAM")
     o.register()
     boot.P(f"nkill={o.nkill} dying={o.dying}")
@@ -464,6 +472,8 @@ def d_ram(boot: Boot) -> None:
     o = unrequested(boot, RAM, SECTION)
     o.has_kill = False
     boot.P("wholly RAM, NULL kill")
+    if not boot.series:
+        boot.k.rcu_barrier_sched()
     o.register()
     boot.P(f"nkill={o.nkill}")
     o.unbind()
@@ -492,11 +502,14 @@ def d_null(boot: Boot) -> None:
     boot.P("NULL ref")
     o.register()
     boot.P(f"nkill={o.nkill}")
-    o = new(boot, BASE, SECTION)
+    o = new(boot, BASE, SECTION, before=(Settle.UNBOUND,))
     o.exit_action = o.has_kill = False
     boot.P("NULL kill")
     o.register()
     boot.P(f"nkill={o.nkill} eff={o.eff}")
+    if not o.probe_rc:
+        o.ref.kill()
+        o.unbind()
     o = new(boot, BASE, SECTION)
     o.exit_action = o.has_kill = False
     o.has_ref = False
@@ -509,6 +522,11 @@ def d_live(boot: Boot) -> None:
     o = new(boot, BASE, SECTION)
     o.exit_action = o.has_kill = False
     o.register()
+    if not o.probe_rc:
+        boot.P("unbind without kill (before-series contract violation)")
+        o.unbind()
+        boot.P(f"after eff={o.eff} dying={o.dying} nrel={o.nrel}")
+        show_page(boot, "after", BASE >> 12)
     o = new(boot, BASE + SECTION, SECTION)
     o.register()
     boot.P("driver kills itself before unbind (double kill)")
@@ -520,9 +538,16 @@ def d_live(boot: Boot) -> None:
 
 
 def with_altmap(
-    boot: Boot, start: int, size: int, base_pfn: int, reserve: int, free: int, *settle: Settle
+    boot: Boot,
+    start: int,
+    size: int,
+    base_pfn: int,
+    reserve: int,
+    free: int,
+    *settle: Settle,
+    **fields: Any,
 ) -> MemoryDevice:
-    o = new(boot, start, size, *settle)
+    o = new(boot, start, size, *settle, **fields)
     o.exit_action = False
     o.altmap = (base_pfn, reserve, free)
     boot.P(f"altmap start={start:x} size={size:x} base={base_pfn:#x} reserve={reserve} free={free}")
@@ -566,7 +591,7 @@ def d_altmap(boot: Boot) -> None:
     show_sections(boot, start, 8)
 
     boot.P("reuse same pgmap (align kept)")
-    o = with_altmap(boot, start, SECTION, b, 2, 1022, Settle.AFTER_KILL)
+    o = with_altmap(boot, start, SECTION, b, 2, 1022, Settle.AFTER_KILL, before=(Settle.UNBOUND,))
     o.register()
     show_page(boot, "data_first", b + 1024)
     o.unbind()
@@ -585,7 +610,8 @@ def d_altmap(boot: Boot) -> None:
     o.register()
     boot.P(f"bad base nkill={o.nkill}")
 
-    o = with_altmap(boot, start, SECTION, b, 0, 512, Settle.PROBE_STARTS, Settle.UNBOUND)
+    settle = (Settle.PROBE_STARTS, Settle.UNBOUND)
+    o = with_altmap(boot, start, SECTION, b, 0, 512, *settle, before=(Settle.AFTER_KILL,))
     o.register()
     o.unbind()
     boot.P(o.altmap_use)
@@ -672,13 +698,12 @@ def d_sweep0(boot: Boot) -> None:
     for n, (site, settle) in enumerate(SWEEP, 1):
         o = new(boot, BASE + (8 + n) * SECTION, SECTION, *settle)
         o.request = o.exit_action = False
-        o.fault = site
+        o.fault = k.fault_injection(site) if site else k.fault_injection(nth=n, slab=True)
         o.register()
-        left = int(not o.fault_hits)
         p = o.start >> 12
         m = k.get_dev_pagemap(p)
         boot.P(
-            f"sweep type=0 n={n} rc={o.probe_rc} left={left} nkill={o.nkill} nrel={o.nrel} "
+            f"sweep type=0 n={n} rc={o.probe_rc} left={o.fault.left} nkill={o.nkill} nrel={o.nrel} "
             f"dying={o.dying} gdp={m is not None:d} pfn_valid={k.pfn_valid(p):d} eff={o.eff}"
         )
         if m:
@@ -696,11 +721,13 @@ def d_sweep0(boot: Boot) -> None:
 CASES = [n for n in [*BOOTS[2], *BOOTS[3]] if n.startswith("d_")]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", CASES)
-def test_checked_build_maps_and_releases_as_the_real_kernel(name: str) -> None:
-    check(name)
+def test_checked_build_maps_and_releases_as_the_real_kernel(name: str, version: str) -> None:
+    check(name, version=version)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", CASES)
-def test_plain_build_maps_and_releases_as_the_real_kernel(name: str) -> None:
-    check(name, checked=False)
+def test_plain_build_maps_and_releases_as_the_real_kernel(name: str, version: str) -> None:
+    check(name, checked=False, version=version)

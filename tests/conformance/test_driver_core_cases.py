@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from harness import BASE, MB, SECTION, Boot, Odev, case, check, errno_of
+from harness import BASE, MB, SECTION, VERSIONS, Boot, Odev, case, check, errno_of
 
 from memremap_emu.objects import Device
 
@@ -269,11 +269,13 @@ def b_notify(b: Boot) -> None:
 CASES = ["b_order", "b_groups", "b_fail", "b_self", "b_mem", "b_notify"]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", CASES)
-def test_checked_build_answers_as_the_real_kernel(name: str) -> None:
-    check(name)
+def test_checked_build_answers_as_the_real_kernel(name: str, version: str) -> None:
+    check(name, version=version)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", CASES)
-def test_plain_build_answers_as_the_real_kernel(name: str) -> None:
-    check(name, checked=False)
+def test_plain_build_answers_as_the_real_kernel(name: str, version: str) -> None:
+    check(name, checked=False, version=version)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from harness import Boot, case, check, errno_of
+from harness import VERSIONS, Boot, case, check, errno_of
 
 from memremap_emu import PerCpuRef
 
@@ -365,11 +365,13 @@ CASES = [
 ]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", CASES)
-def test_checked_build_answers_as_the_real_kernel(name: str) -> None:
-    check(name)
+def test_checked_build_answers_as_the_real_kernel(name: str, version: str) -> None:
+    check(name, version=version)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", CASES)
-def test_plain_build_answers_as_the_real_kernel(name: str) -> None:
-    check(name, checked=False)
+def test_plain_build_answers_as_the_real_kernel(name: str, version: str) -> None:
+    check(name, checked=False, version=version)

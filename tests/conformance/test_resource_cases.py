@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from harness import BASE, MB, SECTION, Boot, case, check, errno_of
+from harness import BASE, MB, SECTION, VERSIONS, Boot, case, check, errno_of
 
 from memremap_emu.objects import Region, Resource
 
@@ -209,11 +209,13 @@ def c_fmt(b: Boot) -> None:
 CASES = ["c_tree", "c_iomem", "c_fmt"]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", CASES)
-def test_checked_build_answers_as_the_real_kernel(name: str) -> None:
-    check(name)
+def test_checked_build_answers_as_the_real_kernel(name: str, version: str) -> None:
+    check(name, version=version)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", CASES)
-def test_plain_build_answers_as_the_real_kernel(name: str) -> None:
-    check(name, checked=False)
+def test_plain_build_answers_as_the_real_kernel(name: str, version: str) -> None:
+    check(name, checked=False, version=version)
