@@ -12,6 +12,7 @@ with Kernel() as k:
     k.assert_quiescent()
 """
 
+from memremap_emu.batch import Batch
 from memremap_emu.config import Config
 from memremap_emu.drivers import NamespaceMode
 from memremap_emu.errors import (
@@ -39,6 +40,7 @@ from memremap_emu.objects import (
 
 __all__ = [
     "ArenaFull",
+    "Batch",
     "Blocked",
     "BusEvent",
     "CacheMode",

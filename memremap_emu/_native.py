@@ -103,6 +103,8 @@ class Native:
         self.raise_violations = raise_violations
         self._handle = self.ffi.new_handle(self)
         self._result = self.ffi.new("int64_t *")
+        self._length = self.ffi.new("size_t *")
+        self._findings = (self.ffi.new("char[]", 4096), 4096)
         self._strings: dict[str, int] = {}
         self._callbacks: list[Callback | None] = [None]
         self._callback_ids: dict[Any, int] = {}
@@ -357,6 +359,20 @@ class Native:
             if length[0] < size:
                 return self.text(buf)
             size = int(length[0]) + 1
+
+    def quiescence(self) -> str:
+        """What is left over, one line each."""
+        while True:
+            buf, size = self._findings
+            status = self.lib.emu_quiescence(self.machine, buf, size, self._length)
+            if status:
+                self.check(status)
+            length = int(self._length[0])
+            if length == 0:
+                return ""
+            if length < size:
+                return self.text(buf)
+            self._findings = (self.ffi.new("char[]", length + 1), length + 1)
 
     def symbol(self, address: int) -> str:
         """Name of the function around a code address, hex if unknown."""

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,6 +123,8 @@ def parse(text: str, source: str = "<string>") -> list[Range]:
 
 def embedded(name: str = "xeon-hpsa-memmap-4g.txt") -> str:
     """Text of a real memory map that comes with the package."""
+    from importlib import resources
+
     return (resources.files("memremap_emu") / "maps" / name).read_text()
 
 

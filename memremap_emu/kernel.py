@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from memremap_emu._native import Native
+from memremap_emu.batch import Batch
 from memremap_emu.config import Config
 from memremap_emu.device import Device, Driver, Notifier
 from memremap_emu.drivers import BuiltinDriver, NamespaceMode
@@ -131,6 +132,10 @@ class Kernel:
         out = native.ffi.new("int64_t *")
         native.check(native.lib.emu_snapshot(native.m, out))
         return Snapshot(self, int(out[0]))
+
+    def batch(self) -> Batch:
+        """Operations to be run in one call, see `Batch`."""
+        return Batch(self)
 
     def _next_region(self) -> int:
         self._region += 1
@@ -619,12 +624,10 @@ class Kernel:
 
     def quiescence(self) -> list[ViolationRecord]:
         """What devices that are not bound any more have left behind, tasks that hang included."""
-        native = self._native
-        size = 1 << 16
-        buf = native.ffi.new("char[]", size)
-        length = native.ffi.new("size_t *")
-        native.check(native.lib.emu_quiescence(native.machine, buf, size, length))
-        lines = native.text(buf).splitlines()
+        text = self._native.quiescence()
+        if not text:
+            return []
+        lines = text.splitlines()
         return [
             ViolationRecord(kind=kind, message=message)
             for kind, _, message in (line.partition("\t") for line in lines)

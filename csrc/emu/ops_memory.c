@@ -451,6 +451,20 @@ static int64_t op_ref_loop(const int64_t *args)
 	return hits;
 }
 
+/* The yardstick of a restore: copies 4 KiB from here to there. */
+static int64_t op_copy_loop(const int64_t *args)
+{
+	char from[4096] = { 1 }, to[4096];
+
+	if (args[0] < 0 || args[0] > 1L << 32)
+		return bad_argument("a number of rounds");
+	for (int64_t i = 0; i < args[0]; i++) {
+		__builtin_memcpy(to, from, sizeof(to));
+		__asm__ volatile("" : : "r"(to), "r"(from) : "memory");
+	}
+	return 0;
+}
+
 static const struct op ops[] = {
 	OP("pagemap_new", "iiixs", "P", op_pagemap_new),
 	OP("pagemap_set_ref", "Pri", "v", op_pagemap_set_ref),
@@ -477,5 +491,6 @@ static const struct op ops[] = {
 	OP("va", "i", "u", op_va),
 	OP("get_dev_pagemap_loop", "iii", "u", op_pagemap_loop),
 	OP("percpu_ref_loop", "Rii", "u", op_ref_loop),
+	OP("copy_4k_loop", "i", "v", op_copy_loop),
 };
 OP_TABLE(ops_memory, ops);

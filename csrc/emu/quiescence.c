@@ -177,15 +177,18 @@ static bool is_device_site(const char *site)
 
 static void check_memory(struct machine *m, struct findings *f, bool *any_bound)
 {
+	const struct device *last = NULL;
+	const struct alloc_header *owner = NULL;
 	struct alloc_header *h;
 
 	for (h = first_object(m); h; h = next_object(m, h)) {
 		const struct device *dev = h->owner;
-		const struct alloc_header *owner;
 
 		if (h->kind == OBJECT_MACHINE || h->freed || !dev)
 			continue;
-		owner = header_of(m, dev);
+		if (dev != last)
+			owner = header_of(m, dev);
+		last = dev;
 		if (owner && !owner->freed && dev->driver) {
 			*any_bound = true;
 			continue;

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Machines: making one, going back to a snapshot, a whole experiment."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from conftest import BASE, GiB, build_of, figure, pairs
+
+from memremap_emu import Config, Kernel
+from memremap_emu._native import library
+
+ROUNDS = 300
+
+
+def test_create_and_destroy(kernel: Kernel, benchmark) -> None:
+    native = library(kernel.checked)
+    ffi, lib = native.ffi, native.lib
+    fields = Config().native() | {"cpus": 4, "rcu_manual": False, "trace": False}
+    config = ffi.new("struct emu_config *", fields)
+    handle = ffi.new_handle(kernel)
+    out = ffi.new("emu_machine **")
+
+    def cycle() -> None:
+        assert lib.emu_create(config, lib.emu_python_upcall, handle, out) == 0
+        lib.emu_destroy(out[0])
+
+    def nothing() -> None:
+        lib.emu_nothing(kernel._native.m, 1)
+
+    ours, _bare, ratio = pairs(cycle, nothing, ROUNDS)
+    benchmark(cycle)
+    figure(
+        "create + destroy",
+        ours * 1e6,
+        "us",
+        build=build_of(kernel),
+        goal=20.0,
+        ratio=ratio,
+        ratio_to="bare cffi call",
+    )
+
+
+def bound(k: Kernel):
+    pmem = k.driver("pmem", mode="fsdax")
+    device = pmem.device(BASE, GiB)
+    pmem.bind(device)
+    return device, (BASE + GiB // 2) >> 12
+
+
+def test_restore(kernel: Kernel) -> None:
+    """After a get_page(), which dirties next to nothing, and after a whole shutdown."""
+    native = kernel._native
+    lib, m = native.lib, native.m
+    device, pfn = bound(kernel)
+    batches = {
+        "get_page": kernel.batch().page_get(pfn),
+        "one shutdown": kernel.batch().page_get(pfn).page_put(pfn).unbind(device),
+    }
+    before = kernel.snapshot()
+    copies = 10_000
+
+    def copy() -> None:
+        native.call("copy_4k_loop", copies)
+
+    for name, batch in batches.items():
+        restores, bare, yardstick = [], [], []
+        for _ in range(ROUNDS):
+            batch.run()
+            start = time.perf_counter()
+            lib.emu_restore(m, before._number)
+            middle = time.perf_counter()
+            lib.emu_nothing(m, 1)
+            end = time.perf_counter()
+            restores.append(middle - start)
+            bare.append(end - middle)
+        for _ in range(5):
+            start = time.perf_counter()
+            copy()
+            yardstick.append((time.perf_counter() - start) / copies)
+        restore = statistics.median(restores) - statistics.median(bare)
+        four_kib = statistics.median(yardstick)
+        batch.run()
+        lib.emu_restore(m, before._number)
+        figure(
+            f"restore after {name}",
+            restore * 1e9,
+            "ns",
+            build=build_of(kernel),
+            goal=2 * four_kib * 1e9,
+            ratio=restore / four_kib,
+            ratio_to="copying 4 KiB",
+        )
+
+
+def test_a_whole_experiment(kernel: Kernel, benchmark) -> None:
+    """Restore a bound device, get and put a page, unbind, wait, judge."""
+    device, pfn = bound(kernel)
+    batch = kernel.batch().page_get(pfn).page_put(pfn).unbind(device)
+    before = kernel.snapshot()
+
+    def experiment() -> None:
+        before.restore()
+        batch.run()
+        kernel.assert_quiescent()
+
+    ours, _restore, ratio = pairs(experiment, before.restore, ROUNDS)
+    benchmark(experiment)
+    figure(
+        "shutdown experiment",
+        ours * 1e6,
+        "us",
+        build=build_of(kernel),
+        goal=20.0,
+        ratio=ratio,
+        ratio_to="its restore",
+    )
+
+
+def test_the_experiment_does_what_it_says(kernel: Kernel) -> None:
+    device, pfn = bound(kernel)
+    batch = kernel.batch().page_get(pfn).page_put(pfn).unbind(device)
+    before = kernel.snapshot()
+    for _ in range(2):
+        before.restore()
+        assert device.driver is not None
+        batch.run()
+        assert device.driver is None
+        assert not kernel.page(pfn).valid
+        kernel.assert_quiescent()
