@@ -6,13 +6,12 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
-import time
 
-from conftest import BASE, ROUNDS, GiB, build_of, figure, pairs
+from conftest import BASE, ROUNDS, TURNS, GiB, build_of, figure, pairs
 
 from memremap_emu import Kernel
 
-CALLS = 50_000
+CALLS = 2_000
 BATCH = 512
 
 
@@ -26,20 +25,19 @@ def test_page_get_costs_at_most_1_6_bare_calls(kernel: Kernel, benchmark) -> Non
     page = bound_page(kernel)
     nothing = kernel._native.lib.emu_nothing
     machine, pfn = kernel._native.m, page.pfn
-    rounds = []
-    for _ in range(ROUNDS):
-        # The two loops stand here in full: a function around either would be most of it.
-        start = time.perf_counter()
-        for _ in range(CALLS):
+    calls = [None] * CALLS
+
+    # Both loops in full: a function around the one call would be most of it.
+    def gets() -> None:
+        for _ in calls:
             page.get()
-        middle = time.perf_counter()
-        for _ in range(CALLS):
+
+    def nothings() -> None:
+        for _ in calls:
             nothing(machine, pfn)
-        end = time.perf_counter()
-        rounds.append(((middle - start) / CALLS, (end - middle) / CALLS))
-    get = statistics.median(a for a, _ in rounds)
-    bare = statistics.median(b for _, b in rounds)
-    ratio = statistics.median(a / b for a, b in rounds)
+
+    get, bare, ratio = pairs(gets, nothings, TURNS)
+    get, bare = get / CALLS, bare / CALLS
     benchmark(page.get)
     figure(
         "page.get()",
@@ -67,7 +65,7 @@ def test_an_operation_in_a_batch_costs_at_most_a_tenth_of_page_get(
         for _ in range(BATCH):
             page.get()
 
-    batched, alone, ratio = pairs(batch.run, single, 100)
+    batched, alone, ratio = pairs(batch.run, single, 50)
     benchmark(batch.run)
     figure(
         f"get_page in a batch of {BATCH}",

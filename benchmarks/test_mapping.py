@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import BASE, GiB, MiB, TiB, build_of, figure, pairs, seconds
+from conftest import BASE, GiB, MiB, TiB, build_of, figure, pairs
 
 from memremap_emu import Kernel
 
@@ -119,8 +119,3 @@ def test_a_raw_mapping_of_a_tib_keeps_less_than_4_kib(kernel: Kernel) -> None:
     used = kernel.stats.arena_used - before
     figure("devm_memremap_pages of a TiB", used / 1024, "KiB", build=build_of(kernel), goal=4.0)
     assert used < 4096
-
-
-def test_reading_the_clock_twice_is_what_timing_costs(benchmark) -> None:
-    figure("two readings of the clock", seconds(lambda: None, 100_000) * 1e9, "ns")
-    benchmark(lambda: None)

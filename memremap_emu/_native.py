@@ -104,7 +104,7 @@ class Native:
         self._handle = self.ffi.new_handle(self)
         self._result = self.ffi.new("int64_t *")
         self._length = self.ffi.new("size_t *")
-        self._findings = (self.ffi.new("char[]", 4096), 4096)
+        self._text_room = (self.ffi.new("char[]", 4096), 4096)
         self._strings: dict[str, int] = {}
         self._callbacks: list[Callback | None] = [None]
         self._callback_ids: dict[Any, int] = {}
@@ -351,20 +351,23 @@ class Native:
 
     def format(self, what: int, handle: int = 0) -> str:
         """Text that the kernel formats, see ``emu_text()``."""
-        length = self.ffi.new("size_t *")
-        size = 4096
-        while True:
-            buf = self.ffi.new("char[]", size)
-            self.check(self.lib.emu_text(self.machine, what, handle, buf, size, length))
-            if length[0] < size:
-                return self.text(buf)
-            size = int(length[0]) + 1
+        return self._read_text(
+            lambda buf, size, length: self.lib.emu_text(
+                self.machine, what, handle, buf, size, length
+            )
+        )
 
     def quiescence(self) -> str:
         """What is left over, one line each."""
+        return self._read_text(
+            lambda buf, size, length: self.lib.emu_quiescence(self.machine, buf, size, length)
+        )
+
+    def _read_text(self, read: Callable[[Any, int, Any], int]) -> str:
+        """Text of any length: asks again when the room was not enough."""
         while True:
-            buf, size = self._findings
-            status = self.lib.emu_quiescence(self.machine, buf, size, self._length)
+            buf, size = self._text_room
+            status = read(buf, size, self._length)
             if status:
                 self.check(status)
             length = int(self._length[0])
@@ -372,7 +375,7 @@ class Native:
                 return ""
             if length < size:
                 return self.text(buf)
-            self._findings = (self.ffi.new("char[]", length + 1), length + 1)
+            self._text_room = (self.ffi.new("char[]", length + 1), length + 1)
 
     def symbol(self, address: int) -> str:
         """Name of the function around a code address, hex if unknown."""

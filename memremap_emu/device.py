@@ -54,11 +54,9 @@ class Driver(Object):
     def _store(self, op: str, device: Device | str) -> None:
         known = device if isinstance(device, Device) else None
         name = device if isinstance(device, str) else device.name
-        log_start = int(self._native.stats().log_end)
         result = self._call(op, self._native.intern(name), known._handle if known else 0)
         if result < 0:
-            lines = [text for _, text in self._native.log(log_start)]
-            raise KernelError(-result, op.removesuffix("_store"), lines)
+            raise KernelError(-result, op.removesuffix("_store"), self._native.call_log())
 
     def bind(self, device: Device | str) -> None:
         """Writes the device's name to the driver's ``bind`` file.

@@ -36,10 +36,10 @@ static void set_shadow(struct machine *m, const void *start, size_t size, unsign
 	memset(m->shadow + off / 8, mark, size / 8);
 }
 
-static struct alloc_header *heap_take(struct machine *m, size_t size)
+static struct alloc_header *heap_take(struct machine *m, size_t size, size_t redzone)
 {
 	struct machine_state *s = m->s;
-	size_t span = (HEADER_SIZE + size + MIN_REDZONE + 63) & ~63UL;
+	size_t span = (HEADER_SIZE + size + redzone + 63) & ~63UL;
 	struct alloc_header *h;
 
 	if (size > m->arena_size || s->brk + span > m->arena_size || span > 0xffffffffUL) {
@@ -62,7 +62,7 @@ static struct alloc_header *heap_take(struct machine *m, size_t size)
 
 void *machine_alloc(struct machine *m, size_t size)
 {
-	struct alloc_header *h = heap_take(m, size);
+	struct alloc_header *h = heap_take(m, size, 0);
 	void *p = (char *)h + HEADER_SIZE;
 
 	if (!h)
@@ -89,7 +89,7 @@ void machine_free(struct machine *m, void *p)
 
 void *kernel_alloc(struct machine *m, size_t size, enum object_kind kind, const char *site)
 {
-	struct alloc_header *h = heap_take(m, size);
+	struct alloc_header *h = heap_take(m, size, MIN_REDZONE);
 	char *p = (char *)h + HEADER_SIZE;
 	size_t full = size & ~7UL;
 

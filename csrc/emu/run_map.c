@@ -6,7 +6,7 @@
 
 #include "run_map.h"
 
-#define FIRST_CAPACITY 16
+#define FIRST_CAPACITY 4
 
 unsigned long run_map_index(const struct run_map *map, unsigned long key)
 {
