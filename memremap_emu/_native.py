@@ -53,6 +53,10 @@ class Library:
         self.ffi: Any = module.ffi
         self.lib: Any = module.lib
         self.ops: dict[str, Operation] = {}
+        # What the trace needs to know of code and constants, see `memremap_emu.trace`.
+        self.symbols: dict[int, str] = {}
+        self.names: dict[int, str] = {}
+        self.function_ranges: dict[frozenset[str], Any] = {}
         for number in range(self.lib.emu_op_count()):
             info = self.lib.emu_op_info(number)
             op = Operation(number, *(self.text(t) for t in (info.name, info.args, info.result)))
@@ -391,20 +395,29 @@ class Native:
             return ""
         return self.text(buf)
 
-    def _read_events(self, start: int) -> tuple[Any, int]:
-        n = max(int(self.stats().trace_end) - start, 0)
+    def events(self, start: int = 0) -> Iterator[Any]:
+        """Events of the trace, ``struct emu_event``, from the given one on."""
+        stats = self.stats()
+        n = max(int(stats.trace_end) - start, 0)
         events = self.ffi.new("struct emu_event[]", min(n, 1 << 15) or 1)
         count = self.ffi.new("size_t *")
         self.lib.emu_trace_read(self.machine, start, events, len(events), count)
-        return events, int(count[0])
-
-    def events(self, start: int = 0) -> Iterator[Any]:
-        """Events of the trace, ``struct emu_event``, from the given one on."""
-        events, count = self._read_events(start)
-        for i in range(count):
+        for i in range(count[0]):
             yield events[i]
 
-    def events_buffer(self, start: int = 0) -> bytes:
-        """The same as the bytes of an array of ``struct emu_event``."""
-        events, count = self._read_events(start)
-        return bytes(self.ffi.buffer(events, count * self.ffi.sizeof("struct emu_event")))
+    def select_events(self, start: int, types: int, ranges: Any) -> bytes:
+        """Events of some types and functions, as the bytes of an array of ``struct emu_event``."""
+        n = max(int(self.stats().trace_end) - start, 0)
+        events = self.ffi.new("struct emu_event[]", min(n, 1 << 15) or 1)
+        count = self.ffi.new("size_t *")
+        self.lib.emu_trace_select(
+            self.machine, start, types, ranges, len(ranges) // 2, events, len(events), count
+        )
+        return bytes(self.ffi.buffer(events, count[0] * self.ffi.sizeof("struct emu_event")))
+
+    def symbol_ranges(self, name: str) -> list[int]:
+        """First address and end of each function of this name, one after the other."""
+        ranges = self.ffi.new("uint64_t[]", 16)
+        count = self.ffi.new("size_t *")
+        self.lib.emu_symbol_ranges(self.machine, name.encode(), ranges, 8, count)
+        return [int(ranges[i]) for i in range(2 * count[0])]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
+from typing import Any
 
 from memremap_emu._native import Native
 
@@ -50,6 +51,11 @@ class Event:
     softirq: bool
 
 
+#: One of `Trace.calls`: (FUNC, name, 1), (FALLIBLE, fault point, how many times in a row), or
+#: (FAULT, fault point, 1).
+Call = tuple[EventType, str, int]
+
+
 class Trace:
     """Events so far; the machine keeps the last 32768."""
 
@@ -68,8 +74,10 @@ class Trace:
 
     def __init__(self, native: Native) -> None:
         self._native = native
-        self._symbols: dict[int, str] = {}
-        self._names: dict[int, str] = {}
+        # Code and constants stay where they are: known once for all machines.
+        self._symbols: dict[int, str] = native.library.symbols
+        self._names: dict[int, str] = native.library.names
+        self._function_ranges: dict[frozenset[str], Any] = native.library.function_ranges
 
     def enable(self, on: bool = True) -> None:
         """Starts or stops recording."""
@@ -100,28 +108,43 @@ class Trace:
             found.append(Event(kind, name, int(raw.task), int(raw.cpu), bool(raw.softirq)))
         return found
 
-    def calls(self, start: int = 0) -> list[tuple[EventType, str, int]]:
-        """Functions entered, fallible calls met and faults injected, in order.
+    def calls(self, functions: frozenset[str], start: int = 0) -> list[Call]:
+        """Entries of some functions, fallible calls and faults, in order.
 
         Much faster than `events`, for whoever looks at every run of many.
 
-        Returns:
-            Tuples (type, name, n): FUNC and its name, FALLIBLE and the fault point that was
-            met n times, FAULT and the fault point that failed.
+        Args:
+            functions: names of the functions of interest; the plain build has no entries
+            start: position to begin at
         """
+        ranges = self._ranges(functions)
+        mask = sum(1 << kind for kind in self._CALLS)
+        data = self._native.select_events(start, mask, ranges)
         found = []
         symbols, names = self._symbols, self._names
         func, fault, fallible = self._CALLS
-        for kind, _, _, _, _, a, b in self._EVENT.iter_unpack(self._native.events_buffer(start)):
+        for kind, _, _, _, _, a, b in self._EVENT.iter_unpack(data):
             if kind == func:
                 name = symbols.get(a)
                 found.append((func, self._symbol(a) if name is None else name, 1))
-            elif kind in (fallible, fault):
+            else:
                 name = names.get(a)
                 if name is None:
                     name = names[a] = self._native.string_at(a)
                 found.append((fallible, name, b) if kind == fallible else (fault, name, 1))
         return found
+
+    def _ranges(self, functions: frozenset[str]) -> Any:
+        known = self._function_ranges.get(functions)
+        if known is None:
+            found = [r for name in sorted(functions) for r in self._native.symbol_ranges(name)]
+            known = self._native.ffi.new("uint64_t[]", found)
+            self._function_ranges[functions] = known
+        return known
+
+    def knows_functions(self, functions: frozenset[str]) -> bool:
+        """Does the trace show entries of these functions (checked build, symbols not stripped)?"""
+        return len(self._ranges(functions)) > 0
 
     def functions(self, start: int = 0) -> list[str]:
         """Names of the functions entered, in order (checked build)."""

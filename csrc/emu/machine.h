@@ -462,6 +462,8 @@ enum event_type {
 void trace_event(struct machine *m, enum event_type type, uint64_t a, uint64_t b);
 /** symbol_name() - name of the function at or around @addr, NULL if unknown */
 const char *symbol_name(struct machine *m, const void *addr, char *buf, size_t size);
+/** symbol_ranges() - pairs of first address and end of the functions called @name */
+size_t symbol_ranges(const char *name, uint64_t *ranges, size_t max);
 
 /* --- printk.c, bug.c --- */
 

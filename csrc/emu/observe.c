@@ -73,6 +73,39 @@ int emu_trace_read(emu_machine *m, uint64_t from, struct emu_event *events, size
 	return EMU_OK;
 }
 
+static bool selected(const struct emu_event *event, uint32_t types, const uint64_t *ranges,
+		     size_t nr_ranges)
+{
+	size_t i;
+
+	if (!(types >> event->type & 1))
+		return false;
+	if (event->type != EVENT_FUNC)
+		return true;
+	for (i = 0; i < nr_ranges; i++)
+		if (event->a >= ranges[2 * i] && event->a < ranges[2 * i + 1])
+			return true;
+	return false;
+}
+
+int emu_trace_select(emu_machine *m, uint64_t from, uint32_t types, const uint64_t *ranges,
+		     size_t nr_ranges, struct emu_event *events, size_t max, size_t *count)
+{
+	uint64_t end = m->s->trace_end;
+	size_t n = 0;
+
+	if (end > TRACE_EVENTS && from < end - TRACE_EVENTS)
+		from = end - TRACE_EVENTS;
+	for (; from < end && n < max; from++) {
+		const struct emu_event *event = &m->trace[from % TRACE_EVENTS];
+
+		if (selected(event, types, ranges, nr_ranges))
+			events[n++] = *event;
+	}
+	*count = n;
+	return EMU_OK;
+}
+
 int emu_trace_enable(emu_machine *m, int on)
 {
 	m->trace_on = on != 0;
@@ -87,6 +120,13 @@ int emu_symbol(emu_machine *m, uint64_t address, char *buf, size_t size)
 }
 
 /* Strings that events carry are constants of this object file or lie in the arena. */
+int emu_symbol_ranges(emu_machine *m, const char *name, uint64_t *ranges, size_t max, size_t *count)
+{
+	(void)m;
+	*count = symbol_ranges(name, ranges, max);
+	return EMU_OK;
+}
+
 int emu_string_at(emu_machine *m, uint64_t address, char *buf, size_t size)
 {
 	Dl_info info, own;

@@ -48,67 +48,135 @@ void trace_event(struct machine *m, enum event_type type, uint64_t a, uint64_t b
 /* Callbacks of the host stand behind trampolines that carry the callback's name. */
 const char *callback_symbol(const void *addr);
 
-static const char *find_symbol(const char *image, size_t size, uintptr_t offset, char *buf,
-			       size_t buf_size)
+/* This very object file, mapped to be read. */
+struct image {
+	const char *base;
+	size_t size;
+	uintptr_t loaded; /* where its code is */
+};
+
+/* A symbol table of it. */
+struct symbols {
+	const Elf64_Sym *sym;
+	const Elf64_Sym *end;
+	const char *strings;
+};
+
+static bool open_image(const void *addr, struct image *image)
 {
-	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)image;
+	off_t size;
+	Dl_info info;
+	void *base;
+	int fd;
+
+	if (!addr || !dladdr(addr, &info) || !info.dli_fname)
+		return false;
+	fd = open(info.dli_fname, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	size = lseek(fd, 0, SEEK_END);
+	base = size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+	close(fd);
+	if (base == MAP_FAILED)
+		return false;
+	*image = (struct image){
+		.base = base,
+		.size = (size_t)size,
+		.loaded = (uintptr_t)info.dli_fbase,
+	};
+	return true;
+}
+
+static void close_image(struct image *image)
+{
+	munmap((void *)(uintptr_t)image->base, image->size);
+}
+
+static bool find_symbols(const struct image *image, struct symbols *symbols)
+{
+	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)image->base;
 	const Elf64_Shdr *sh;
 
-	if (size < sizeof(*eh) || memcmp(eh->e_ident, ELFMAG, SELFMAG) || !eh->e_shoff ||
-	    eh->e_shoff + (size_t)eh->e_shnum * sizeof(*sh) > size)
-		return NULL;
-	sh = (const Elf64_Shdr *)(image + eh->e_shoff);
+	if (image->size < sizeof(*eh) || memcmp(eh->e_ident, ELFMAG, SELFMAG) || !eh->e_shoff ||
+	    eh->e_shoff + (size_t)eh->e_shnum * sizeof(*sh) > image->size)
+		return false;
+	sh = (const Elf64_Shdr *)(image->base + eh->e_shoff);
 	for (unsigned int i = 0; i < eh->e_shnum; i++) {
-		const Elf64_Sym *sym, *end;
-		const char *strings;
-
 		if (sh[i].sh_type != SHT_SYMTAB || sh[i].sh_link >= eh->e_shnum ||
-		    sh[i].sh_offset + sh[i].sh_size > size)
+		    sh[i].sh_offset + sh[i].sh_size > image->size)
 			continue;
-		strings = image + sh[sh[i].sh_link].sh_offset;
-		sym = (const Elf64_Sym *)(image + sh[i].sh_offset);
-		end = sym + sh[i].sh_size / sizeof(*sym);
-		for (; sym < end; sym++) {
-			size_t len;
-
-			if (ELF64_ST_TYPE(sym->st_info) != STT_FUNC || offset < sym->st_value ||
-			    offset >= sym->st_value + sym->st_size)
-				continue;
-			len = strcspn(strings + sym->st_name, ".");
-			if (len >= buf_size)
-				len = buf_size - 1;
-			memcpy(buf, strings + sym->st_name, len);
-			buf[len] = '\0';
-			return buf;
-		}
+		symbols->strings = image->base + sh[sh[i].sh_link].sh_offset;
+		symbols->sym = (const Elf64_Sym *)(image->base + sh[i].sh_offset);
+		symbols->end = symbols->sym + sh[i].sh_size / sizeof(*symbols->sym);
+		return true;
 	}
-	return NULL;
+	return false;
+}
+
+/* Length of a function's name, without what the compiler appends to those it splits. */
+static size_t function_name(const struct symbols *symbols, const Elf64_Sym *sym, const char **name)
+{
+	*name = symbols->strings + sym->st_name;
+	return ELF64_ST_TYPE(sym->st_info) == STT_FUNC ? strcspn(*name, ".") : 0;
 }
 
 static const char *read_symbol(const void *addr, char *buf, size_t size)
 {
 	const char *found = NULL;
-	off_t size_of_file;
-	Dl_info info;
-	void *image;
-	int fd;
+	struct symbols symbols;
+	struct image image;
 
-	if (!addr || !dladdr(addr, &info) || !info.dli_fname)
+	if (!open_image(addr, &image))
 		return NULL;
-	fd = open(info.dli_fname, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	size_of_file = lseek(fd, 0, SEEK_END);
-	if (size_of_file > 0) {
-		image = mmap(NULL, (size_t)size_of_file, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (image != MAP_FAILED) {
-			found = find_symbol(image, (size_t)size_of_file,
-					    (uintptr_t)addr - (uintptr_t)info.dli_fbase, buf, size);
-			munmap(image, (size_t)size_of_file);
+	if (find_symbols(&image, &symbols)) {
+		uintptr_t offset = (uintptr_t)addr - image.loaded;
+
+		for (; symbols.sym < symbols.end; symbols.sym++) {
+			const Elf64_Sym *sym = symbols.sym;
+			const char *name;
+			size_t len;
+
+			if (offset < sym->st_value || offset >= sym->st_value + sym->st_size)
+				continue;
+			len = function_name(&symbols, sym, &name);
+			if (!len)
+				continue;
+			if (len >= size)
+				len = size - 1;
+			memcpy(buf, name, len);
+			buf[len] = '\0';
+			found = buf;
+			break;
 		}
 	}
-	close(fd);
+	close_image(&image);
 	return found;
+}
+
+size_t symbol_ranges(const char *name, uint64_t *ranges, size_t max)
+{
+	size_t wanted = strlen(name);
+	struct symbols symbols;
+	struct image image;
+	size_t n = 0;
+
+	if (!open_image((const void *)(uintptr_t)&symbol_ranges, &image))
+		return 0;
+	if (find_symbols(&image, &symbols)) {
+		for (; symbols.sym < symbols.end && n < max; symbols.sym++) {
+			const Elf64_Sym *sym = symbols.sym;
+			const char *found;
+
+			if (function_name(&symbols, sym, &found) != wanted ||
+			    strncmp(found, name, wanted))
+				continue;
+			ranges[2 * n] = image.loaded + sym->st_value;
+			ranges[2 * n + 1] = ranges[2 * n] + sym->st_size;
+			n++;
+		}
+	}
+	close_image(&image);
+	return n;
 }
 
 /*

@@ -198,8 +198,14 @@ int emu_stats(emu_machine *m, struct emu_stats *stats);
 int emu_log_read(emu_machine *m, uint64_t from, char *buf, size_t size, size_t *length);
 int emu_trace_read(emu_machine *m, uint64_t from, struct emu_event *events, size_t max,
 		   size_t *count);
+/* Only events of @types, bits by type; of functions only those entered in one of @ranges. */
+int emu_trace_select(emu_machine *m, uint64_t from, uint32_t types, const uint64_t *ranges,
+		     size_t nr_ranges, struct emu_event *events, size_t max, size_t *count);
 int emu_trace_enable(emu_machine *m, int on);
 int emu_symbol(emu_machine *m, uint64_t address, char *buf, size_t size);
+/* Where the code of the functions called @name lies: pairs of first address and end. */
+int emu_symbol_ranges(emu_machine *m, const char *name, uint64_t *ranges, size_t max,
+		      size_t *count);
 int emu_string_at(emu_machine *m, uint64_t address, char *buf, size_t size);
 int emu_violation(emu_machine *m, uint64_t index, struct emu_violation *v);
 const char *emu_violation_kind_name(int kind);

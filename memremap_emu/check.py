@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The main job: take every driver, in every mode, on every range, through its life.
+
+Finding ranges is `memremap_emu.ranges`, one execution `memremap_emu.runs`, what a user reads
+`memremap_emu.report`; here is which executions there are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from memremap_emu import ranges, tokens
+from memremap_emu.contract import FaultPoint
+from memremap_emu.experiments import DRIVERS, MODES, PROGRAMS, Experiment, Program, Setup
+from memremap_emu.ranges import BadInputError, MemoryMap
+from memremap_emu.runs import Bench, Finding, Outcome
+from memremap_emu.versions import DEFAULT_VERSION
+
+#: With more than one fault per execution, seconds if the user gives none.
+DEFAULT_BUDGET = 60.0
+#: One fault point met more often than this in one operation (a loop over sections, all alike)
+#: fails the first, the second, the middle and the last time only.
+MANY = 64
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to check.
+
+    Attributes:
+        memory: where
+        version: of the kernel
+        drivers: names
+        max_faults: failing calls per execution, at most
+        budget: seconds, None for as long as it takes
+        keep_claims: what the running kernel had claimed in persistent memory stays claimed
+    """
+
+    memory: MemoryMap
+    version: str = DEFAULT_VERSION
+    drivers: tuple[str, ...] = DRIVERS
+    max_faults: int = 1
+    budget: float | None = None
+    keep_claims: bool = False
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A violation, and how to see it again."""
+
+    finding: Finding
+    replay: str
+
+
+@dataclass
+class RunReport:
+    """One program on one device.
+
+    Attributes:
+        setup: the device
+        program: what was done
+        executions: how often, with other calls failing each time
+        exhaustive: all that there are, under the bound on failing calls
+        violations: the first of each
+        refused: why the kernel declines by specification, None if it binds
+    """
+
+    setup: Setup
+    program: Program
+    executions: int = 0
+    exhaustive: bool = False
+    violations: list[Violation] = field(default_factory=list)
+    refused: str | None = None
+
+
+@dataclass(frozen=True)
+class InternalError:
+    """An execution that this program could not bring to an end."""
+
+    reason: str
+    replay: str
+
+
+@dataclass
+class Report:
+    """What `check` found."""
+
+    options: Options
+    runs: list[RunReport] = field(default_factory=list)
+    errors: list[InternalError] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def executions(self) -> int:
+        """Executions in all."""
+        return sum(run.executions for run in self.runs)
+
+    def distinct(self) -> list[tuple[Violation, list[RunReport]]]:
+        """Each violation once for each driver, with the runs that showed it."""
+        found: dict[tuple[str, tuple[str, str, str]], tuple[Violation, list[RunReport]]] = {}
+        for run in self.runs:
+            for violation in run.violations:
+                key = (run.setup.mode.driver, violation.finding.key)
+                found.setdefault(key, (violation, []))[1].append(run)
+        return list(found.values())
+
+
+Progress = Callable[[Report, int], None]
+
+
+def setups(options: Options) -> list[Setup]:
+    """The devices to be checked: each range with each driver in each mode.
+
+    Raises:
+        BadInputError: there are none.
+    """
+    memory = options.memory
+    found = []
+    for target in ranges.persistent_memory(memory):
+        second = ranges.free_section(memory, target)
+        text = ranges.excerpt(memory, target, second, keep_claims=options.keep_claims)
+        found += [
+            Setup(options.version, text, mode, target.start, target.end, second)
+            for mode in MODES
+            if mode.driver in options.drivers
+        ]
+    if not found:
+        raise BadInputError(
+            f"{memory.source}: no persistent memory; --memmap SIZE!START makes some, "
+            "as the kernel parameter memmap= does"
+        )
+    return found
+
+
+def check(options: Options, progress: Progress | None = None) -> Report:
+    """Runs it all.
+
+    Raises:
+        BadInputError: there is nothing to check.
+    """
+    started = time.monotonic()
+    report = Report(options)
+    devices = setups(options)
+    budget = options.budget
+    if budget is None and options.max_faults > 1:
+        budget = DEFAULT_BUDGET
+    deadline = None if budget is None else started + budget
+    total = len(devices)
+    parts = []
+    for setup in devices:
+        campaign = Campaign(report, setup)
+        campaign.run(min(options.max_faults, 1), deadline, progress, total)
+        parts.append(campaign)
+    if options.max_faults > 1:
+        for i, campaign in enumerate(parts):
+            now = time.monotonic()
+            assert deadline is not None
+            share = now + max(deadline - now, 0) / (len(parts) - i)
+            campaign.run_deeper(options.max_faults, share, progress, total)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+class Campaign:
+    """All executions on one device, added to a report as they come."""
+
+    def __init__(self, report: Report, setup: Setup) -> None:
+        self.report = report
+        self.setup = setup
+        self.runs: list[RunReport] = []
+        self._keys: dict[str, set[tuple[str, str, str]]] = {}
+        self._progress: Callable[[], None] = lambda: None
+
+    def run(
+        self, faults: int, deadline: float | None, progress: Progress | None, total: int
+    ) -> None:
+        """Every program without faults, and with each single one if ``faults`` is 1."""
+        self._set_progress(progress, total)
+        refused = False
+        with self._bench() as bench:
+            if bench is None:
+                return
+            for program in PROGRAMS:
+                if not program.fits(self.setup.mode) or (refused and not program.faults):
+                    continue
+                if program.second and self.setup.second is None:
+                    continue
+                run = RunReport(self.setup, program)
+                self.runs.append(run)
+                self.report.runs.append(run)
+                run.exhaustive = self._search(bench, run, faults, deadline)
+                refused = refused or run.refused is not None
+
+    def run_deeper(
+        self, faults: int, deadline: float, progress: Progress | None, total: int
+    ) -> None:
+        """Up to ``faults`` faults in one execution, until the deadline."""
+        self._set_progress(progress, total)
+        for i, run in enumerate(self.runs):
+            if not run.program.faults:
+                continue
+            with self._bench() as bench:
+                if bench is None:
+                    return
+                now = time.monotonic()
+                share = now + max(deadline - now, 0) / (len(self.runs) - i)
+                run.exhaustive = self._search(bench, run, faults, share, fresh=2)
+
+    # --- executions ---
+
+    def _search(
+        self,
+        bench: Bench,
+        run: RunReport,
+        max_faults: int,
+        deadline: float | None,
+        *,
+        fresh: int = 0,
+    ) -> bool:
+        """Depth first over the sets of failing calls; those of fewer than ``fresh`` faults have
+        been counted before.  True if it has seen all of them."""
+        depth = max_faults if run.program.faults else 0
+        complete = True
+        pending: list[Iterator[tuple[int, ...]]] = [iter([()])]
+        while pending:
+            faults = next(pending[-1], None)
+            if faults is None:
+                pending.pop()
+                continue
+            if deadline is not None and time.monotonic() > deadline:
+                return False
+            deeper = len(faults) < depth
+            outcome = self._execute(bench, run, faults, deeper, count=len(faults) >= fresh)
+            if outcome is None:
+                complete = False
+            elif deeper:
+                numbers, all_of_them = _later_calls(outcome.fallible, faults)
+                complete = complete and all_of_them
+                pending.append(iter([(*faults, n) for n in numbers]))
+        return complete
+
+    def _execute(
+        self, bench: Bench, run: RunReport, faults: tuple[int, ...], deeper: bool, *, count: bool
+    ) -> Outcome | None:
+        try:
+            outcome = bench.run(run.program, faults, fallible=deeper)
+        except Exception as e:
+            self._fail(e, run.program, faults)
+            return None
+        if not count:
+            return outcome
+        run.executions += 1
+        if not faults:
+            run.refused = outcome.refused
+        keys = self._keys.setdefault(run.program.name, set())
+        for finding in outcome.findings:
+            if finding.key not in keys:
+                keys.add(finding.key)
+                run.violations.append(Violation(finding, self._token(run.program, faults, finding)))
+        self._progress()
+        return outcome
+
+    def _token(self, program: Program, faults: tuple[int, ...], finding: Finding) -> str:
+        experiment = Experiment(self.setup, program, faults)
+        return tokens.encode(tokens.Replay(experiment, finding.kind, tokens.digest(finding.key)))
+
+    def _fail(self, error: Exception, program: Program, faults: tuple[int, ...]) -> None:
+        experiment = Experiment(self.setup, program, faults)
+        self.report.errors.append(
+            InternalError(
+                f"{type(error).__name__}: {error}", tokens.encode(tokens.Replay(experiment, "", 0))
+            )
+        )
+
+    def _bench(self) -> _BenchContext:
+        return _BenchContext(self)
+
+    def _set_progress(self, progress: Progress | None, total: int) -> None:
+        if progress is not None:
+            self._progress = lambda: progress(self.report, total)
+
+
+class _BenchContext:
+    """A bench that is closed again; None if none can be made, which is reported."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._campaign = campaign
+        self._bench: Bench | None = None
+
+    def __enter__(self) -> Bench | None:
+        try:
+            self._bench = Bench(self._campaign.setup)
+        except Exception as e:
+            self._campaign._fail(e, PROGRAMS[0], ())
+        return self._bench
+
+    def __exit__(self, *_: object) -> None:
+        if self._bench is not None:
+            self._bench.kernel.close()
+
+
+def _later_calls(
+    fallible: Sequence[tuple[int, FaultPoint]], faults: tuple[int, ...]
+) -> tuple[list[int], bool]:
+    """Numbers of the calls after the last fault that are to fail next; are these all?"""
+    groups: dict[tuple[int, str], list[range]] = {}
+    after = faults[-1] if faults else 0
+    number = 0
+    for operation, point in fallible:
+        first, number = number + 1, number + point.count
+        if number > after:
+            calls = range(max(first, after + 1), number + 1)
+            groups.setdefault((operation, point.site), []).append(calls)
+    chosen = []
+    complete = True
+    for parts in groups.values():
+        n = sum(map(len, parts))
+        if n <= MANY:
+            chosen += [number for part in parts for number in part]
+            continue
+        complete = False
+        for index in (0, 1, n // 2, n - 1):
+            for part in parts:
+                if index < len(part):
+                    chosen.append(part[index])
+                    break
+                index -= len(part)
+    return sorted(chosen), complete

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command ``memremap-emu``.
+
+Exit status: 0 nothing found, 1 a violation, 2 bad input or an execution that could not be
+brought to an end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from memremap_emu import check, ranges, report, runs, tokens
+from memremap_emu.experiments import DRIVERS
+from memremap_emu.ranges import BadInputError
+from memremap_emu.versions import DEFAULT_VERSION, versions
+
+OK, VIOLATIONS, BAD_INPUT = 0, 1, 2
+INTERRUPTED = 130
+#: Seconds between two updates of the progress line.
+_PROGRESS_INTERVAL = 0.1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line; the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return status
+    except BadInputError as e:
+        return _complain(str(e))
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has had enough of it; nothing more can be written there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BAD_INPUT
+
+
+def _complain(text: str) -> int:
+    print(f"memremap-emu: {text}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="memremap-emu", description="A laboratory for the lifetime of Linux device memory."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_check(commands)
+    _add_replay(commands)
+    return parser
+
+
+# --- check ---
+
+
+def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "check",
+        help="take every driver through its life on a memory map",
+        description="Takes every driver, in every mode, on every range of persistent memory "
+        "through bind, use, unbind and rebind: without faults, with each fallible call failing "
+        "in turn, beside a second device, and with a page, the pagemap or an I/O held across "
+        "unbind.  Exit status 0: no violation, 1: violations, 2: bad input.",
+    )
+    parser.add_argument(
+        "--iomem",
+        metavar="FILE",
+        help="memory map to read (default: /proc/iomem or, where that hides its addresses, a "
+        "real one that comes with the package)",
+    )
+    parser.add_argument(
+        "--memmap",
+        metavar="SIZE!START",
+        action="append",
+        default=[],
+        help="make persistent memory, as the kernel parameter memmap=nn[KMG]!ss[KMG] does",
+    )
+    parser.add_argument(
+        "--version",
+        metavar="V",
+        default=DEFAULT_VERSION,
+        help=f"kernel: {', '.join(versions())} (default: {DEFAULT_VERSION})",
+    )
+    parser.add_argument(
+        "--driver",
+        metavar="NAME",
+        action="append",
+        help=f"only this driver: {', '.join(DRIVERS)}; may be given more than once",
+    )
+    parser.add_argument(
+        "--max-faults",
+        metavar="N",
+        type=_count,
+        default=1,
+        help="failing calls per execution, at most (default: 1; 0: none fails)",
+    )
+    parser.add_argument(
+        "--budget",
+        metavar="SECONDS",
+        type=_seconds,
+        help="stop after so many seconds; what was left out is reported as not exhaustive "
+        f"(default: none, or {check.DEFAULT_BUDGET:.0f} with more than one fault)",
+    )
+    parser.add_argument(
+        "--keep-claims",
+        action="store_true",
+        help="keep what the kernel that wrote the map had claimed inside persistent memory",
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.set_defaults(run=_check)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value) or value <= 0:
+        raise argparse.ArgumentTypeError("must be positive")
+    return value
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    if arguments.version not in versions():
+        known = ", ".join(versions())
+        raise BadInputError(f"unknown version {arguments.version!r}; known: {known}")
+    for name in arguments.driver or ():
+        if name not in DRIVERS:
+            raise BadInputError(f"unknown driver {name!r}; known: {', '.join(DRIVERS)}")
+    memory = ranges.read(arguments.iomem)
+    for text in arguments.memmap:
+        for option in ranges.parse_memmap(text):
+            memory = ranges.carve(memory, option)
+    options = check.Options(
+        memory,
+        version=arguments.version,
+        drivers=tuple(dict.fromkeys(arguments.driver or DRIVERS)),
+        max_faults=arguments.max_faults,
+        budget=arguments.budget,
+        keep_claims=arguments.keep_claims,
+    )
+    with _Progress() as progress:
+        found = check.check(options, progress.update if sys.stderr.isatty() else None)
+    if arguments.format == "json":
+        if memory.note:
+            print(f"memremap-emu: {memory.note}", file=sys.stderr)
+        sys.stdout.write(report.as_json(found))
+    else:
+        sys.stdout.write(report.as_text(found))
+    for error in found.errors:
+        _complain(f"internal error: {error.reason}\n  memremap-emu replay {error.replay}")
+    if found.errors:
+        return BAD_INPUT
+    return VIOLATIONS if any(run.violations for run in found.runs) else OK
+
+
+class _Progress:
+    """One line on the terminal, rewritten, and gone at the end."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def update(self, found: check.Report, total: int) -> None:
+        """Shows how far it is, now and then."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + _PROGRESS_INTERVAL
+        devices = len({id(run.setup) for run in found.runs})
+        violations = len(found.distinct())
+        print(
+            f"\r\x1b[Kdevice {devices} of {total}, {found.executions} executions, "
+            f"{violations} violations",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def __exit__(self, *_: object) -> None:
+        if self._next:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+# --- replay ---
+
+
+def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "replay",
+        help="run an experiment of check again",
+        description="Runs the experiment of a token again and prints its log.  Exit status 1: "
+        "the violation shows again, 0: it does not, 2: no token.",
+    )
+    parser.add_argument("token", metavar="TOKEN", help="as printed by check")
+    parser.set_defaults(run=_replay)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    try:
+        replay = tokens.decode(arguments.token)
+    except tokens.TokenError as e:
+        raise BadInputError(str(e)) from None
+    if replay.experiment.setup.version not in versions():
+        raise BadInputError(f"unknown version {replay.experiment.setup.version!r}")
+    try:
+        outcome = runs.execute(replay.experiment)
+    except Exception as e:
+        return _complain(f"internal error: {type(e).__name__}: {e}")
+    same = next((f for f in outcome.findings if tokens.digest(f.key) == replay.digest), None)
+    sys.stdout.write(report.replay_as_text(replay, outcome, same))
+    return OK if same is None else VIOLATIONS

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What `check` does: drivers, modes, programs, and one experiment as a value.
+
+An `Experiment` says everything that is needed to run it again: the version, the part of the
+memory map that matters, driver, mode and range, the program, and which calls fail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way in which a driver uses a range.
+
+    Attributes:
+        driver: name for `Kernel.driver`
+        name: what reports call it
+        namespace: ``mode`` of `Kernel.driver`
+        altmap: the struct pages are kept on the device
+        pages: the range gets struct pages
+        queue: the driver has a block queue
+    """
+
+    driver: str
+    name: str
+    namespace: str = "fsdax"
+    altmap: bool = False
+    pages: bool = True
+    queue: bool = True
+
+
+MODES = (
+    Mode("pmem", "raw", namespace="raw", pages=False),
+    Mode("pmem", "memory", namespace="memory"),
+    Mode("pmem", "fsdax"),
+    Mode("pmem", "fsdax-altmap", altmap=True),
+    Mode("dax_pmem", "plain", queue=False),
+    Mode("dax_pmem", "altmap", altmap=True, queue=False),
+)
+DRIVERS = tuple(dict.fromkeys(mode.driver for mode in MODES))
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is done with one device, in order.
+
+    Attributes:
+        name: what reports call it
+        operations: names of operations of `memremap_emu.runs.Run`
+        faults: is it also run with failing calls?
+        second: a second device, on other memory, is bound all the while
+        pages: it needs struct pages
+        queue: it needs a block queue
+    """
+
+    name: str
+    operations: tuple[str, ...]
+    faults: bool = False
+    second: bool = False
+    pages: bool = False
+    queue: bool = False
+
+    def fits(self, mode: Mode) -> bool:
+        """Can a device in this mode be taken through it?"""
+        return (mode.pages or not self.pages) and (mode.queue or not self.queue)
+
+
+_LIFE = ("bind", "use", "unbind", "bind", "use", "unbind")
+
+
+def _held(name: str, hold: str, drop: str, *, pages: bool = False, queue: bool = False) -> Program:
+    operations = ("bind", hold, "unbind", drop, "bind", "unbind")
+    return Program(name, operations, pages=pages, queue=queue)
+
+
+PROGRAMS = (
+    Program("bind-use-unbind-rebind", _LIFE, faults=True),
+    Program("beside-second-device", _LIFE, faults=True, second=True),
+    _held("page-held", "get_page", "put_page", pages=True),
+    _held("pagemap-held", "get_dev_pagemap", "put_dev_pagemap", pages=True),
+    _held("io-in-flight", "submit_bio", "bio_endio", queue=True),
+)
+
+
+def mode_named(driver: str, name: str) -> Mode:
+    """The mode of that driver and name; KeyError if there is none."""
+    for mode in MODES:
+        if (mode.driver, mode.name) == (driver, name):
+            return mode
+    raise KeyError(f"{driver} {name}")
+
+
+def program_named(name: str) -> Program:
+    """The program of that name; KeyError if there is none."""
+    for program in PROGRAMS:
+        if program.name == name:
+            return program
+    raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A machine and a device on it, not bound yet.
+
+    Attributes:
+        version: of the kernel
+        iomem: the memory map that it boots with
+        mode: driver and mode
+        start: first address of the device's range
+        end: last address, inclusive
+        second: first address of the second device's section, None if there is no room for one
+    """
+
+    version: str
+    iomem: str
+    mode: Mode
+    start: int
+    end: int
+    second: int | None = None
+
+    @property
+    def range(self) -> str:
+        """The range as ``/proc/iomem`` writes it."""
+        return f"{self.start:08x}-{self.end:08x}"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One execution: a set-up, a program, and the fallible calls that fail.
+
+    Attributes:
+        setup: machine and device
+        program: what is done
+        faults: numbers of the calls that fail, counted from 1 over the whole program, ascending
+    """
+
+    setup: Setup
+    program: Program
+    faults: tuple[int, ...] = ()
+
+    def with_faults(self, *faults: int) -> Experiment:
+        """The same with these calls failing."""
+        return replace(self, faults=faults)
