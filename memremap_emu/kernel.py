@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -542,6 +543,27 @@ class Kernel:
     def printk(self, text: str, level: int = 3) -> None:
         """dev_printk() without a device."""
         self._native.call("dev_printk", 0, self._native.intern(text), level)
+
+    def format(self, fmt: str, value: int | str | Resource | None, *, width: int = 0) -> str:
+        """One line of the log as the kernel's vsnprintf() formats it.
+
+        ``fmt`` has one conversion, of an integer, a string (None is NULL), an address (``%p`` and
+        what may follow it) or a resource (``%pR``, ``%pr``); ``width`` is for its ``*``.
+
+        Raises:
+            ValueError: a conversion of something else than ``value``.
+        """
+        native = self._native
+        text = native.intern(fmt)
+        if isinstance(value, Resource):
+            native.call("printk_resource", text, value._handle)
+        elif value is None or isinstance(value, str):
+            native.call("printk_string", text, width, native.intern(value))
+        elif re.search(r"%[-+ #0-9.]*p", fmt):
+            native.call("printk_address", text, value)
+        else:
+            native.call("printk_number", text, width, value)
+        return self.dmesg[-1] if self.dmesg else ""
 
     # --- faults ---
 
