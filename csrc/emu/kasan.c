@@ -26,13 +26,12 @@
 #ifdef KERNEL_CHECKED
 
 static noinline void kasan_report(struct machine *m, uintptr_t addr, size_t size, bool write,
-				  const void *pc)
+				  const void *pc, const char *func_name)
 {
 	struct alloc_header *h = find_object(m, (const void *)addr);
 	enum violation_kind kind = VIOLATION_OUT_OF_BOUNDS;
 	const char *name = "out-of-bounds";
 	char func[64], freer[64];
-	const char *func_name = symbol_name(m, pc, func, sizeof(func));
 	const char *freed_in = NULL;
 
 	if (h && h->kind == OBJECT_MACHINE)
@@ -42,6 +41,8 @@ static noinline void kasan_report(struct machine *m, uintptr_t addr, size_t size
 		name = "use-after-free";
 		freed_in = symbol_name(m, h->free_func, freer, sizeof(freer));
 	}
+	if (!func_name)
+		func_name = symbol_name(m, pc, func, sizeof(func));
 	if (!func_name)
 		func_name = "?";
 	printk_level(LOGLEVEL_ERR, "BUG: KASAN: %s in %s\n", name, func_name);
@@ -103,7 +104,17 @@ static inline void check_access(const void *addr, size_t size, bool write, const
 	if (off >= m->arena_size || off < sizeof(struct machine_state))
 		return;
 	if (unlikely(!accessible(m, off, size)))
-		kasan_report(m, (uintptr_t)addr, size, write, pc);
+		kasan_report(m, (uintptr_t)addr, size, write, pc, NULL);
+}
+
+void kasan_touch(const void *p, size_t size, bool write, const char *func)
+{
+	struct machine *m = this_machine();
+	size_t off = (size_t)((uintptr_t)p - (uintptr_t)m->arena);
+
+	if (off < m->arena_size && off >= sizeof(struct machine_state) &&
+	    unlikely(!accessible(m, off, size)))
+		kasan_report(m, (uintptr_t)p, size, write, NULL, func);
 }
 
 #define PC __builtin_return_address(0)
@@ -257,6 +268,14 @@ void __tsan_init(void)
 }
 
 #else
+
+void kasan_touch(const void *p, size_t size, bool write, const char *func)
+{
+	(void)p;
+	(void)size;
+	(void)write;
+	(void)func;
+}
 
 static inline void check_access(const void *addr, size_t size, bool write, const void *pc)
 {

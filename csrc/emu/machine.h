@@ -432,6 +432,15 @@ bool rcu_callback_due(struct machine *m);
 /** rcu_wake_waiters() - wake whoever waits for a grace period that has ended */
 void rcu_wake_waiters(struct machine *m);
 
+/* --- kasan.c --- */
+
+/**
+ * kasan_touch() - @func uses an object of the kernel
+ *
+ * For the machine's own services, which no compiler instruments.
+ */
+void kasan_touch(const void *p, size_t size, bool write, const char *func);
+
 /* --- fault.c --- */
 
 /** fault_here() - is this fallible call one that fails?  @slab: a call of the slab allocator */

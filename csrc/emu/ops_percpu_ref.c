@@ -144,6 +144,7 @@ static void misuse(const char *func, const char *what)
  */
 static void watch_get(const struct percpu_ref *ref, const char *func)
 {
+	kasan_touch(ref, sizeof(*ref), true, func);
 	if (exited(ref))
 		misuse(func, "reference taken on a percpu_ref that was exited");
 	else if (references(ref) <= 0)
@@ -154,6 +155,7 @@ static void watch_put(const struct percpu_ref *ref, unsigned long n, const char 
 {
 	long left = references(ref) - (long)n;
 
+	kasan_touch(ref, sizeof(*ref), true, func);
 	if (exited(ref))
 		misuse(func, "reference dropped on a percpu_ref that was exited");
 	else if (left < 0)
@@ -219,21 +221,25 @@ static int64_t op_put_many(const int64_t *args)
 
 static int64_t op_tryget(const int64_t *args)
 {
+	kasan_touch(ARG(void, 0), sizeof(struct percpu_ref), true, "percpu_ref_tryget");
 	return percpu_ref_tryget(ARG(struct percpu_ref, 0));
 }
 
 static int64_t op_tryget_live(const int64_t *args)
 {
+	kasan_touch(ARG(void, 0), sizeof(struct percpu_ref), true, "percpu_ref_tryget_live");
 	return percpu_ref_tryget_live(ARG(struct percpu_ref, 0));
 }
 
 static int64_t op_is_dying(const int64_t *args)
 {
+	kasan_touch(ARG(void, 0), sizeof(struct percpu_ref), false, "percpu_ref_is_dying");
 	return percpu_ref_is_dying(ARG(struct percpu_ref, 0));
 }
 
 static int64_t op_is_zero(const int64_t *args)
 {
+	kasan_touch(ARG(void, 0), sizeof(struct percpu_ref), false, "percpu_ref_is_zero");
 	return percpu_ref_is_zero(ARG(struct percpu_ref, 0));
 }
 

@@ -121,6 +121,7 @@ static void queue_callback(int flavour, struct rcu_head *head, rcu_callback_t fu
 	struct rcu_queue *q = &s->rcu[flavour];
 	struct rcu_item *item;
 
+	kasan_touch(head, sizeof(*head), true, "__call_rcu");
 	for (item = q->head; item; item = item->next)
 		if (item->head == head) {
 			WARN_ONCE(1, "__call_rcu(): Double-freed CB %p->%pF()!!!", head,
@@ -185,6 +186,7 @@ static int64_t run_callback(const int64_t *args)
 	current->in_softirq = true;
 	preempt_disable();
 	trace_event(m, EVENT_RCU_RUN, (uint64_t)args[1], (uint64_t)args[2]);
+	kasan_touch(head, sizeof(*head), false, "rcu_process_callbacks");
 	func(head);
 	preempt_enable();
 	q->invoked++;
@@ -256,7 +258,7 @@ static void synchronize(int flavour, const char *text, const char *what)
 	struct emu_task *task;
 	unsigned long clock;
 
-	if (rcu_read_lock_held() || (flavour == FLAVOUR_SCHED && current->preempt_count)) {
+	if (rcu_read_lock_held() || current->preempt_count) {
 		printk_level(LOGLEVEL_WARNING, "%s\n", text);
 		report_violation_at(VIOLATION_ATOMIC_SLEEP, __builtin_return_address(0), "%s",
 				    text);

@@ -46,6 +46,7 @@ void __spin_lock_init(spinlock_t *lock, const char *name)
 
 void spin_lock(spinlock_t *lock)
 {
+	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
 	while (lock->owner) {
 		lock->waiters++;
@@ -58,6 +59,7 @@ void spin_lock(spinlock_t *lock)
 
 void spin_unlock(spinlock_t *lock)
 {
+	kasan_touch(lock, sizeof(*lock), true, __func__);
 	if (lock->owner != current)
 		report_violation_at(VIOLATION_LOCK_ORDER, __builtin_return_address(0),
 				    "spinlock %s released by a task that does not hold it",
@@ -103,6 +105,7 @@ void __rwlock_init(rwlock_t *lock, const char *name)
 
 void read_lock(rwlock_t *lock)
 {
+	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
 	while (lock->writer) {
 		lock->waiters++;
@@ -115,6 +118,7 @@ void read_lock(rwlock_t *lock)
 
 void read_unlock(rwlock_t *lock)
 {
+	kasan_touch(lock, sizeof(*lock), true, __func__);
 	lock_event(EVENT_UNLOCK, lock, lock->name);
 	lock->readers--;
 	if (lock->waiters)
@@ -124,6 +128,7 @@ void read_unlock(rwlock_t *lock)
 
 void write_lock(rwlock_t *lock)
 {
+	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
 	while (lock->writer || lock->readers) {
 		lock->waiters++;
@@ -136,6 +141,7 @@ void write_lock(rwlock_t *lock)
 
 void write_unlock(rwlock_t *lock)
 {
+	kasan_touch(lock, sizeof(*lock), true, __func__);
 	lock_event(EVENT_UNLOCK, lock, lock->name);
 	lock->writer = NULL;
 	if (lock->waiters)
@@ -152,6 +158,7 @@ void __mutex_init(struct mutex *lock, const char *name)
 
 void mutex_lock(struct mutex *lock)
 {
+	kasan_touch(lock, sizeof(*lock), true, __func__);
 	might_sleep();
 	while (lock->owner) {
 		lock->waiters++;
@@ -177,6 +184,7 @@ int mutex_lock_killable(struct mutex *lock)
 
 int mutex_trylock(struct mutex *lock)
 {
+	kasan_touch(lock, sizeof(*lock), true, __func__);
 	if (lock->owner)
 		return 0;
 	lock->owner = current;
@@ -186,6 +194,7 @@ int mutex_trylock(struct mutex *lock)
 
 void mutex_unlock(struct mutex *lock)
 {
+	kasan_touch(lock, sizeof(*lock), true, __func__);
 	if (lock->owner != current)
 		report_violation_at(VIOLATION_LOCK_ORDER, __builtin_return_address(0),
 				    "mutex %s released by a task that does not hold it",
@@ -198,6 +207,7 @@ void mutex_unlock(struct mutex *lock)
 
 bool mutex_is_locked(struct mutex *lock)
 {
+	kasan_touch(lock, sizeof(*lock), true, __func__);
 	return lock->owner != NULL;
 }
 
@@ -211,6 +221,7 @@ void __init_rwsem(struct rw_semaphore *sem, const char *name)
 
 void down_read(struct rw_semaphore *sem)
 {
+	kasan_touch(sem, sizeof(*sem), true, __func__);
 	might_sleep();
 	while (sem->writer) {
 		sem->waiters++;
@@ -223,6 +234,7 @@ void down_read(struct rw_semaphore *sem)
 
 void up_read(struct rw_semaphore *sem)
 {
+	kasan_touch(sem, sizeof(*sem), true, __func__);
 	lock_event(EVENT_UNLOCK, sem, sem->name);
 	sem->readers--;
 	if (sem->waiters)
@@ -231,6 +243,7 @@ void up_read(struct rw_semaphore *sem)
 
 void down_write(struct rw_semaphore *sem)
 {
+	kasan_touch(sem, sizeof(*sem), true, __func__);
 	might_sleep();
 	while (sem->writer || sem->readers) {
 		sem->waiters++;
@@ -243,6 +256,7 @@ void down_write(struct rw_semaphore *sem)
 
 void up_write(struct rw_semaphore *sem)
 {
+	kasan_touch(sem, sizeof(*sem), true, __func__);
 	lock_event(EVENT_UNLOCK, sem, sem->name);
 	sem->writer = NULL;
 	if (sem->waiters)
@@ -272,6 +286,7 @@ void wake_up(wait_queue_head_t *wq)
 {
 	unsigned long flags;
 
+	kasan_touch(wq, sizeof(*wq), true, __func__);
 	spin_lock_irqsave(&wq->lock, flags);
 	wake_up_some(wq, 1);
 	spin_unlock_irqrestore(&wq->lock, flags);
@@ -281,6 +296,7 @@ void wake_up_all(wait_queue_head_t *wq)
 {
 	unsigned long flags;
 
+	kasan_touch(wq, sizeof(*wq), true, __func__);
 	spin_lock_irqsave(&wq->lock, flags);
 	wake_up_some(wq, UINT_MAX);
 	spin_unlock_irqrestore(&wq->lock, flags);
@@ -310,6 +326,7 @@ void prepare_to_wait(wait_queue_head_t *wq, struct wait_queue_entry *wait)
 {
 	unsigned long flags;
 
+	kasan_touch(wq, sizeof(*wq), true, __func__);
 	spin_lock_irqsave(&wq->lock, flags);
 	queue_wait(wq, wait);
 	spin_unlock_irqrestore(&wq->lock, flags);
@@ -325,6 +342,7 @@ void finish_wait(wait_queue_head_t *wq, struct wait_queue_entry *wait)
 {
 	unsigned long flags;
 
+	kasan_touch(wq, sizeof(*wq), true, __func__);
 	spin_lock_irqsave(&wq->lock, flags);
 	if (!list_empty(&wait->entry))
 		list_del_init(&wait->entry);
@@ -346,6 +364,7 @@ void __init_completion(struct completion *x, const char *name)
 
 void reinit_completion(struct completion *x)
 {
+	kasan_touch(x, sizeof(*x), true, __func__);
 	x->done = 0;
 }
 
@@ -353,6 +372,7 @@ void complete(struct completion *x)
 {
 	unsigned long flags;
 
+	kasan_touch(x, sizeof(*x), true, __func__);
 	spin_lock_irqsave(&x->wait.lock, flags);
 	if (x->done != UINT_MAX)
 		x->done++;
@@ -364,6 +384,7 @@ void complete_all(struct completion *x)
 {
 	unsigned long flags;
 
+	kasan_touch(x, sizeof(*x), true, __func__);
 	spin_lock_irqsave(&x->wait.lock, flags);
 	x->done = UINT_MAX;
 	wake_up_some(&x->wait, UINT_MAX);
@@ -377,6 +398,7 @@ static bool wait_for_done(struct completion *x, unsigned long deadline)
 	struct wait_queue_entry wait;
 	bool taken = false;
 
+	kasan_touch(x, sizeof(*x), true, "wait_for_completion");
 	might_sleep();
 	spin_lock_irq(&x->wait.lock);
 	init_wait(&wait);
@@ -430,6 +452,7 @@ bool try_wait_for_completion(struct completion *x)
 {
 	bool taken = false;
 
+	kasan_touch(x, sizeof(*x), true, __func__);
 	spin_lock_irq(&x->wait.lock);
 	if (x->done) {
 		if (x->done != UINT_MAX)
@@ -444,6 +467,7 @@ bool completion_done(struct completion *x)
 {
 	bool done;
 
+	kasan_touch(x, sizeof(*x), true, __func__);
 	spin_lock_irq(&x->wait.lock);
 	done = x->done != 0;
 	spin_unlock_irq(&x->wait.lock);
