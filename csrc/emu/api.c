@@ -74,6 +74,7 @@ int machine_enter(struct machine *m, struct entry *saved)
 		m->error[0] = '\0';
 		m->call_log_start = m->s->log_end;
 		m->call_violations_start = m->s->nr_violations;
+		m->s->memmap.reported = ~0UL;
 		m->calls++;
 	}
 	current_machine = m;

@@ -26,7 +26,7 @@
  * @named_capacity: room in @named
  * @open_pfn: page whose words are in @open, NO_PAGE_OPEN if there is none
  * @open: what that page holds; @pages may say something older
- * @reported: page of a missing section that was reported last, so that one
+ * @reported: page of a missing section that this call reported last, so that one
  *	put_page(), which looks at a page several times, is one report
  * @no_pagemap: what pages that nobody claimed lead to
  * @no_ref: its reference, which never reaches zero

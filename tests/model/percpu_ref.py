@@ -133,6 +133,14 @@ class RefModel:
         if signed(self.count) == 0:
             self.world.events.append(f"release {self.name}")
 
+    def put_one_by_one(self, n: int) -> None:
+        """percpu_ref_put(), n times; all at once where zero is not met on the way."""
+        if self.percpu or not 0 < signed(self.count) <= n:
+            self.put(n)
+            return
+        for _ in range(n):
+            self.put()
+
     def tryget(self) -> bool:
         """percpu_ref_tryget()."""
         if not self.percpu and signed(self.count) == 0:
