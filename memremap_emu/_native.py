@@ -100,6 +100,7 @@ class Native:
         trace: bool,
         raise_violations: bool,
         patches: int,
+        modes: int = 0,
     ) -> None:
         self.library = library(checked)
         self.ffi = self.library.ffi
@@ -120,6 +121,7 @@ class Native:
             "rcu_manual": rcu_manual,
             "trace": trace,
             "patches": patches,
+            "modes": modes,
         }
         out = self.ffi.new("emu_machine **")
         native_config = self.ffi.new("struct emu_config *", fields)

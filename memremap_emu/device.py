@@ -181,6 +181,14 @@ class Device(Object):
 
     # --- devres ---
 
+    @property
+    def devres(self) -> tuple[str, ...]:
+        """Managed resources, oldest first: which function will give each back."""
+        found: list[str] = []
+        while entry := self._call("devres_entry", len(found)):
+            found.append(self._native.symbol(entry & MASK64))
+        return tuple(found)
+
     def _action(self, action: Callable[[Any], Any], data: Any) -> tuple[int, int]:
         native = self._native
         number = native.callback(("action", action), lambda a, b: action(self.kernel._data[a]))

@@ -24,7 +24,7 @@ from memremap_emu.stats import Stats, Zone
 from memremap_emu.sync import Completion, Mutex, RwLock, SpinLock, WaitQueue
 from memremap_emu.tasks import Task
 from memremap_emu.trace import Trace
-from memremap_emu.versions import DEFAULT_VERSION, patch_mask, patch_set
+from memremap_emu.versions import DEFAULT_VERSION, mode_mask, mode_set, patch_mask, patch_set
 
 
 class Snapshot:
@@ -56,6 +56,7 @@ class Kernel:
         version: ``v4.19``, ``memremap-v6``, ``v5.0`` or ``v5.2``, see `versions`
         applied: only the first so many patches of the series, 0..7
         without: patches to leave out, by short name or title
+        modes: historic mistakes that the kernel shall make again, see `versions.modes`
         cpus: virtual CPUs, 1..64
         config: the ``.config``
         checked: the instrumented build, in which shadow memory is watched; False: the fast one
@@ -66,7 +67,7 @@ class Kernel:
         trace: record events; function entries need the checked build
 
     Raises:
-        ValueError: unknown version or patch, a patch without what it needs, CPUs out of
+        ValueError: unknown version, patch or mode, one without what it needs, CPUs out of
             range, impossible configuration.
     """
 
@@ -76,6 +77,7 @@ class Kernel:
         *,
         applied: int | None = None,
         without: Iterable[str] = (),
+        modes: Iterable[str] = (),
         cpus: int = 4,
         config: Config | None = None,
         checked: bool = True,
@@ -84,6 +86,7 @@ class Kernel:
         trace: bool = False,
     ) -> None:
         self.patches = patch_set(version, applied=applied, without=without)
+        self.modes = mode_set(modes, self.patches)
         if isinstance(cpus, bool) or not isinstance(cpus, int):
             raise TypeError(f"cpus must be an int, not {type(cpus).__name__}")
         if not 1 <= cpus <= 64:
@@ -106,6 +109,7 @@ class Kernel:
             trace=trace,
             raise_violations=on_violation == "raise",
             patches=patch_mask(self.patches),
+            modes=mode_mask(self.modes),
         )
         self._data: list[Any] = [None]
         self._data_ids: dict[Any, int] = {}
@@ -250,10 +254,13 @@ class Kernel:
         type: MemoryType | int = MemoryType.PLAIN,
         ref: PerCpuRef | None = None,
         kill: Callable[[PerCpuRef], Any] | bool | None = True,
+        cleanup: Callable[[PerCpuRef], Any] | None = None,
         page_free: Callable[[Page], Any] | None = None,
         name: str | None = None,
     ) -> PageMap:
-        """A dev_pagemap over [start, start + size); see `PageMap.set_ref` for ref and kill.
+        """A dev_pagemap over [start, start + size).
+
+        See `PageMap.set_ref` for ref, kill and cleanup.
 
         ``page_free`` is called with a page of a managed type whose count falls to 1.
         """
@@ -274,7 +281,7 @@ class Kernel:
             number,
             self._native.intern(name),
         )
-        pagemap.set_ref(ref, kill)
+        pagemap.set_ref(ref, kill, cleanup)
         return pagemap
 
     def page(self, pfn: int) -> Page:

@@ -137,10 +137,13 @@ class PageMap(Object):
         self,
         ref: PerCpuRef | None,
         kill: Callable[[PerCpuRef], Any] | bool | None = True,
+        cleanup: Callable[[PerCpuRef], Any] | None = None,
     ) -> None:
-        """Sets ref and kill.
+        """Sets ref, kill and cleanup.
 
         ``kill``: True for percpu_ref_kill() itself, None or False for none, or a callable.
+        ``cleanup`` waits for the ref to be idle and exits it.  A kernel has the callbacks from
+        the patches ``shutdown`` and ``final-put`` on; before, they are never called.
         """
         if callable(kill):
             function = kill
@@ -153,6 +156,15 @@ class PageMap(Object):
         else:
             number = -1 if kill else 0
         self._call("pagemap_set_ref", optional_handle(ref, PerCpuRef, "ref"), number)
+        number = 0
+        if cleanup is not None:
+            clean = cleanup
+            owner = ref
+            number = self._native.callback(
+                (cleanup, self, ref),
+                lambda a, b: clean(owner if owner else PerCpuRef(self.kernel, a)),
+            )
+        self._call("pagemap_set_cleanup", number)
 
     def set_altmap(self, base_pfn: int, reserve: int, free: int) -> None:
         """Fills the altmap and sets altmap_valid; counts in pages."""

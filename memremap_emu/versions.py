@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Versions: sets of patches on top of v4.19."""
+"""Versions: sets of patches on top of v4.19; modes: mistakes made again."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ SERIES_LENGTH = 7
 @dataclass(frozen=True)
 class Patch:
     """One patch: short name, upstream title, names of the patches that it needs."""
+
+    number: int
+    name: str
+    title: str
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A historic mistake: short name, title of what put it right, patches that it needs."""
 
     number: int
     name: str
@@ -58,6 +68,42 @@ def versions() -> dict[str, Version]:
         name = native.text(info.name)
         found[name] = Version(name, tuple(p.name for p in patches() if mask >> p.number & 1))
     return found
+
+
+@cache
+def modes() -> tuple[Mode, ...]:
+    """Historic mistakes that the kernel can be told to make again."""
+    native = library(False)
+    found: list[Mode] = []
+    info = native.ffi.new("struct emu_mode *")
+    while native.lib.emu_mode(len(found), info) == OK:
+        needs = tuple(p.name for p in patches() if int(info.needs) >> p.number & 1)
+        found.append(Mode(len(found), native.text(info.name), native.text(info.title), needs))
+    return tuple(found)
+
+
+def mode_set(names: Iterable[str], chosen: Iterable[str]) -> tuple[str, ...]:
+    """Names of modes, checked against the patches chosen.
+
+    Raises:
+        ValueError: unknown mode, with the ones known; a mode that needs a patch that is not in.
+    """
+    known = {mode.name: mode for mode in modes()}
+    wanted = (names,) if isinstance(names, str) else tuple(names)
+    there = set(chosen)
+    for name in wanted:
+        if name not in known:
+            raise ValueError(f"unknown mode {name!r}; known: {', '.join(known)}")
+        missing = [need for need in known[name].needs if need not in there]
+        if missing:
+            raise ValueError(f"mode {name!r} needs {', '.join(missing)}")
+    return tuple(name for name in known if name in wanted)
+
+
+def mode_mask(names: Iterable[str]) -> int:
+    """Bit mask of a set of modes, as the machine takes it."""
+    numbers = {mode.name: mode.number for mode in modes()}
+    return sum(1 << numbers[name] for name in names)
 
 
 def patch_set(

@@ -184,6 +184,7 @@ void __might_sleep(const char *file, int line, const char *func)
 {
 	struct task_struct *t = current;
 
+	watch_pages(this_machine());
 	if (likely(!t->preempt_count && !t->irqs_disabled && !t->rcu_read_lock_nesting))
 		return;
 	if (t->preempt_count || t->irqs_disabled) {

@@ -53,17 +53,20 @@ static void configure(struct kernel_config *kernel, const struct emu_config *con
 	kernel->debug_devres = config->debug_devres;
 	kernel->panic_on_warn = config->panic_on_warn;
 	kernel->patches = config->patches;
+	kernel->modes = config->modes;
 }
 
 static bool config_is_legal(const struct emu_config *c)
 {
 	enum patch patch;
+	enum mode mode;
 
 	return c->cpus >= 1 && c->cpus <= 64 && c->page_shift >= 12 && c->page_shift <= 16 &&
 	       c->section_size_bits > c->page_shift && c->section_size_bits <= 30 &&
 	       c->max_physmem_bits > c->section_size_bits && c->max_physmem_bits <= 52 &&
 	       c->physical_bits > c->section_size_bits && c->physical_bits <= 52 &&
 	       c->patches < 1UL << NR_PATCHES && !patches_missing(c->patches, &patch) &&
+	       c->modes < 1UL << NR_MODES && !modes_missing(c->modes, c->patches, &mode) &&
 	       c->numa_nodes >= 1 && c->numa_nodes <= MAX_NUMNODES &&
 	       c->arena_size >= (256UL << 10) && c->arena_size <= (1UL << 36);
 }
@@ -166,6 +169,18 @@ int emu_patch(int i, struct emu_patch *patch)
 	patch->name = info->name;
 	patch->title = info->title;
 	patch->needs = info->needs;
+	return EMU_OK;
+}
+
+int emu_mode(int i, struct emu_mode *mode)
+{
+	const struct mode_info *info = i < 0 ? NULL : mode_info((unsigned int)i);
+
+	if (!info)
+		return EMU_BAD_ARGUMENT;
+	mode->name = info->name;
+	mode->title = info->title;
+	mode->needs = info->needs;
 	return EMU_OK;
 }
 

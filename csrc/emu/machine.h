@@ -38,6 +38,8 @@
 #define MAX_TASKS 128
 /* About a second. */
 #define SOFT_LOCKUP_STEPS (1L << 28)
+/* Pages that can be put one by one in the 20 s after which a watchdog barks. */
+#define SOFT_LOCKUP_PAGES 100000000UL
 #define LOG_SIZE (1UL << 20)
 #define TRACE_EVENTS (1UL << 15)
 #define MAX_FAULT_PLANS 8
@@ -413,6 +415,8 @@ void run_others(struct machine *m);
 int64_t upcall(long id, int64_t a, int64_t b);
 /** nested_request() - from a callback: run @fn in the task whose callback it is */
 int nested_request(struct machine *m, task_fn fn, const int64_t *args, int nargs, int64_t *result);
+/** watch_pages() - report a task that has handled too many pages without giving way */
+void watch_pages(struct machine *m);
 /** soft_lockup() - the running task goes round in circles: end it */
 void soft_lockup(struct machine *m) __attribute__((noreturn));
 /** watchdog_off() - the running operation may take as long as the host asked for */

@@ -478,6 +478,7 @@ unsigned long memmap_put_idle_range(unsigned long pfn, unsigned long end)
 		return 0;
 	n = step_length(mm, run, pfn, end);
 	page_access(pfn, n, PAGE_COUNTS, true, true);
+	this_machine()->running->steps += n;
 	for (int i = 0; i < RUN_WORDS; i++)
 		word[i] = run->word[i];
 	word[PAGE_COUNTS] = counts(0, (int)(u32)(word[PAGE_COUNTS] >> 32));

@@ -70,6 +70,7 @@ bool resource_can_be_linked(const struct resource *root, const struct resource *
  * @release: callback, 0 none
  * @confirm: callback of the switch in flight
  * @kill: callback of the pagemap that uses it, 0: percpu_ref_kill()
+ * @cleanup: callback of the pagemap that uses it, 0 none
  * @trampoline: which function its release is
  */
 struct host_ref {
@@ -77,6 +78,7 @@ struct host_ref {
 	int64_t release;
 	int64_t confirm;
 	int64_t kill;
+	int64_t cleanup;
 	int trampoline;
 };
 

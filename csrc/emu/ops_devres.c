@@ -2,6 +2,7 @@
 /* Operations on managed resources. */
 #include <linux/percpu-refcount.h>
 
+#include "../drivers/base/base.h"
 #include "ops.h"
 
 #include <linux/device.h>
@@ -258,10 +259,34 @@ static int64_t op_release_resource(const int64_t *args)
 	return 0;
 }
 
+/*
+ * Address of what the n-th entry, oldest first, will call: the action of an
+ * action, else its release. 0 beyond the last.
+ */
+static int64_t op_entry(const int64_t *args)
+{
+	struct device *dev = ARG(struct device, 0);
+	struct devres_node *node;
+	int64_t n = args[1];
+
+	list_for_each_entry(node, &dev->devres_head, entry) {
+		const struct devres *dr = container_of(node, struct devres, node);
+		const struct action_devres *action = (const struct action_devres *)dr->data;
+
+		if (n--)
+			continue;
+		if (node->release == devm_action_release)
+			return (int64_t)(uintptr_t)action->action;
+		return (int64_t)(uintptr_t)node->release;
+	}
+	return 0;
+}
+
 static const struct op ops[] = {
 	OP("devm_add_action", "Dxi", "e", op_add_action),
 	OP("devm_add_action_or_reset", "Dxi", "e", op_add_action_or_reset),
 	OP("devm_remove_action", "Dxi", "v", op_remove_action),
+	OP("devres_entry", "Di", "u", op_entry),
 	OP("devres_alloc", "xi", "V", op_alloc),
 	OP("devres_free", "V", "v", op_free),
 	OP("devres_add", "DV", "v", op_add),

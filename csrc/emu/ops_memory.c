@@ -45,6 +45,13 @@ static void host_kill(struct percpu_ref *ref)
 	upcall(h->kill, object_handle('R', ref), 0);
 }
 
+static void host_cleanup(struct percpu_ref *ref)
+{
+	struct host_ref *h = container_of(ref, struct host_ref, ref);
+
+	upcall(h->cleanup, object_handle('R', ref), 0);
+}
+
 static void plain_kill(struct percpu_ref *ref)
 {
 	percpu_ref_kill(ref);
@@ -98,6 +105,22 @@ static int64_t op_pagemap_set_ref(const int64_t *args)
 			container_of(ref, struct host_ref, ref)->kill = args[2];
 		pgmap->kill = host_kill;
 	}
+	return 0;
+}
+
+/* What waits for the ref and ends it, called by kernels that have such a callback: 0 none. */
+static int64_t op_pagemap_set_cleanup(const int64_t *args)
+{
+	struct dev_pagemap *pgmap = ARG(struct dev_pagemap, 0);
+	struct percpu_ref *ref = pgmap->ref;
+
+	pgmap->cleanup = NULL;
+	if (!args[1])
+		return 0;
+	if (!ref || !object_handle('H', ref))
+		return bad_argument("a cleanup needs a percpu_ref of the host");
+	container_of(ref, struct host_ref, ref)->cleanup = args[1];
+	pgmap->cleanup = host_cleanup;
 	return 0;
 }
 
@@ -468,6 +491,7 @@ static int64_t op_copy_loop(const int64_t *args)
 static const struct op ops[] = {
 	OP("pagemap_new", "iiixs", "P", op_pagemap_new),
 	OP("pagemap_set_ref", "Pri", "v", op_pagemap_set_ref),
+	OP("pagemap_set_cleanup", "Pi", "v", op_pagemap_set_cleanup),
 	OP("pagemap_set_altmap", "Piii", "v", op_pagemap_set_altmap),
 	OP("pagemap_free", "P", "v", op_pagemap_free),
 	OP("pagemap_field", "Pi", "u", op_pagemap_field),

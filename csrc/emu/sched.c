@@ -436,9 +436,22 @@ int nested_request(struct machine *m, task_fn fn, const int64_t *args, int nargs
 
 void cond_resched(void)
 {
-	might_sleep();
 	this_machine()->running->steps = 0;
 	this_machine()->steps = 0;
+	might_sleep();
+}
+
+void watch_pages(struct machine *m)
+{
+	struct emu_task *task = m->running;
+
+	if (!task || task->steps < SOFT_LOCKUP_PAGES)
+		return;
+	printk_level(LOGLEVEL_EMERG, "watchdog: BUG: soft lockup - CPU#%d stuck for 22s! [%s:%d]\n",
+		     task->t.cpu, task->t.comm, task->t.pid);
+	report_violation(VIOLATION_SOFT_LOCKUP, "%s/%d handled %lu pages without a scheduling point",
+			 task->t.comm, task->t.pid, task->steps);
+	task->steps = 0;
 }
 
 void cond_resched_pages(unsigned long n)

@@ -63,6 +63,7 @@ struct emu_config {
 	int32_t trace;
 	uint64_t arena_size;
 	uint64_t patches;
+	uint64_t modes;
 };
 
 /* One operation of a batch. */
@@ -166,12 +167,20 @@ struct emu_patch {
 	uint64_t needs;
 };
 
+/* A historic mistake that the kernel can make again. */
+struct emu_mode {
+	const char *name;
+	const char *title;
+	uint64_t needs;
+};
+
 struct emu_version {
 	const char *name;
 	uint64_t patches;
 };
 
 int emu_patch(int i, struct emu_patch *patch);
+int emu_mode(int i, struct emu_mode *mode);
 int emu_version(int i, struct emu_version *version);
 
 int emu_intern(emu_machine *m, const char *text, int64_t *id);

@@ -223,7 +223,9 @@ static void put_device_pages(struct dev_pagemap *pgmap)
 			put_page(page);
 			n = 1;
 		}
-		cond_resched_pages(n);
+		/* B09: only the loop of the setup gave way to others. */
+		if (!mode(MODE_NO_RESCHED))
+			cond_resched_pages(n);
 	}
 }
 
@@ -234,6 +236,29 @@ static void section_range(const struct resource *res, resource_size_t *start, re
 {
 	*start = ALIGN_DOWN(res->start, SECTION_SIZE);
 	*size = ALIGN(res->start + resource_size(res), SECTION_SIZE) - *start;
+}
+
+/* The same for what a release takes away. */
+static void release_range(const struct resource *res, resource_size_t *start, resource_size_t *size)
+{
+	section_range(res, start, size);
+	/* B07: the size alone was rounded, which is one section short across a border. */
+	if (mode(MODE_RELEASE_SIZE))
+		*size = ALIGN(resource_size(res), SECTION_SIZE);
+}
+
+/*
+ * B01: the altmap used to be found through the index, by whoever freed the
+ * memmap, and the index was emptied before that.
+ */
+static struct vmem_altmap *altmap_of_index(unsigned long pfn)
+{
+	struct dev_pagemap *pgmap;
+
+	rcu_read_lock();
+	pgmap = radix_tree_lookup(&pgmap_radix, pfn);
+	rcu_read_unlock();
+	return pgmap && pgmap->altmap_valid ? &pgmap->altmap : NULL;
 }
 
 /* Is the memory only described, not mapped?  Before the series HMM did that itself. */
@@ -272,7 +297,11 @@ static noinline void devm_memremap_pages_release(void *data)
 		percpu_ref_put(pgmap->ref);
 	}
 
-	section_range(&pgmap->res, &align_start, &align_size);
+	release_range(&pgmap->res, &align_start, &align_size);
+	if (mode(MODE_INDEX_FIRST)) {
+		pgmap_radix_release(&pgmap->res, ULONG_MAX);
+		altmap = altmap_of_index(PHYS_PFN(align_start));
+	}
 	mem_hotplug_begin();
 	if (is_unaddressable(pgmap)) {
 		unsigned long pfn = PHYS_PFN(align_start);
@@ -285,7 +314,8 @@ static noinline void devm_memremap_pages_release(void *data)
 	mem_hotplug_done();
 
 	untrack_pfn(NULL, PHYS_PFN(align_start), align_size);
-	pgmap_radix_release(&pgmap->res, ULONG_MAX);
+	if (!mode(MODE_INDEX_FIRST))
+		pgmap_radix_release(&pgmap->res, ULONG_MAX);
 	dev_WARN_ONCE(dev, pgmap->altmap.alloc, "%s: failed to free all reserved pages\n",
 		      __func__);
 }
@@ -316,6 +346,9 @@ static void init_device_pages(struct dev_pagemap *pgmap, struct zone *zone, unsi
 		return;
 	}
 	memmap_init_zone_device(zone, start_pfn, nr_pages, pgmap);
+	/* A14: lost when the loop that took one for each page went away. */
+	if (mode(MODE_NO_GET_MANY))
+		return;
 	percpu_ref_get_many(pgmap->ref, pfn_end(pgmap) - pfn_first(pgmap));
 }
 
@@ -415,6 +448,9 @@ void *devm_memremap_pages(struct device *dev, struct dev_pagemap *pgmap)
 		}
 	}
 	mutex_unlock(&pgmap_lock);
+	/* B06: the end of the range, and with it entries that belong to others. */
+	if (error && mode(MODE_COLLISION))
+		pgoff = ULONG_MAX;
 	if (error)
 		goto err_radix;
 

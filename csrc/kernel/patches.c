@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The patches that this kernel knows, what each needs, and the versions that
- * are made of them.
+ * The patches that this kernel knows, what each needs, the versions that are
+ * made of them, and the mistakes that it can be told to make.
  */
 #include <linux/kernel.h>
 #include <linux/patches.h>
@@ -73,6 +73,35 @@ static const struct patch_info patch_infos[NR_PATCHES] = {
 	},
 };
 
+static const struct mode_info mode_infos[NR_MODES] = {
+	/* "memremap: Fix reference count for pgmap in devm_memremap_pages" is squashed into it. */
+	[MODE_NO_GET_MANY] = {
+		.name = "a14-no-get-many",
+		.title = "mm: defer ZONE_DEVICE page initialization ..., as first posted",
+		.needs = BIT_OF(PATCH_DEFERRED_INIT),
+	},
+	[MODE_KILL_WAITS] = {
+		.name = "a15-kill-waits",
+		.title = "device-dax: a kill callback that waits for the ref to be idle",
+	},
+	[MODE_INDEX_FIRST] = {
+		.name = "b01-index-first",
+		.title = "devm_memremap_pages: fix vmem_altmap lifetime + alignment handling",
+	},
+	[MODE_COLLISION] = {
+		.name = "b06-collision",
+		.title = "mm: Fix devm_memremap_pages() collision handling",
+	},
+	[MODE_RELEASE_SIZE] = {
+		.name = "b07-release-size",
+		.title = "mm: Fix memory size alignment in devm_memremap_pages_release()",
+	},
+	[MODE_NO_RESCHED] = {
+		.name = "b09-no-resched",
+		.title = "memremap: fix softlockup reports at teardown",
+	},
+};
+
 static const struct kernel_version kernel_versions[] = {
 	{ "v4.19", PATCHES_NONE },
 	{ "memremap-v6", PATCHES_SERIES },
@@ -83,6 +112,11 @@ static const struct kernel_version kernel_versions[] = {
 const struct patch_info *patch_info(unsigned int patch)
 {
 	return patch < NR_PATCHES ? &patch_infos[patch] : NULL;
+}
+
+const struct mode_info *mode_info(unsigned int mode)
+{
+	return mode < NR_MODES ? &mode_infos[mode] : NULL;
 }
 
 const struct kernel_version *kernel_version(unsigned int i)
@@ -99,6 +133,21 @@ unsigned long patches_missing(unsigned long patches, enum patch *patch)
 
 		if ((patches >> i & 1) && missing) {
 			*patch = (enum patch)i;
+			return missing;
+		}
+	}
+	return 0;
+}
+
+unsigned long modes_missing(unsigned long modes, unsigned long patches, enum mode *mode)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_MODES; i++) {
+		unsigned long missing = mode_infos[i].needs & ~patches;
+
+		if ((modes >> i & 1) && missing) {
+			*mode = (enum mode)i;
 			return missing;
 		}
 	}

@@ -98,6 +98,18 @@ struct devres_group {
 	int color;
 };
 
+/**
+ * struct action_devres - payload of an action
+ * @data: its argument
+ * @action: the function
+ */
+struct action_devres {
+	void *data;
+	void (*action)(void *data);
+};
+
+void devm_action_release(struct device *dev, void *res);
+
 struct devres *alloc_dr(dr_release_t release, size_t size, gfp_t gfp, const char *name,
 			const char *caller);
 

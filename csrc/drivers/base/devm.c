@@ -16,11 +16,6 @@
 
 /* ---- actions ---- */
 
-struct action_devres {
-	void *data;
-	void (*action)(void *data);
-};
-
 static int devm_action_match(struct device *dev, void *res, void *p)
 {
 	const struct action_devres *devres = res;
@@ -30,7 +25,7 @@ static int devm_action_match(struct device *dev, void *res, void *p)
 	return devres->action == target->action && devres->data == target->data;
 }
 
-static void devm_action_release(struct device *dev, void *res)
+void devm_action_release(struct device *dev, void *res)
 {
 	const struct action_devres *devres = res;
 

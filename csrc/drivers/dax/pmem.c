@@ -58,6 +58,9 @@ static void dax_pmem_percpu_kill(struct percpu_ref *ref)
 	(void)dax_pmem;
 	dev_dbg(dax_pmem->dev, "trace\n");
 	percpu_ref_kill(ref);
+	/* A15: the pages hold it until the very caller of this goes on. */
+	if (mode(MODE_KILL_WAITS))
+		wait_for_completion(&dax_pmem->cmp);
 }
 
 /* The same as an action, before the pagemap had a kill. */

@@ -48,6 +48,7 @@ struct kernel_config {
 	bool panic_on_warn;
 	bool pat;
 	unsigned long patches;
+	unsigned long modes;
 };
 
 struct percpu_refcount_data {

@@ -40,12 +40,45 @@ static inline bool patched(enum patch patch)
 }
 
 /**
+ * enum mode - historic mistakes that this kernel can make again
+ *
+ * Each undoes one step of the code that is right.  They stand beside the
+ * patches, to show that a mistake of that kind is noticed.
+ */
+enum mode {
+	MODE_NO_GET_MANY,
+	MODE_KILL_WAITS,
+	MODE_INDEX_FIRST,
+	MODE_COLLISION,
+	MODE_RELEASE_SIZE,
+	MODE_NO_RESCHED,
+	NR_MODES,
+};
+
+static inline bool mode(enum mode mode)
+{
+	return kernel_data()->config.modes >> mode & 1;
+}
+
+/**
  * struct patch_info - one patch
  * @name: short name
  * @title: upstream title
  * @needs: bit mask of the patches without which it makes no kernel
  */
 struct patch_info {
+	const char *name;
+	const char *title;
+	unsigned long needs;
+};
+
+/**
+ * struct mode_info - one mode
+ * @name: short name
+ * @title: upstream title of what put it right, or what it is
+ * @needs: bit mask of the patches without which it means nothing
+ */
+struct mode_info {
 	const char *name;
 	const char *title;
 	unsigned long needs;
@@ -61,6 +94,7 @@ struct kernel_version {
 
 /* NULL beyond the last. */
 const struct patch_info *patch_info(unsigned int patch);
+const struct mode_info *mode_info(unsigned int mode);
 const struct kernel_version *kernel_version(unsigned int i);
 
 /**
@@ -71,5 +105,7 @@ const struct kernel_version *kernel_version(unsigned int i);
  * Return: what that patch misses, 0 if nothing is missing.
  */
 unsigned long patches_missing(unsigned long patches, enum patch *patch);
+/* The same for modes. */
+unsigned long modes_missing(unsigned long modes, unsigned long patches, enum mode *mode);
 
 #endif
