@@ -449,8 +449,9 @@ void watch_pages(struct machine *m)
 		return;
 	printk_level(LOGLEVEL_EMERG, "watchdog: BUG: soft lockup - CPU#%d stuck for 22s! [%s:%d]\n",
 		     task->t.cpu, task->t.comm, task->t.pid);
-	report_violation(VIOLATION_SOFT_LOCKUP, "%s/%d handled %lu pages without a scheduling point",
-			 task->t.comm, task->t.pid, task->steps);
+	report_violation(VIOLATION_SOFT_LOCKUP,
+			 "%s/%d handled %lu pages without a scheduling point", task->t.comm,
+			 task->t.pid, task->steps);
 	task->steps = 0;
 }
 
