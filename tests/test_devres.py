@@ -59,9 +59,7 @@ def test_entries_of_all_kinds_share_one_order(k: Kernel, dev: Device, log: Log) 
     assert str(k.iomem) == ""
 
 
-def test_each_entry_is_freed_before_the_next_older_one_is_released(
-    k: Kernel, dev: Device
-) -> None:
+def test_each_entry_is_freed_before_the_next_older_one_is_released(k: Kernel, dev: Device) -> None:
     live: list[int] = []
     for _ in range(3):
         dev.add_action(lambda data: live.append(k.stats.live_objects))
@@ -105,9 +103,7 @@ def test_list_is_empty_while_callbacks_run(k: Kernel, dev: Device, log: Log) -> 
     assert log == ["older"]
 
 
-def test_action_that_removes_an_older_action_of_the_batch_warns(
-    watched: Kernel, log: Log
-) -> None:
+def test_action_that_removes_an_older_action_of_the_batch_warns(watched: Kernel, log: Log) -> None:
     dev = watched.device("devres.0", bus=False)
     dev.add_action(log.action, "older")
     dev.add_action(lambda data: dev.remove_action(log.action, "older"))
@@ -130,9 +126,7 @@ def test_action_that_removes_itself_warns(watched: Kernel) -> None:
 
 
 @pytest.mark.parametrize("call", ["destroy", "release"])
-def test_lookup_of_the_batch_from_a_callback_is_enoent(
-    dev: Device, log: Log, call: str
-) -> None:
+def test_lookup_of_the_batch_from_a_callback_is_enoent(dev: Device, log: Log, call: str) -> None:
     errors: list[int | None] = []
 
     def action(data: Any) -> None:
@@ -147,9 +141,7 @@ def test_lookup_of_the_batch_from_a_callback_is_enoent(
     assert errors == [2] and log == ["older"]
 
 
-def test_entries_added_by_a_callback_survive_until_the_next_release(
-    dev: Device, log: Log
-) -> None:
+def test_entries_added_by_a_callback_survive_until_the_next_release(dev: Device, log: Log) -> None:
     dev.add_action(lambda data: dev.add_action(log.action, "late"))
     assert dev.devres_release_all() == 1
     assert log == []
@@ -206,9 +198,7 @@ def test_add_action_or_reset_without_memory_is_enomem_and_is_called_at_once(
     assert log == ["a"] and dev.devres_release_all() == 0
 
 
-def test_remove_action_forgets_the_newest_match_without_calling_it(
-    dev: Device, log: Log
-) -> None:
+def test_remove_action_forgets_the_newest_match_without_calling_it(dev: Device, log: Log) -> None:
     for name in ("dup", "other", "dup"):
         dev.add_action(log.action, name)
     dev.remove_action(log.action, "dup")
@@ -368,9 +358,7 @@ def test_no_id_means_the_newest_open_group(groups: Groups, dev: Device, log: Log
         ("release_group", "devres_release_group", 672),
     ],
 )
-def test_unknown_group_is_warned_of(
-    watched: Kernel, call: str, function: str, line: int
-) -> None:
+def test_unknown_group_is_warned_of(watched: Kernel, call: str, function: str, line: int) -> None:
     dev = watched.device("devres.0", bus=False)
     assert not getattr(dev, call)(0x999)
     assert warned(watched, function, line)

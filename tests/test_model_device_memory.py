@@ -239,7 +239,9 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
                 error = 0
             except KernelError as e:
                 error = e.errno or -1
-        self.log.news()
+        if f"drv {device}: devm_memremap_pages: failed: -12" in self.log.news():
+            # Nodes of the index that stay empty refuse larger blocks from now on.
+            self.left_behind |= set(model.sections)
         if not error:
             assert self.model.map(device, model) == 0
             self.look_at_edges(model)

@@ -86,9 +86,7 @@ def test_second_kill_without_users_makes_the_count_negative(k: Kernel, c: Counte
     assert c.ref.count == MASK and c.releases == 1 and not c.ref.is_zero
 
 
-def test_second_kill_during_the_first_switch_sleeps_until_it_is_over(
-    k: Kernel, c: Counted
-) -> None:
+def test_second_kill_during_the_first_switch_sleeps_until_it_is_over(k: Kernel, c: Counted) -> None:
     c.ref.get()
     c.ref.kill()
     with pytest.raises(Blocked):
@@ -147,9 +145,7 @@ def test_put_below_zero_in_atomic_mode_is_silent(k: Kernel, atomic: Counted) -> 
     assert not warns(k) and atomic.releases == 1
 
 
-def test_get_after_zero_resurrects_and_the_put_releases_again(
-    k: Kernel, atomic: Counted
-) -> None:
+def test_get_after_zero_resurrects_and_the_put_releases_again(k: Kernel, atomic: Counted) -> None:
     atomic.ref.kill()
     atomic.ref.get()
     assert atomic.ref.count == 1 and not warns(k)
@@ -157,9 +153,7 @@ def test_get_after_zero_resurrects_and_the_put_releases_again(
     assert atomic.releases == 2
 
 
-def test_initial_reference_dropped_by_put_leaves_the_kill_one_short(
-    k: Kernel, c: Counted
-) -> None:
+def test_initial_reference_dropped_by_put_leaves_the_kill_one_short(k: Kernel, c: Counted) -> None:
     c.ref.put()
     assert c.ref.percpu_sum == -1 and c.releases == 0 and not warns(k)
     c.ref.kill()
@@ -179,9 +173,7 @@ def test_exit_of_a_live_ref_is_silent_and_leaves_an_atomic_count(
     assert atomic.releases == 1, "it is still released when the count reaches 0"
 
 
-def test_exit_during_a_switch_warns_and_loses_the_percpu_references(
-    k: Kernel, c: Counted
-) -> None:
+def test_exit_during_a_switch_warns_and_loses_the_percpu_references(k: Kernel, c: Counted) -> None:
     with k.task(cpu=1):
         c.ref.get(3)
     c.ref.kill()
@@ -202,9 +194,7 @@ def test_exit_from_confirm_warns_because_the_switch_is_not_over(k: Kernel, c: Co
 def test_freeing_the_ref_from_confirm_is_a_use_after_free(k: Kernel, c: Counted) -> None:
     c.ref.kill_and_confirm(lambda ref: ref.free())
     c.grace_period()
-    assert any(
-        v.kind == "use-after-free" and v.func.startswith("percpu_ref") for v in k.violations
-    )
+    assert any(v.kind == "use-after-free" and v.func.startswith("percpu_ref") for v in k.violations)
 
 
 def test_get_and_put_after_exit_work_on_the_count(k: Kernel, c: Counted) -> None:

@@ -110,9 +110,7 @@ READERS = {
 def test_reader_delays_callbacks_of_its_own_flavour_only(
     reader: str, queue: str, preempt_rcu: bool, checked: bool
 ) -> None:
-    with Kernel(
-        rcu="manual", checked=checked, config=Config(preempt_rcu=preempt_rcu)
-    ) as k:
+    with Kernel(rcu="manual", checked=checked, config=Config(preempt_rcu=preempt_rcu)) as k:
         ran: list[int] = []
         lock, unlock = READERS[reader]
         inside = k.task(cpu=1)
@@ -218,9 +216,7 @@ def test_barrier_waits_for_the_readers_of_what_is_queued(manual: Kernel) -> None
 
 
 @pytest.mark.parametrize("flavour", ["rcu", "sched"])
-def test_synchronize_waits_for_earlier_readers_of_its_flavour(
-    manual: Kernel, flavour: str
-) -> None:
+def test_synchronize_waits_for_earlier_readers_of_its_flavour(manual: Kernel, flavour: str) -> None:
     k = manual
     lock, unlock = READERS[flavour]
     other = k.synchronize_sched if flavour == "rcu" else k.synchronize_rcu

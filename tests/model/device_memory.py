@@ -67,7 +67,7 @@ class AltmapModel:
         return following + pad
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class PageMapModel:
     """struct dev_pagemap, end inclusive."""
 
@@ -81,6 +81,9 @@ class PageMapModel:
     altmap: AltmapModel | None = None
     device: str = ""
     kills: int = 0
+
+    def __repr__(self) -> str:
+        return f"<pagemap {self.start:#x}-{self.end:#x} type {self.type} {self.name}>"
 
     @property
     def size(self) -> int:
