@@ -101,6 +101,8 @@ class ResourceMachine(RuleBasedStateMachine):
     def request_again(self, data: st.DataObject) -> None:
         parent = self.pick(data)
         pair = data.draw(st.sampled_from(self.loose), label="loose")
+        if pair[1] in parent[1].ancestors():
+            return  # nothing can be put below itself
         if parent[1].request(pair[1]) is None:
             parent[0].request(pair[0])
         else:
@@ -205,9 +207,14 @@ class ResourceMachine(RuleBasedStateMachine):
         pair = self.pick(data, root=False)
         if pair[1] is self.model:
             return
+        promoted = bool(pair[1].children)
         pair[1].remove()
         pair[0].remove()
-        self.settle(pair)
+        if promoted:
+            # It still points at children that are not its own: no good for anything.
+            self.linked.remove(pair)
+        else:
+            self.settle(pair)
 
     @has_linked
     @rule(data=st.data(), unit=units, size=sizes)

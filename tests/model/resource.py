@@ -110,6 +110,10 @@ class Res:
 
     # --- removal ---
 
+    def ancestors(self) -> list[Res]:
+        """Itself and what it lies in, up to the root."""
+        return [self, *(self.parent.ancestors() if self.parent else [])]
+
     def remove(self) -> None:
         """remove_resource(): the children stay."""
         parent = self.parent
