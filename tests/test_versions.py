@@ -204,11 +204,14 @@ def record_orders(title: str, version: str, applied: int | None) -> tuple[list[s
         bound.unbind(device)
         released = []
         for event in k.trace.events(position):
-            if event.type is EventType.FUNC and event.name in registered:
-                released.append(event.name)
-            elif event.type is EventType.FREE and event.name == "devm_kmalloc":
-                # Managed memory has a release that does nothing; then it is freed.
+            if event.type is EventType.FREE and event.name == "devm_kmalloc":
+                # Managed memory has a release that does nothing, not even leave a trace in
+                # every build; then it is freed.
                 released.append("devm_kmalloc_release")
+            elif event.name == "devm_kmalloc_release":
+                continue
+            elif event.type is EventType.FUNC and event.name in registered:
+                released.append(event.name)
         k.assert_quiescent()
     return entry_names(driver, registered), entry_names(driver, released[::-1])[::-1]
 
