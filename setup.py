@@ -26,7 +26,7 @@ from typing import Any
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-KERNEL_DIRECTORIES = ("kernel", "mm", "lib", "drivers", "block")
+KERNEL_DIRECTORIES = ("kernel", "mm", "lib", "fs", "drivers", "block")
 
 MACHINE_FLAGS = [
     "-std=gnu11",

@@ -29,13 +29,18 @@ from memremap_emu.kernel import Kernel, Snapshot
 from memremap_emu.objects import (
     BusEvent,
     CacheMode,
+    Export,
+    HmmDevMem,
     IoResource,
     MemoryType,
     Page,
     PageMap,
+    PciDevice,
     PerCpuRef,
     Region,
     Resource,
+    Taint,
+    VmFault,
 )
 
 __all__ = [
@@ -45,6 +50,8 @@ __all__ = [
     "BusEvent",
     "CacheMode",
     "Config",
+    "Export",
+    "HmmDevMem",
     "IoResource",
     "Kernel",
     "KernelError",
@@ -54,11 +61,14 @@ __all__ = [
     "NamespaceMode",
     "Page",
     "PageMap",
+    "PciDevice",
     "PerCpuRef",
     "Region",
     "Resource",
     "Snapshot",
+    "Taint",
     "TaskDied",
     "Violation",
     "ViolationRecord",
+    "VmFault",
 ]

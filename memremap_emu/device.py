@@ -348,6 +348,13 @@ class Device(Object):
             raise KernelError(-result, "devm_memremap_pages", self._native.call_log())
         return result & MASK64
 
+    def wrap_memremap_pages(self, pgmap: PageMap) -> int:
+        """__wrap_devm_memremap_pages() of the nfit test; errors as memremap_pages()."""
+        result = self._call("__wrap_devm_memremap_pages", handle_of(pgmap, PageMap, "pgmap"))
+        if -MAX_ERRNO <= result < 0:
+            raise KernelError(-result, "__wrap_devm_memremap_pages", self._native.call_log())
+        return result & MASK64
+
     @property
     def pagemap(self) -> PageMap | None:
         """The pagemap of a namespace bound to nd_pmem, None in raw mode."""

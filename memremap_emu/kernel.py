@@ -11,12 +11,14 @@ from memremap_emu._native import Native
 from memremap_emu.batch import Batch
 from memremap_emu.config import Config
 from memremap_emu.device import Device, Driver, Notifier
-from memremap_emu.drivers import BuiltinDriver, NamespaceMode
+from memremap_emu.drivers import BuiltinDriver, NamespaceMode, PciDriver
 from memremap_emu.errors import KernelError, Violation, ViolationRecord
 from memremap_emu.faults import FaultInjection
-from memremap_emu.handles import Object, address, optional_handle
+from memremap_emu.handles import Object, address, handle_of, optional_handle
+from memremap_emu.hmm import HmmDevice, HmmDevMem, VmFault
 from memremap_emu.iomem import IoMem
 from memremap_emu.memory import CacheMode, Memory, MemoryType, Page, PageMap
+from memremap_emu.module import Export, Module, Taint, exports
 from memremap_emu.percpu_ref import PerCpuRef
 from memremap_emu.radix_tree import RadixTree
 from memremap_emu.resource import Resource
@@ -321,6 +323,8 @@ class Kernel:
     ) -> Any:
         """A driver that comes with the kernel, or one of one's own.
 
+        ``"hmm"``, ``"hmm_public"`` and ``"p2pdma"`` are drivers of PCI functions.
+
         ``"pmem"`` takes ``mode``: ``"fsdax"`` (with an info block; ``altmap=True`` keeps the
         struct pages on the device), ``"memory"`` (struct pages without info block) or
         ``"raw"``; ``"dax_pmem"`` takes ``altmap``.  Any other name with ``probe`` (and
@@ -328,16 +332,18 @@ class Kernel:
         ``probe`` returns 0 or a negative errno, or raises KernelError.
 
         Returns:
-            A `BuiltinDriver` or a `Driver`.
+            A `BuiltinDriver`, a `PciDriver` or a `Driver`.
 
         Raises:
             ValueError: no such driver or mode.
         """
         if probe is None and remove is None:
+            if name in PciDriver._BUILTIN:
+                return PciDriver(self, name)
             if name not in BuiltinDriver._BUILTIN:
+                known = ", ".join([*BuiltinDriver._BUILTIN, *PciDriver._BUILTIN])
                 raise ValueError(
-                    f"no driver {name!r}; known: {', '.join(BuiltinDriver._BUILTIN)}; "
-                    "a driver of your own needs probe="
+                    f"no driver {name!r}; known: {known}; a driver of your own needs probe="
                 )
             if name == "dax_pmem":
                 return BuiltinDriver(self, name, NamespaceMode.DEVDAX, altmap)
@@ -537,6 +543,121 @@ class Kernel:
         """
         return self._native.call("constant", self._native.intern(name)) & ((1 << 64) - 1)
 
+    # --- HMM ---
+
+    def hmm_devmem(
+        self,
+        device: Device,
+        size: int | None = None,
+        *,
+        resource: Resource | None = None,
+        free: Callable[[Page], Any] | None = None,
+        fault: Callable[[Page, int], int | None] | None = None,
+    ) -> HmmDevMem:
+        """hmm_devmem_add() with a size, hmm_devmem_add_resource() with a resource.
+
+        ``free(page)`` is called when the last user of a page is gone; ``fault(page, address)``
+        when the CPU touches a private page: it returns a `VmFault`, and SIGBUS is what the
+        fault gives if it raises or is missing.
+
+        Raises:
+            KernelError: ENOMEM, ERANGE (no free range), EINVAL (a resource that is not of
+                the kind DEVICE_PUBLIC_MEMORY), or what devm_memremap_pages() answers.
+        """
+        if (size is None) == (resource is None):
+            raise TypeError("hmm_devmem takes a size or a resource")
+        native = self._native
+        numbers = [
+            0 if free is None else native.callback(("hmm_free", free), self._page_callback(free)),
+            0 if fault is None else native.callback(("hmm_fault", fault), self._fault(fault)),
+        ]
+        owner = handle_of(device, Device, "device")
+        if resource is None:
+            handle = native.call("hmm_devmem_add", owner, address(size, "size"), *numbers)
+        else:
+            what = handle_of(resource, Resource, "resource")
+            handle = native.call("hmm_devmem_add_resource", owner, what, *numbers)
+        return HmmDevMem(self, handle)
+
+    def _page_callback(self, function: Callable[[Page], Any]) -> Callable[[int, int], Any]:
+        return lambda a, b: function(Page(self, a))
+
+    def _fault(self, function: Callable[[Page, int], Any]) -> Callable[[int, int], Any]:
+        return lambda a, b: function(Page(self, a), b & ((1 << 64) - 1))
+
+    def device_private_fault(
+        self, page: Page, at: int = 0, *, flags: int = 0, write: bool = False
+    ) -> VmFault:
+        """The CPU touches an address whose page table entry stands for a private page."""
+        result = self._native.call(
+            "device_private_entry_fault", page.pfn, address(at, "at"), flags, int(write)
+        )
+        return VmFault(result)
+
+    def hmm_alloc_locked_page(self, at: int = 0) -> Page | None:
+        """hmm_vma_alloc_locked_page(): a locked page of system memory, None if there is none."""
+        pfn = self._native.call("hmm_vma_alloc_locked_page", address(at, "at"))
+        return None if pfn < 0 else Page(self, pfn)
+
+    def hmm_device(self, drvdata: int = 0) -> HmmDevice:
+        """hmm_device_new(); KernelError ENOMEM, EBUSY (all 256 minors are taken)."""
+        return HmmDevice(self, self._native.call("hmm_device_new", address(drvdata, "drvdata")))
+
+    # --- modules ---
+
+    def module(
+        self,
+        name: str,
+        *,
+        license: str | None = None,
+        needs: Iterable[str] = (),
+        weak: Iterable[str] = (),
+        intree: bool = True,
+        vermagic: bool = True,
+        signed: bool = True,
+    ) -> Module:
+        """A module, not loaded.
+
+        Args:
+            name: without ``.ko``
+            license: its MODULE_LICENSE; None: it has no tag
+            needs: undefined symbols
+            weak: undefined symbols that may be missing
+            intree: built with the kernel
+            vermagic: built for this kernel
+            signed: with a key that the kernel trusts
+        """
+        native = self._native
+        module = Module(
+            self,
+            native.call(
+                "module_new",
+                native.intern(name),
+                native.intern(license),
+                int(intree) | int(vermagic) << 1 | int(signed) << 2,
+            ),
+        )
+        for symbol in needs:
+            module.need(symbol)
+        for symbol in weak:
+            module.need(symbol, weak=True)
+        return module
+
+    @property
+    def exports(self) -> dict[str, Export]:
+        """The symbols that modules may use."""
+        return exports(self)
+
+    @property
+    def taints(self) -> Taint:
+        """Taint flags, ``/proc/sys/kernel/tainted``."""
+        return Taint(int(self._native.stats().taint))
+
+    @property
+    def tainted(self) -> str:
+        """The taint flags as an oops shows them."""
+        return self._native.format(9)
+
     # --- driver core ---
 
     def block_probing(self, on: bool = True) -> None:
@@ -651,8 +772,7 @@ class Kernel:
         n = native.lib.emu_tasks(native.machine, handles, 128)
         return [Task(native, int(handles[i])) for i in range(n)]
 
-    def quiescence(self) -> list[ViolationRecord]:
-        """What devices that are not bound any more have left behind, tasks that hang included."""
+    def _findings(self) -> list[ViolationRecord]:
         text = self._native.quiescence()
         if not text:
             return []
@@ -661,6 +781,15 @@ class Kernel:
             ViolationRecord(kind=kind, message=message)
             for kind, _, message in (line.partition("\t") for line in lines)
         ]
+
+    def quiescence(self) -> list[ViolationRecord]:
+        """What devices that are not bound any more have left behind, tasks that hang included."""
+        return [f for f in self._findings() if f.kind != "note"]
+
+    @property
+    def permanent(self) -> list[str]:
+        """What stays for good although nobody owns it, because the kernel is made that way."""
+        return [f.message for f in self._findings() if f.kind == "note"]
 
     def assert_quiescent(self) -> None:
         """Raises Violation if `quiescence()` finds anything."""

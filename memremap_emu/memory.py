@@ -274,6 +274,32 @@ class Page:
         self._native.call("page_set", self.pfn, 5, address(value, "hmm_data"))
 
     @property
+    def drvdata(self) -> int:
+        """hmm_devmem_page_get_drvdata(), unsigned."""
+        return self.hmm_data
+
+    @drvdata.setter
+    def drvdata(self, value: int) -> None:
+        self._native.call("page_set", self.pfn, 5, address(value, "drvdata"))
+
+    def touch(self, *, write: bool = False) -> None:
+        """A load or store through the direct map; a page that is not in it faults.
+
+        Raises:
+            Violation: ``linear-map`` for a device-private page.
+        """
+        self._native.call("linear_access", self.pfn, int(write))
+
+    @property
+    def locked(self) -> bool:
+        """PageLocked()."""
+        return bool(self._field(2) & 1)
+
+    @locked.setter
+    def locked(self, on: bool) -> None:
+        self._native.call("page_set", self.pfn, 0, int(on))
+
+    @property
     def mapping(self) -> int:
         """page->mapping, 0 if none."""
         return self._field(7) & MASK64

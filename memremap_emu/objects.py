@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from memremap_emu.device import Bio, BusEvent, Device, Driver, Notifier
 from memremap_emu.handles import Object
+from memremap_emu.hmm import HmmDevice, HmmDevMem, Pages, VmFault
 from memremap_emu.memory import CacheMode, Memory, MemoryType, Page, PageMap, VmemAltmap
+from memremap_emu.module import Build, Export, Module, Taint
+from memremap_emu.p2pdma import PciDevice
 from memremap_emu.percpu_ref import BIAS, PERCPU_REF_INIT_ATOMIC, PERCPU_REF_INIT_DEAD, PerCpuRef
 from memremap_emu.radix_tree import RadixTree
 from memremap_emu.resource import IoResource, Region, Resource
@@ -23,26 +26,35 @@ __all__ = [
     "PERCPU_REF_INIT_ATOMIC",
     "PERCPU_REF_INIT_DEAD",
     "Bio",
+    "Build",
     "BusEvent",
     "CacheMode",
     "Completion",
     "Device",
     "Driver",
+    "Export",
+    "HmmDevMem",
+    "HmmDevice",
     "IoResource",
     "Memory",
     "MemoryType",
+    "Module",
     "Mutex",
     "Notifier",
     "Object",
     "Page",
     "PageMap",
+    "Pages",
+    "PciDevice",
     "PerCpuRef",
     "RadixTree",
     "Region",
     "Resource",
     "RwLock",
     "SpinLock",
+    "Taint",
     "Task",
+    "VmFault",
     "VmemAltmap",
     "WaitQueue",
 ]

@@ -37,6 +37,7 @@ static const char *const kind_names[NR_VIOLATION_KINDS] = {
 	[VIOLATION_CONTRACT] = "contract",
 	[VIOLATION_WARN] = "warn",
 	[VIOLATION_BUG] = "bug",
+	[VIOLATION_LINEAR_MAP] = "linear-map",
 };
 
 const char *violation_kind_name(int kind)
@@ -140,7 +141,7 @@ void vwarn_slowpath(const struct bug_site *site, const char *fmt, va_list args)
 		m->s->panicked = true;
 	}
 	m->s->warnings++;
-	m->s->taint |= 1UL << 9;
+	add_taint(TAINT_WARN, LOCKDEP_STILL_OK);
 	printk_level(LOGLEVEL_WARNING, "---[ end trace %016lx ]---\n", m->s->warnings);
 	if (!answer)
 		report_violation_in(VIOLATION_WARN, site->func, "%s (%s:%d)", message, file, line);
@@ -165,7 +166,7 @@ void bug_slowpath(const struct bug_site *site)
 	site_location(site, &file, &line);
 	printk_level(LOGLEVEL_WARNING, "------------[ cut here ]------------\n");
 	printk_level(LOGLEVEL_CRIT, "kernel BUG at %s:%d!\n", file, line);
-	this_machine()->s->taint |= 1UL << 7;
+	add_taint(TAINT_DIE, LOCKDEP_NOW_UNRELIABLE);
 	report_violation_in(VIOLATION_BUG, site->func, "kernel BUG at %s:%d! BUG_ON(%s)", file,
 			    line, site->text);
 	task_die();

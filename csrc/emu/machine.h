@@ -63,6 +63,7 @@ enum violation_kind {
 	VIOLATION_CONTRACT,
 	VIOLATION_WARN,
 	VIOLATION_BUG,
+	VIOLATION_LINEAR_MAP,
 	NR_VIOLATION_KINDS,
 };
 
@@ -234,6 +235,7 @@ struct machine_state {
 	const char *callback_symbols[NR_CALLBACK_SYMBOLS];
 	int nr_callback_symbols;
 	int host_get_ops; /* dev_pagemap_get_ops() by the host that it has not put */
+	int hmm_get_ops; /* and by HMM, which never puts it, on behalf of the host */
 	struct host_action *actions; /* what devm actions of the host stand for */
 	struct resource walk; /* what a resource walker has just handed to the host */
 	unsigned long log_end;
@@ -241,7 +243,6 @@ struct machine_state {
 	int nr_violations;
 	unsigned long warnings;
 	bool panicked;
-	unsigned long taint;
 	unsigned long clock;
 };
 

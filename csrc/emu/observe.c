@@ -33,7 +33,7 @@ int emu_stats(emu_machine *m, struct emu_stats *stats)
 	stats->violations = (uint64_t)s->nr_violations;
 	stats->warnings = s->warnings;
 	stats->rcu_pending = s->rcu[0].pending + s->rcu[1].pending;
-	stats->taint = s->taint;
+	stats->taint = s->kernel.panic.tainted_mask;
 	stats->call_log_start = m->call_log_start;
 	stats->call_violations_start = (uint64_t)m->call_violations_start;
 	stats->calls = m->calls;

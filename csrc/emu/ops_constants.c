@@ -15,10 +15,13 @@
 #undef strcmp
 #include <string.h>
 
-/* One callback for each of the two patches that add one; here both always have room. */
+/*
+ * One callback for each of the two patches that add one; here both always have
+ * room, and so has the bus offset, which came with p2pdma and no patch here.
+ */
 static int64_t sizeof_dev_pagemap(void)
 {
-	size_t size = sizeof(struct dev_pagemap);
+	size_t size = offsetof(struct dev_pagemap, pci_p2pdma_bus_offset);
 
 	if (!patched(PATCH_SHUTDOWN))
 		size -= sizeof(void *);

@@ -17,6 +17,8 @@ static int64_t op_builtin_driver(const int64_t *args)
 
 	if (!strcmp(name, "nd_pmem") || !strcmp(name, "dax_pmem"))
 		drv = driver_find(name, &kernel_data()->nvdimm.nvdimm_bus_type);
+	else
+		drv = driver_find(name, &kernel_data()->pci.pci_bus_type);
 	return object_or_new('L', drv, NULL);
 }
 

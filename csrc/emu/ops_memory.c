@@ -195,8 +195,6 @@ static int64_t op_memremap_pages(const int64_t *args)
 
 static int64_t op_get_dev_pagemap(const int64_t *args)
 {
-	if (!pfn_in_range(args[0]))
-		return bad_argument("pfn beyond the physical address space");
 	return object_or_new(
 		'P', get_dev_pagemap((unsigned long)args[0], ARG(struct dev_pagemap, 1)), NULL);
 }
@@ -261,14 +259,16 @@ static int64_t pgmap_kind(const struct page *page)
 
 static int64_t op_page_field(const int64_t *args)
 {
-	struct page *page = page_at(args[0]);
+	struct page *page;
 
+	/* These two are questions about any pfn, also about one behind the last. */
+	if (args[1] == FIELD_VALID)
+		return pfn_in_range(args[0]) && pfn_valid((unsigned long)args[0]);
+	if (args[1] == FIELD_ONLINE)
+		return pfn_in_range(args[0]) && pfn_to_online_page((unsigned long)args[0]) != NULL;
+	page = page_at(args[0]);
 	if (!page)
 		return 0;
-	if (args[1] == FIELD_VALID)
-		return pfn_valid((unsigned long)args[0]);
-	if (args[1] == FIELD_ONLINE)
-		return pfn_to_online_page((unsigned long)args[0]) != NULL;
 	switch (args[1]) {
 	case FIELD_COUNT:
 		return page_count(page);

@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include "machine.h"
 
+#include <linux/mm.h>
 #include <linux/printk.h>
 
 #include <pthread.h>
@@ -22,16 +23,37 @@ static pthread_once_t installed = PTHREAD_ONCE_INIT;
 
 static __thread uintptr_t fault_address;
 
+/*
+ * devm_memremap_pages() returns an address for private memory, too.  Is @addr
+ * in such memory?
+ */
+static bool private_memory_at(uintptr_t addr, unsigned long *pfn)
+{
+	if (addr < PAGE_OFFSET ||
+	    addr - PAGE_OFFSET >= 1UL << kernel_data()->config.max_physmem_bits)
+		return false;
+	*pfn = (addr - PAGE_OFFSET) >> PAGE_SHIFT;
+	return pfn_valid(*pfn) && !page_is_poisoned(pfn_to_page(*pfn)) &&
+	       is_device_private_page(pfn_to_page(*pfn));
+}
+
 /* Runs on the task's stack, in place of the instruction that faulted. */
 static void oops(void)
 {
 	uintptr_t addr = fault_address;
+	unsigned long pfn;
 	const char *what = addr < 4096 ? "NULL pointer dereference" : "paging request";
 
 	printk_level(LOGLEVEL_ALERT, "BUG: unable to handle kernel %s at %016lx\n", what,
 		     (unsigned long)addr);
-	report_violation(VIOLATION_BUG, "unable to handle kernel %s at %016lx", what,
-			 (unsigned long)addr);
+	if (private_memory_at(addr, &pfn))
+		report_violation(VIOLATION_LINEAR_MAP,
+				 "device-private pfn 0x%lx was touched through the direct map, "
+				 "which it is not in",
+				 pfn);
+	else
+		report_violation(VIOLATION_BUG, "unable to handle kernel %s at %016lx", what,
+				 (unsigned long)addr);
 	task_die();
 }
 

@@ -78,8 +78,9 @@ struct emu_op {
  * i integer, s interned string, x callback (0 none), D device, L driver,
  * R percpu_ref, P pagemap, C completion, M mutex, S spinlock, W rwlock,
  * Q wait queue, E resource, T radix tree, N notifier, A memory, B bio,
- * V devres entry, K task; lower case of an object letter: may be 0.
- * Results: v nothing, e 0 or negative errno, b truth value, u number, or the
+ * V devres entry, K task, G hmm_devmem, Y hmm_device, U module, F nfit_test
+ * range; lower case of an object letter: may be 0.
+ * Results: v nothing, e a negative errno, else 0 or a handle, b truth value, u number, or the
  * letter of the object made (0: none was).
  */
 struct emu_op_info {

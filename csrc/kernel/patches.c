@@ -100,6 +100,12 @@ static const struct mode_info mode_infos[NR_MODES] = {
 		.name = "b09-no-resched",
 		.title = "memremap: fix softlockup reports at teardown",
 	},
+	/* Every mapping is refused, for it has no kill. */
+	[MODE_P2PDMA_UNCONVERTED] = {
+		.name = "p2pdma-unconverted",
+		.title = "p2pdma as it was written, before it gave its pagemaps a kill callback",
+		.needs = BIT_OF(PATCH_SHUTDOWN),
+	},
 };
 
 static const struct kernel_version kernel_versions[] = {

@@ -2,6 +2,7 @@
 #ifndef _LINUX_DEVICE_H
 #define _LINUX_DEVICE_H
 
+#include <linux/kdev_t.h>
 #include <linux/kernel.h>
 #include <linux/kobject.h>
 #include <linux/list.h>
@@ -91,6 +92,7 @@ struct class
  * @platform_data: of the board code
  * @driver_data: of the bound driver
  * @numa_node: node, or NUMA_NO_NODE
+ * @devt: its number, if it has one
  * @devres_lock: protects @devres_head
  * @devres_head: managed resources, oldest first
  * @class: or NULL
@@ -108,6 +110,7 @@ struct device {
 	void *platform_data;
 	void *driver_data;
 	int numa_node;
+	kernel_dev_t devt;
 	spinlock_t devres_lock;
 	struct list_head devres_head;
 	struct class *class;
@@ -196,6 +199,12 @@ void __printf(2, 3) dev_info(const struct device *dev, const char *fmt, ...);
 	WARN(1, "%s %s: " fmt, dev_driver_string(dev), dev_name(dev), ##__VA_ARGS__)
 #define dev_WARN_ONCE(dev, condition, fmt, ...) \
 	WARN_ONCE(condition, "%s %s: " fmt, dev_driver_string(dev), dev_name(dev), ##__VA_ARGS__)
+
+/* ---- drivers/base/class.c ---- */
+
+struct class *__must_check __class_create(struct module *owner, const char *name);
+#define class_create(owner, name) __class_create(owner, name)
+void class_destroy(struct class *cls);
 
 /* ---- drivers/base/bus.c, driver.c ---- */
 

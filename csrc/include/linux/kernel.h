@@ -52,6 +52,27 @@
 	} while (0)
 void __might_sleep(const char *file, int line, const char *func);
 
+/* ---- kernel/panic.c ---- */
+
+#define TAINT_PROPRIETARY_MODULE 0
+#define TAINT_FORCED_MODULE 1
+#define TAINT_DIE 7
+#define TAINT_WARN 9
+#define TAINT_OOT_MODULE 12
+#define TAINT_UNSIGNED_MODULE 13
+#define TAINT_FLAGS_COUNT 18
+
+enum lockdep_ok {
+	LOCKDEP_STILL_OK,
+	LOCKDEP_NOW_UNRELIABLE,
+};
+
+void panic_init(void);
+void add_taint(unsigned int flag, enum lockdep_ok lockdep_ok);
+bool test_taint(unsigned int flag);
+unsigned long get_taint(void);
+size_t print_tainted(char *buf, size_t size);
+
 /* Implemented in lib/vsprintf.c: the kernel's own formats, %pR and %pf included. */
 int vsnprintf_kernel(char *buf, size_t size, const char *fmt, va_list args);
 int snprintf_kernel(char *buf, size_t size, const char *fmt, ...);

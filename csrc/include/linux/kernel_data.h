@@ -11,12 +11,14 @@
 
 #include <linux/e820.h>
 #include <linux/device.h>
+#include <linux/fs.h>
 #include <linux/ioport.h>
 #include <linux/jump_label.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/nd.h>
 #include <linux/notifier.h>
+#include <linux/pci.h>
 #include <linux/radix-tree.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
@@ -109,7 +111,9 @@ struct pglist_data {
 	struct zone zone_device;
 };
 
+/* @alloc_pfn: RAM pages from here on have been handed out, 0: none has */
 struct page_alloc_data {
+	unsigned long alloc_pfn[MAX_NUMNODES];
 	struct pglist_data nodes[MAX_NUMNODES];
 };
 
@@ -160,6 +164,45 @@ struct nvdimm_data {
 	struct nd_device_driver dax_pmem_driver;
 };
 
+struct panic_data {
+	unsigned long tainted_mask;
+	int debug_locks;
+};
+
+struct module_data {
+	struct mutex module_mutex;
+	struct list_head modules;
+};
+
+struct char_dev_data {
+	struct mutex chrdevs_lock;
+	struct list_head chrdevs;
+};
+
+/* HMM_DEVICE_MAX minors. */
+struct hmm_data {
+	spinlock_t hmm_device_lock;
+	unsigned long hmm_device_mask[4];
+	kernel_dev_t hmm_device_devt;
+	struct class *hmm_device_class;
+};
+
+struct pci_data {
+	struct bus_type pci_bus_type;
+	struct pci_driver p2pmem_driver;
+};
+
+struct hmm_test_data {
+	struct pci_driver hmm_driver;
+	struct pci_driver hmm_public_driver;
+	atomic_t nr_adds;
+};
+
+struct nfit_test_data {
+	spinlock_t nfit_test_lock;
+	struct list_head nfit_test_resources;
+};
+
 struct kernel_data {
 	struct kernel_config config;
 	unsigned long per_cpu_start; /* what reads through per-CPU address 0 see: always 0 */
@@ -178,6 +221,13 @@ struct kernel_data {
 	struct ioremap_data ioremap;
 	struct dax_data dax;
 	struct nvdimm_data nvdimm;
+	struct panic_data panic;
+	struct module_data module;
+	struct char_dev_data char_dev;
+	struct hmm_data hmm;
+	struct pci_data pci;
+	struct hmm_test_data hmm_test;
+	struct nfit_test_data nfit_test;
 };
 
 /**

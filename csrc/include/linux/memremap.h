@@ -70,6 +70,7 @@ typedef void (*dev_page_free_t)(struct page *page, void *data);
  * @dev: the device; set by devm_memremap_pages()
  * @data: for @page_free
  * @type: enum memory_type
+ * @pci_p2pdma_bus_offset: bus address minus CPU address, of memory in a PCI BAR
  */
 struct dev_pagemap {
 	dev_page_fault_t page_fault;
@@ -83,6 +84,7 @@ struct dev_pagemap {
 	struct device *dev;
 	void *data;
 	enum memory_type type;
+	u64 pci_p2pdma_bus_offset;
 };
 
 void memremap_init(void);

@@ -201,6 +201,18 @@ static inline bool is_device_public_page(const struct page *page)
 	       page_pgmap(page)->type == MEMORY_DEVICE_PUBLIC;
 }
 
+struct page *alloc_page_vma(gfp_t gfp, struct vm_area_struct *vma, unsigned long addr);
+
+static inline void lock_page(struct page *page)
+{
+	SetPageLocked(page);
+}
+
+static inline void unlock_page(struct page *page)
+{
+	ClearPageLocked(page);
+}
+
 void __put_devmap_managed_page(struct page *page);
 void __put_page(struct page *page);
 

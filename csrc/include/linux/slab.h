@@ -9,6 +9,7 @@
 #define __GFP_NOWARN 0x200u
 #define GFP_ATOMIC 0x480020u
 #define GFP_KERNEL 0x6000c0u
+#define GFP_HIGHUSER 0x6200c2u
 #define GFP_NOWAIT 0x400000u
 
 /* What kmalloc(0) returns: valid to pass around and to kfree(), not to use. */
