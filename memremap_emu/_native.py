@@ -110,6 +110,8 @@ class Native:
         self._result = self.ffi.new("int64_t *")
         self._length = self.ffi.new("size_t *")
         self._text_room = (self.ffi.new("char[]", 4096), 4096)
+        #: Changes whenever something is given a number: tells what restoring must forget.
+        self.numbered = object()
         self._strings: dict[str, int] = {}
         self._callbacks: list[Callback | None] = [None]
         self._callback_ids: dict[Any, int] = {}
@@ -168,6 +170,7 @@ class Native:
                 raise ValueError("a name cannot contain a NUL byte")
             self._check(self.lib.emu_intern(self.machine, data, self._result), None, 0)
             number = self._strings[text] = int(self._result[0])
+            self.numbered = object()
         return number
 
     def call(self, name: str, *args: int, task: int = 0) -> int:
@@ -246,13 +249,20 @@ class Native:
         self.check(self.lib.emu_set_context(self.m, task, self._result))
         return int(self._result[0])
 
-    def strings(self) -> dict[str, int]:
-        """Strings that the machine knows, to go with a snapshot."""
-        return dict(self._strings)
+    def numbers(self) -> tuple[dict[str, int], list[Callback | None], dict[Any, int]]:
+        """Strings and callbacks that have a number, to go with a snapshot."""
+        return dict(self._strings), list(self._callbacks), dict(self._callback_ids)
 
-    def forget_strings(self, known: dict[str, int]) -> None:
-        """After a restore: what the machine knew then."""
-        self._strings = dict(known)
+    def restore_numbers(
+        self, known: tuple[dict[str, int], list[Callback | None], dict[Any, int]]
+    ) -> None:
+        """After a restore: what had a number then; later ones are given out again."""
+        strings, callbacks, ids = known
+        self._strings, self._callbacks, self._callback_ids = (
+            dict(strings),
+            list(callbacks),
+            dict(ids),
+        )
 
     # --- callbacks ---
 
@@ -263,6 +273,7 @@ class Native:
             number = len(self._callbacks)
             self._callbacks.append(function)
             self._callback_ids[key] = number
+            self.numbered = object()
         return number
 
     def upcall(self, frame: int, callback: int, a: int, b: int, resumed: bool) -> int:

@@ -35,15 +35,22 @@ class Snapshot:
     def __init__(self, kernel: Kernel, number: int) -> None:
         self._kernel = kernel
         self._number = number
-        self._strings = kernel._native.strings()
+        self._numbered = kernel._native.numbered
+        self._numbers = kernel._native.numbers()
+        self._data = list(kernel._data), dict(kernel._data_ids)
         self._region = kernel._region
 
     def restore(self) -> None:
         """Goes back; handles made since then are refused from now on."""
         native = self._kernel._native
         native.check(native.lib.emu_restore(native.m, self._number))
-        native.forget_strings(self._strings)
-        self._kernel._region = self._region
+        kernel = self._kernel
+        kernel._region = self._region
+        if native.numbered is not self._numbered:
+            # The same calls are to be given the same numbers again: states stay comparable.
+            native.numbered = self._numbered
+            native.restore_numbers(self._numbers)
+            kernel._data, kernel._data_ids = list(self._data[0]), dict(self._data[1])
 
     def drop(self) -> None:
         """Forgets it."""
@@ -159,6 +166,7 @@ class Kernel:
         if number is None:
             number = self._data_ids[key] = len(self._data)
             self._data.append(data)
+            self._native.numbered = object()
         return number
 
     # --- making things ---

@@ -19,7 +19,6 @@
 struct host_pagemap {
 	struct dev_pagemap pgmap;
 	int64_t page_free;
-	int64_t handle;
 };
 
 static bool pfn_in_range(int64_t pfn)
@@ -61,7 +60,7 @@ static void host_page_free(struct page *page, void *data)
 {
 	struct host_pagemap *h = data;
 
-	upcall(h->page_free, (int64_t)page_to_pfn(page), h->handle);
+	upcall(h->page_free, (int64_t)page_to_pfn(page), 0);
 }
 
 static int64_t op_pagemap_new(const int64_t *args)
@@ -83,9 +82,8 @@ static int64_t op_pagemap_new(const int64_t *args)
 	if (args[3])
 		h->pgmap.page_free = host_page_free;
 	h->pgmap.data = h;
-	h->handle = object_new('P', &h->pgmap, h);
 	object_new('O', &h->pgmap, h);
-	return h->handle;
+	return object_new('P', &h->pgmap, h);
 }
 
 /* The ref (0 none) and its kill: 0 none, -1 percpu_ref_kill(), else a callback. */
