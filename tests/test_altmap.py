@@ -137,9 +137,7 @@ def test_private_memory_ignores_the_altmap_when_it_adds_sections(k: Kernel, dev:
 
 
 @pytest.mark.parametrize("usemap", [1, 2])
-def test_section_without_usemap_gives_its_memmap_back(
-    k: Kernel, dev: Device, usemap: int
-) -> None:
+def test_section_without_usemap_gives_its_memmap_back(k: Kernel, dev: Device, usemap: int) -> None:
     pm, _ = mapping(k, 2, reserve=2, free=2000)
     with k.fault_injection("__kmalloc_section_usemap", nth=usemap) as fault:
         assert failing(dev, pm) == 12

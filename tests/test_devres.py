@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -273,10 +274,8 @@ class Groups:
         k = self.dev.kernel
         snapshot = k.snapshot()
         warnings = k.stats.warnings
-        try:
+        with contextlib.suppress(Violation):
             self.dev.remove_group(self.IDS[group])
-        except Violation:
-            pass
         known = k.stats.warnings == warnings
         snapshot.restore()
         snapshot.drop()

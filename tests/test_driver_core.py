@@ -38,9 +38,7 @@ class Recorder:
         self.events.append(f"{data} driver={self.device.driver is not None}")
 
     def watch(self) -> None:
-        self.k.notifier(
-            lambda event, device: self.events.append(BusEvent(event).name), priority=0
-        )
+        self.k.notifier(lambda event, device: self.events.append(BusEvent(event).name), priority=0)
 
     def new_device(self, name: str = "drv.0") -> Device:
         self.device: Device = self.k.device(name, add=False)

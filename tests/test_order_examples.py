@@ -117,9 +117,7 @@ def reference(k: Kernel, e: Example) -> tuple[list[int], int]:
 
 
 @examples
-def test_index_allocates_exactly_the_nodes_that_these_blocks_need(
-    k: Kernel, e: Example
-) -> None:
+def test_index_allocates_exactly_the_nodes_that_these_blocks_need(k: Kernel, e: Example) -> None:
     _, total = reference(k, e)
     pm, _ = pagemap(k, e.start, e.pages)
     before = k.fault_sites.get(NODE, 0)

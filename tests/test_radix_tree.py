@@ -188,9 +188,7 @@ def test_empty_node_left_by_a_failure_is_a_spurious_eexist_for_a_larger_block(
     tree.insert(0x100000, 1, 12)  # the deletion has cleared the path
 
 
-def test_failed_overlap_may_grow_the_tree_but_shows_nothing(
-    k: Kernel, tree: RadixTree
-) -> None:
+def test_failed_overlap_may_grow_the_tree_but_shows_nothing(k: Kernel, tree: RadixTree) -> None:
     tree.insert(5, 1)
     before = k.stats.live_objects
     assert errno_of(tree.insert, 0, 2, 30) == 17

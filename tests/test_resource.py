@@ -69,9 +69,7 @@ def test_request_outside_or_backwards_conflicts_with_the_root_itself(
     assert root.request_conflict(new(start, end)) == root
 
 
-def test_release_takes_the_subtree_along_and_remove_leaves_it(
-    root: Resource, new: Any
-) -> None:
+def test_release_takes_the_subtree_along_and_remove_leaves_it(root: Resource, new: Any) -> None:
     outer, inner = new(0x1000, 0x1FFF, "outer"), new(0x1100, 0x11FF, "inner")
     root.request(outer)
     outer.request(inner)
@@ -129,9 +127,7 @@ def test_insert_expand_to_fit_outside_the_root_gives_up_silently(
     assert outside.parent is None and not k.dmesg
 
 
-def test_adjust_stays_clear_of_neighbours_and_around_its_children(
-    root: Resource, new: Any
-) -> None:
+def test_adjust_stays_clear_of_neighbours_and_around_its_children(root: Resource, new: Any) -> None:
     a, b, inner = new(0x1000, 0x1FFF), new(0x4000, 0x4FFF), new(0x1800, 0x18FF)
     root.request(a)
     root.request(b)
@@ -189,9 +185,7 @@ def test_region_is_busy_and_inherits_type_and_desc(k: Kernel) -> None:
         (1 << 46, 0x1000, "beyond the address space"),
     ],
 )
-def test_region_request_fails_without_a_word(
-    k: Kernel, start: int, n: int, why: str
-) -> None:
+def test_region_request_fails_without_a_word(k: Kernel, start: int, n: int, why: str) -> None:
     k.iomem.root.request(k.resource(0, 0xFFFF, "window", flags=MEM))
     assert k.iomem.request_region(0x1000, 0x1000, "busy") is not None
     before = k.stats.live_objects
@@ -214,9 +208,7 @@ def test_exclusive_flag_is_kept(k: Kernel) -> None:
 def test_release_of_a_region_must_be_exact(k: Kernel) -> None:
     k.iomem.request_region(0x1000, 0x1000, "x")
     k.iomem.release_region(0x1000, 0x800)
-    assert k.dmesg == [
-        "Trying to free nonexistent resource <0000000000001000-00000000000017ff>"
-    ]
+    assert k.dmesg == ["Trying to free nonexistent resource <0000000000001000-00000000000017ff>"]
     assert k.dmesg_levels[0][0] == 4
     k.iomem.release_region(0x1000, 0x1000)
     assert len(k.dmesg) == 1 and k.iomem.root.children == []
@@ -284,9 +276,7 @@ def test_managed_region_goes_with_the_device(k: Kernel, dev: Device) -> None:
 
 
 @pytest.mark.parametrize("site", ["__devm_request_region", "__request_region"])
-def test_managed_region_cannot_tell_busy_from_no_memory(
-    k: Kernel, dev: Device, site: str
-) -> None:
+def test_managed_region_cannot_tell_busy_from_no_memory(k: Kernel, dev: Device, site: str) -> None:
     with k.fault_injection(site) as fault:
         assert dev.request_mem_region(0x1000, 0x1000, "x") is None
     assert fault.hits == 1
@@ -309,9 +299,7 @@ def test_managed_region_released_by_hand_is_told_at_unbind(k: Kernel, dev: Devic
     dev.request_mem_region(0x1000, 0x1000, "x")
     k.iomem.release_region(0x1000, 0x1000)
     dev.devres_release_all()
-    assert k.dmesg == [
-        "Trying to free nonexistent resource <0000000000001000-0000000000001fff>"
-    ]
+    assert k.dmesg == ["Trying to free nonexistent resource <0000000000001000-0000000000001fff>"]
 
 
 def test_managed_request_says_what_it_collides_with(
@@ -494,7 +482,7 @@ def test_sanity_check_warns_of_what_spans_several(mapped: Kernel) -> None:
          "[??? 0x00001000-0x00001fff flags 0x0]"),
     ],
 )  # fmt: skip
-def test_pR_decodes_flags_and_pr_shows_them(  # noqa: N802 - the kernel's formats
+def test_pR_decodes_flags_and_pr_shows_them(
     k: Kernel, start: int, end: int, flags: int, decoded: str, raw: str
 ) -> None:
     resource = k.resource(start, end, flags=flags)

@@ -395,8 +395,7 @@ def test_t7_ram_is_warned_of_by_kind_and_once(
     prepare(k, m)
     assert m.fail() == 6
     text = (
-        f"devm_memremap_pages attempted on {kind} region "
-        "[mem 0x100000000-0x107ffffff flags 0x200]"
+        f"devm_memremap_pages attempted on {kind} region [mem 0x100000000-0x107ffffff flags 0x200]"
     )
     assert k.dmesg[1] == text
     assert Mapping(k, name="x.1").fail() == 6
