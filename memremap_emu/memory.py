@@ -204,7 +204,8 @@ class Page:
     def put(self) -> None:
         """put_page(): the last reference goes back to the pagemap."""
         status = self._put(self._native.m, self.pfn)
-        if status:
+        # A callback that raised is no status.
+        if status or self._native._exceptions:
             self._native.check(status)
 
     def _field(self, index: int) -> int:
