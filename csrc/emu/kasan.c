@@ -119,6 +119,15 @@ void kasan_touch(const void *p, size_t size, bool write, const char *func)
 
 #define PC __builtin_return_address(0)
 
+/* Atomics and volatile accesses are where another task may come in between. */
+static inline void visible(const volatile void *addr, size_t size, bool write)
+{
+	struct machine *m = this_machine();
+
+	if (unlikely(m && m->explorer) && (uintptr_t)addr - (uintptr_t)m->arena < m->arena_size)
+		explore_access(m, (const void *)addr, size, write);
+}
+
 #define ACCESS(name, size, write)                    \
 	void name(void *addr);                       \
 	void name(void *addr)                        \
@@ -126,16 +135,24 @@ void kasan_touch(const void *p, size_t size, bool write, const char *func)
 		check_access(addr, size, write, PC); \
 	}
 
-#define ACCESSES(size)                                            \
-	ACCESS(__tsan_read##size, size, false)                    \
-	ACCESS(__tsan_write##size, size, true)                    \
-	ACCESS(__tsan_unaligned_read##size, size, false)          \
-	ACCESS(__tsan_unaligned_write##size, size, true)          \
-	ACCESS(__tsan_volatile_read##size, size, false)           \
-	ACCESS(__tsan_volatile_write##size, size, true)           \
-	ACCESS(__tsan_unaligned_volatile_read##size, size, false) \
-	ACCESS(__tsan_unaligned_volatile_write##size, size, true) \
-	ACCESS(__tsan_read_write##size, size, true)               \
+#define VISIBLE(name, size, write)                   \
+	void name(void *addr);                       \
+	void name(void *addr)                        \
+	{                                            \
+		visible(addr, size, write);          \
+		check_access(addr, size, write, PC); \
+	}
+
+#define ACCESSES(size)                                             \
+	ACCESS(__tsan_read##size, size, false)                     \
+	ACCESS(__tsan_write##size, size, true)                     \
+	ACCESS(__tsan_unaligned_read##size, size, false)           \
+	ACCESS(__tsan_unaligned_write##size, size, true)           \
+	VISIBLE(__tsan_volatile_read##size, size, false)           \
+	VISIBLE(__tsan_volatile_write##size, size, true)           \
+	VISIBLE(__tsan_unaligned_volatile_read##size, size, false) \
+	VISIBLE(__tsan_unaligned_volatile_write##size, size, true) \
+	ACCESS(__tsan_read_write##size, size, true)                \
 	ACCESS(__tsan_unaligned_read_write##size, size, true)
 
 ACCESSES(1)
@@ -164,6 +181,7 @@ void __tsan_write_range(void *addr, size_t size)
 	a##bits __tsan_atomic##bits##_load(const volatile a##bits *p, int order)            \
 	{                                                                                   \
 		(void)order;                                                                \
+		visible(p, sizeof(*p), false);                                              \
 		check_access((const void *)p, sizeof(*p), false, PC);                       \
 		return *p;                                                                  \
 	}                                                                                   \
@@ -171,6 +189,7 @@ void __tsan_write_range(void *addr, size_t size)
 	void __tsan_atomic##bits##_store(volatile a##bits *p, a##bits v, int order)         \
 	{                                                                                   \
 		(void)order;                                                                \
+		visible(p, sizeof(*p), true);                                               \
 		check_access((const void *)p, sizeof(*p), true, PC);                        \
 		*p = v;                                                                     \
 	}                                                                                   \
@@ -192,6 +211,7 @@ void __tsan_write_range(void *addr, size_t size)
                                                                                             \
 		(void)order;                                                                \
 		(void)fail;                                                                 \
+		visible(p, sizeof(*p), true);                                               \
 		check_access((const void *)p, sizeof(*p), true, PC);                        \
 		old = *p;                                                                   \
 		if (old == c)                                                               \
@@ -206,6 +226,7 @@ void __tsan_write_range(void *addr, size_t size)
 		a##bits old;                                                             \
                                                                                          \
 		(void)order;                                                             \
+		visible(p, sizeof(*p), true);                                            \
 		check_access((const void *)p, sizeof(*p), true, PC);                     \
 		old = *p;                                                                \
 		*p = (expression);                                                       \
@@ -220,6 +241,7 @@ void __tsan_write_range(void *addr, size_t size)
 	{                                                                                  \
 		(void)order;                                                               \
 		(void)fail;                                                                \
+		visible(p, sizeof(*p), true);                                              \
 		check_access((const void *)p, sizeof(*p), true, PC);                       \
 		if (*p == *c) {                                                            \
 			*p = v;                                                            \

@@ -23,6 +23,7 @@
 #include <linux/sched.h>
 #include <linux/types.h>
 
+#include "explore.h"
 #include "memmap.h"
 #include "memremap_emu.h"
 
@@ -176,6 +177,7 @@ struct emu_task {
 	struct list_head ready;
 	unsigned long steps;
 	unsigned long serial;
+	struct access pending; /* what it does next, while schedules are explored */
 };
 
 /**
@@ -282,6 +284,7 @@ struct machine {
 	unsigned long calls;
 	unsigned long handle_serial; /* never goes back: stale handles stay stale */
 	int64_t context; /* task in which calls run that name none */
+	struct explorer *explorer; /* schedules are being explored */
 	bool arena_full;
 	long steps; /* accesses of the running task since it was switched to (checked build) */
 	bool refused; /* the running operation was asked something it cannot do */
@@ -404,6 +407,12 @@ void task_block(const char *kind, const void *object, const char *what);
 void task_block_until(const char *kind, const void *object, const char *what,
 		      unsigned long deadline);
 void task_wake(struct emu_task *task);
+/** task_yield() - leave the running task, ready to go on, to task_resume()
+ */
+void task_yield(struct machine *m, struct emu_task *task);
+void task_resume(struct machine *m, struct emu_task *task);
+/** worker_task() - a task for what is on the workqueue, NULL if nothing is */
+struct emu_task *worker_task(struct machine *m);
 /** task_die() - the running task oopsed */
 void task_die(void) __attribute__((noreturn));
 /** run_task() - run the ready @task (and whoever else can run) until it is done or stuck */
@@ -431,6 +440,14 @@ void arena_exhausted(struct machine *m) __attribute__((noreturn));
 
 struct rcu_item;
 void rcu_init(struct machine *m);
+/** rcu_flavour_due() - may the oldest callback of one flavour run? */
+bool rcu_flavour_due(struct machine *m, int flavour);
+/** rcu_flavour_task() - take it: a task that is ready to run */
+struct emu_task *rcu_flavour_task(struct machine *m, int flavour);
+/** rcu_entering() - flavours whose section @task has announced but not entered yet */
+unsigned int rcu_entering(const struct emu_task *task);
+/** rcu_enter() - the sections that @task has announced begin now */
+void rcu_enter(struct machine *m, struct emu_task *task);
 /** rcu_next_task() - take the oldest due callback; a ready task, or NULL if none may run */
 struct emu_task *rcu_next_task(struct machine *m);
 bool rcu_callback_due(struct machine *m);

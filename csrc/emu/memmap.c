@@ -34,11 +34,11 @@
 static inline void page_access(unsigned long pfn, unsigned long n, unsigned int field, bool write,
 			       bool atomic)
 {
-	(void)pfn;
-	(void)n;
-	(void)field;
-	(void)write;
-	(void)atomic;
+	struct machine *m = this_machine();
+
+	/* Whole pages change when they come and go: nothing orders that but the design. */
+	if (unlikely(m->explorer != NULL) && (atomic || field == RUN_WORDS))
+		explore_access(m, pfn_to_page(pfn), n * STRUCT_PAGE_SIZE, write);
 }
 
 static struct memmap *memmap(void)

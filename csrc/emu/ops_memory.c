@@ -9,6 +9,7 @@
 #include <linux/memory_hotplug.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
+#include <linux/outline.h>
 #include <linux/pgtable.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -209,7 +210,7 @@ int64_t op_get_page(const int64_t *args)
 	struct page *page = page_at(args[0]);
 
 	if (page)
-		get_page(page);
+		outline_get_page(page);
 	return 0;
 }
 
@@ -219,7 +220,7 @@ int64_t op_put_page(const int64_t *args)
 	struct page *page = page_at(args[0]);
 
 	if (page)
-		put_page(page);
+		outline_put_page(page);
 	return 0;
 }
 

@@ -40,22 +40,33 @@ void rcu_init(struct machine *m)
 }
 
 #ifdef KERNEL_CHECKED
+/* Not a reader yet: the section begins with the first visible operation in it. */
+#define NOT_YET (~0UL)
+
+static unsigned long section_start(struct machine *m)
+{
+	return unlikely(m->explorer != NULL) ? NOT_YET : m->s->kernel.rcu_clock;
+}
+
 void preempt_disable(void)
 {
 	struct task_struct *task = current;
 
 	if (task->preempt_count++ == 0)
-		task->rcu_sched_start = kernel_data()->rcu_clock;
+		task->rcu_sched_start = section_start(this_machine());
 }
 
 void preempt_enable(void)
 {
+	struct machine *m = this_machine();
+
 	if (!current->preempt_count) {
 		report_violation_at(VIOLATION_LOCK_ORDER, __builtin_return_address(0),
 				    "preempt_enable() without preempt_disable()");
 		return;
 	}
-	current->preempt_count--;
+	if (--current->preempt_count == 0 && unlikely(m->explorer != NULL))
+		explore_rcu_exit(m, FLAVOUR_SCHED);
 }
 
 void rcu_read_lock(void)
@@ -63,13 +74,15 @@ void rcu_read_lock(void)
 	struct task_struct *task = current;
 
 	if (task->rcu_read_lock_nesting++ == 0)
-		task->rcu_start = kernel_data()->rcu_clock;
+		task->rcu_start = section_start(this_machine());
 	if (!kernel_data()->config.preempt_rcu)
 		preempt_disable();
 }
 
 void rcu_read_unlock(void)
 {
+	struct machine *m = this_machine();
+
 	if (!current->rcu_read_lock_nesting) {
 		report_violation_at(VIOLATION_LOCK_ORDER, __builtin_return_address(0),
 				    "rcu_read_unlock() without rcu_read_lock()");
@@ -77,7 +90,36 @@ void rcu_read_unlock(void)
 	}
 	if (!kernel_data()->config.preempt_rcu)
 		preempt_enable();
-	current->rcu_read_lock_nesting--;
+	if (--current->rcu_read_lock_nesting == 0 && unlikely(m->explorer != NULL))
+		explore_rcu_exit(m, FLAVOUR_RCU);
+}
+
+unsigned int rcu_entering(const struct emu_task *task)
+{
+	return (task->t.rcu_read_lock_nesting && task->t.rcu_start == NOT_YET ? 1U << FLAVOUR_RCU :
+										0) |
+	       (task->t.preempt_count && task->t.rcu_sched_start == NOT_YET ? 1U << FLAVOUR_SCHED :
+									      0);
+}
+
+void rcu_enter(struct machine *m, struct emu_task *task)
+{
+	if (task->t.rcu_read_lock_nesting && task->t.rcu_start == NOT_YET)
+		task->t.rcu_start = m->s->kernel.rcu_clock;
+	if (task->t.preempt_count && task->t.rcu_sched_start == NOT_YET)
+		task->t.rcu_sched_start = m->s->kernel.rcu_clock;
+}
+#else
+unsigned int rcu_entering(const struct emu_task *task)
+{
+	(void)task;
+	return 0;
+}
+
+void rcu_enter(struct machine *m, struct emu_task *task)
+{
+	(void)m;
+	(void)task;
 }
 #endif
 
@@ -114,6 +156,15 @@ static bool readers_gone(struct machine_state *s, int flavour, unsigned long clo
 	return true;
 }
 
+/* Visible: whether a reader that is about to begin is waited for depends on its place. */
+static void ask_for_grace_period(struct machine *m, int flavour)
+{
+	const struct access access = { .kind = ACCESS_NONE, .rcu_write = (uint8_t)(1U << flavour) };
+
+	if (unlikely(m->explorer != NULL))
+		explore_point(m, &access);
+}
+
 static void queue_callback(int flavour, struct rcu_head *head, rcu_callback_t func)
 {
 	struct machine *m = this_machine();
@@ -128,6 +179,7 @@ static void queue_callback(int flavour, struct rcu_head *head, rcu_callback_t fu
 				  (const void *)func);
 			return; /* leaked, as with DEBUG_OBJECTS_RCU_HEAD */
 		}
+	ask_for_grace_period(m, flavour);
 	head->func = func;
 	head->next = NULL;
 	item = machine_alloc(m, sizeof(*item));
@@ -140,6 +192,8 @@ static void queue_callback(int flavour, struct rcu_head *head, rcu_callback_t fu
 	q->tail = &item->next;
 	q->pending++;
 	q->queued++;
+	if (unlikely(m->explorer != NULL))
+		explore_rcu_queued(m, flavour);
 	trace_event(m, EVENT_RCU_QUEUE, (uint64_t)(uintptr_t)func, (uint64_t)flavour);
 }
 
@@ -194,17 +248,40 @@ static int64_t run_callback(const int64_t *args)
 	return 0;
 }
 
+bool rcu_flavour_due(struct machine *m, int flavour)
+{
+	return item_due(m->s, flavour, m->s->rcu[flavour].head);
+}
+
+struct emu_task *rcu_flavour_task(struct machine *m, int flavour)
+{
+	struct rcu_queue *q = &m->s->rcu[flavour];
+	struct rcu_item *item = q->head;
+	struct emu_task *task = task_create(m, TASK_SOFTIRQ, "rcu", item->cpu);
+	int64_t args[3];
+
+	if (!task)
+		return NULL;
+	q->head = item->next;
+	if (!q->head)
+		q->tail = &q->head;
+	q->pending--;
+	args[0] = (int64_t)(uintptr_t)item->head;
+	args[1] = (int64_t)(uintptr_t)item->func;
+	args[2] = flavour;
+	task->owner = item->owner;
+	machine_free(m, item);
+	task_start(m, task, run_callback, args, 3);
+	return task;
+}
+
 /* Takes the oldest due callback and makes it a task that is ready to run. */
 struct emu_task *rcu_next_task(struct machine *m)
 {
 	struct machine_state *s = m->s;
 	struct rcu_item *first[2] = { s->rcu[FLAVOUR_RCU].head, s->rcu[FLAVOUR_SCHED].head };
 	bool due[2];
-	struct rcu_queue *q;
-	struct rcu_item *item;
-	struct emu_task *task;
 	int flavour;
-	int64_t args[3];
 
 	if (!first[0] && !first[1])
 		return NULL;
@@ -217,24 +294,9 @@ struct emu_task *rcu_next_task(struct machine *m)
 		return NULL;
 	flavour = due[0] && (!due[1] || first[0]->clock < first[1]->clock) ? FLAVOUR_RCU :
 									     FLAVOUR_SCHED;
-	task = task_create(m, TASK_SOFTIRQ, "rcu", first[flavour]->cpu);
-	if (!task)
-		return NULL;
-	q = &s->rcu[flavour];
-	item = q->head;
-	q->head = item->next;
-	if (!q->head)
-		q->tail = &q->head;
-	q->pending--;
 	if (s->rcu_budget)
 		s->rcu_budget--;
-	args[0] = (int64_t)(uintptr_t)item->head;
-	args[1] = (int64_t)(uintptr_t)item->func;
-	args[2] = flavour;
-	task->owner = item->owner;
-	machine_free(m, item);
-	task_start(m, task, run_callback, args, 3);
-	return task;
+	return rcu_flavour_task(m, flavour);
 }
 
 void rcu_wake_waiters(struct machine *m)
@@ -266,6 +328,7 @@ static void synchronize(int flavour, const char *text, const char *what)
 	might_sleep();
 	if (flavour == FLAVOUR_SCHED && s->kernel.config.cpus == 1 && !current->preempt_count)
 		return; /* the only CPU is here, outside any reader */
+	ask_for_grace_period(this_machine(), flavour);
 	clock = s->kernel.rcu_clock++;
 	task = task_of(current);
 	s->rcu_waiters++;

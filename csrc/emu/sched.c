@@ -163,6 +163,21 @@ void task_start(struct machine *m, struct emu_task *task, task_fn fn, const int6
 	INIT_LIST_HEAD(&task->ready);
 }
 
+void task_yield(struct machine *m, struct emu_task *task)
+{
+	switch_to_host(m, task);
+}
+
+void task_resume(struct machine *m, struct emu_task *task)
+{
+	switch_to_task(m, task);
+	if (task->run == RUN_UPCALL) {
+		snprintf(m->error, sizeof(m->error),
+			 "a callback of the host cannot run while schedules are explored");
+		m->refused = true;
+	}
+}
+
 void task_block(const char *kind, const void *object, const char *what)
 {
 	struct machine *m = this_machine();
@@ -202,6 +217,14 @@ void task_wake(struct emu_task *task)
 
 	if (task->run != RUN_BLOCKED)
 		return;
+	if (unlikely(m->explorer != NULL)) {
+		if (task->gp_clock)
+			explore_grace_period(m, task, task->gp_flavour);
+		else
+			explore_wake(m, task);
+		task->run = RUN_READY;
+		return;
+	}
 	task->run = RUN_READY;
 	trace_event(m, EVENT_WAKE, (uint64_t)task->t.pid, 0);
 	list_add_tail(&task->ready, &m->s->ready);
@@ -292,8 +315,7 @@ static int64_t work(const int64_t *args)
 	return process_one_work();
 }
 
-/* A worker for what is on the workqueue, NULL if there is nothing to do. */
-static struct emu_task *worker(struct machine *m)
+struct emu_task *worker_task(struct machine *m)
 {
 	struct machine_state *s = m->s;
 	struct work_struct *item;
@@ -345,7 +367,7 @@ static bool run_somebody(struct machine *m, struct emu_task *first, const struct
 	else
 		task = rcu_next_task(m);
 	if (!task)
-		task = worker(m);
+		task = worker_task(m);
 	if (!task)
 		task = pass_time(s);
 	if (!task)

@@ -30,6 +30,53 @@ static void wake_lock_waiters(const void *lock)
 	}
 }
 
+/* While schedules are explored, a lock is waited for by not being chosen. */
+static void acquire(const void *lock, bool (*ready)(const void *lock))
+{
+	struct machine *m = this_machine();
+
+	if (unlikely(m->explorer != NULL))
+		explore_acquire(m, lock, ready);
+}
+
+static void released(const void *lock)
+{
+	struct machine *m = this_machine();
+
+	if (unlikely(m->explorer != NULL))
+		explore_release(m, lock);
+}
+
+static bool spinlock_free(const void *lock)
+{
+	return !((const spinlock_t *)lock)->owner;
+}
+
+static bool rwlock_readable(const void *lock)
+{
+	return !((const rwlock_t *)lock)->writer;
+}
+
+static bool rwlock_free(const void *lock)
+{
+	return rwlock_readable(lock) && !((const rwlock_t *)lock)->readers;
+}
+
+static bool mutex_free(const void *lock)
+{
+	return !((const struct mutex *)lock)->owner;
+}
+
+static bool rwsem_readable(const void *sem)
+{
+	return !((const struct rw_semaphore *)sem)->writer;
+}
+
+static bool rwsem_free(const void *sem)
+{
+	return rwsem_readable(sem) && !((const struct rw_semaphore *)sem)->readers;
+}
+
 static void lock_event(enum event_type type, const void *lock, const char *name)
 {
 	struct machine *m = this_machine();
@@ -48,6 +95,7 @@ void spin_lock(spinlock_t *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
+	acquire(lock, spinlock_free);
 	while (lock->owner) {
 		lock->waiters++;
 		task_block("spinlock", lock, lock->name);
@@ -64,6 +112,7 @@ void spin_unlock(spinlock_t *lock)
 		report_violation_at(VIOLATION_LOCK_ORDER, __builtin_return_address(0),
 				    "spinlock %s released by a task that does not hold it",
 				    lock->name);
+	released(lock);
 	lock_event(EVENT_UNLOCK, lock, lock->name);
 	lock->owner = NULL;
 	if (lock->waiters)
@@ -107,6 +156,7 @@ void read_lock(rwlock_t *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
+	acquire(lock, rwlock_readable);
 	while (lock->writer) {
 		lock->waiters++;
 		task_block("rwlock", lock, lock->name);
@@ -119,6 +169,7 @@ void read_lock(rwlock_t *lock)
 void read_unlock(rwlock_t *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
+	released(lock);
 	lock_event(EVENT_UNLOCK, lock, lock->name);
 	lock->readers--;
 	if (lock->waiters)
@@ -130,6 +181,7 @@ void write_lock(rwlock_t *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
+	acquire(lock, rwlock_free);
 	while (lock->writer || lock->readers) {
 		lock->waiters++;
 		task_block("rwlock", lock, lock->name);
@@ -142,6 +194,7 @@ void write_lock(rwlock_t *lock)
 void write_unlock(rwlock_t *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
+	released(lock);
 	lock_event(EVENT_UNLOCK, lock, lock->name);
 	lock->writer = NULL;
 	if (lock->waiters)
@@ -160,6 +213,7 @@ void mutex_lock(struct mutex *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	might_sleep();
+	acquire(lock, mutex_free);
 	while (lock->owner) {
 		lock->waiters++;
 		task_block("mutex", lock, lock->name);
@@ -184,7 +238,11 @@ int mutex_lock_killable(struct mutex *lock)
 
 int mutex_trylock(struct mutex *lock)
 {
+	struct machine *m = this_machine();
+
 	kasan_touch(lock, sizeof(*lock), true, __func__);
+	if (unlikely(m->explorer != NULL))
+		explore_access(m, lock, 1, true);
 	if (lock->owner)
 		return 0;
 	lock->owner = current;
@@ -199,6 +257,7 @@ void mutex_unlock(struct mutex *lock)
 		report_violation_at(VIOLATION_LOCK_ORDER, __builtin_return_address(0),
 				    "mutex %s released by a task that does not hold it",
 				    lock->name);
+	released(lock);
 	lock_event(EVENT_UNLOCK, lock, lock->name);
 	lock->owner = NULL;
 	if (lock->waiters)
@@ -223,6 +282,7 @@ void down_read(struct rw_semaphore *sem)
 {
 	kasan_touch(sem, sizeof(*sem), true, __func__);
 	might_sleep();
+	acquire(sem, rwsem_readable);
 	while (sem->writer) {
 		sem->waiters++;
 		task_block("rw_semaphore", sem, sem->name);
@@ -235,6 +295,7 @@ void down_read(struct rw_semaphore *sem)
 void up_read(struct rw_semaphore *sem)
 {
 	kasan_touch(sem, sizeof(*sem), true, __func__);
+	released(sem);
 	lock_event(EVENT_UNLOCK, sem, sem->name);
 	sem->readers--;
 	if (sem->waiters)
@@ -245,6 +306,7 @@ void down_write(struct rw_semaphore *sem)
 {
 	kasan_touch(sem, sizeof(*sem), true, __func__);
 	might_sleep();
+	acquire(sem, rwsem_free);
 	while (sem->writer || sem->readers) {
 		sem->waiters++;
 		task_block("rw_semaphore", sem, sem->name);
@@ -257,6 +319,7 @@ void down_write(struct rw_semaphore *sem)
 void up_write(struct rw_semaphore *sem)
 {
 	kasan_touch(sem, sizeof(*sem), true, __func__);
+	released(sem);
 	lock_event(EVENT_UNLOCK, sem, sem->name);
 	sem->writer = NULL;
 	if (sem->waiters)

@@ -232,9 +232,55 @@ int emu_fault_hits(emu_machine *m, int plan, uint64_t *hits, uint64_t *seen);
 int emu_fault_clear(emu_machine *m);
 int emu_fault_sites(emu_machine *m, const char **names, uint64_t *calls, int max, int *count);
 
+/* One task of a program: operations that it carries out one after the other. */
+struct emu_program_task {
+	const char *name;
+	int32_t cpu;
+	const struct emu_op *ops;
+	size_t nr_ops;
+};
+
+enum emu_explore_status {
+	EMU_EXPLORE_EXHAUSTED, /* every schedule, up to equivalence */
+	EMU_EXPLORE_VIOLATION, /* stopped at the first violation */
+	EMU_EXPLORE_BOUND, /* a bound ended it */
+	EMU_EXPLORE_TOO_LONG, /* an execution of too many steps: the program may never end */
+	EMU_EXPLORE_REFUSED /* an operation of the program cannot be explored */
+};
+
+/* A schedule is the process of each step; with one given, it is replayed. */
+struct emu_explore_options {
+	uint64_t max_executions;
+	double max_seconds;
+	int32_t stop_at_violation;
+	int32_t check_quiescence;
+	int32_t plain; /* no reduction: every schedule, the yardstick */
+	const uint8_t *schedule;
+	size_t schedule_length;
+};
+
+struct emu_explore_result {
+	int32_t status;
+	uint64_t executions;
+	uint64_t asleep;
+	uint64_t steps;
+	uint64_t violating;
+	uint64_t first_violation;
+	uint64_t final_states; /* distinct ones, by hash */
+	uint64_t final_hash; /* of the set of them */
+	uint32_t schedule_length;
+	uint8_t schedule[4096];
+};
+
+int emu_explore(emu_machine *m, const struct emu_program_task *tasks, int nr_tasks,
+		const struct emu_explore_options *options, struct emu_explore_result *result);
+
 int emu_text(emu_machine *m, int what, int64_t a, char *buf, size_t size, size_t *length);
 int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length);
 
 /* --- cffi: end --- */
+
+/* Steps of a schedule that a result has room for. */
+#define EMU_SCHEDULE_LENGTH 4096
 
 #endif

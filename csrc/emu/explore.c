@@ -1,0 +1,735 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Stateless exploration of all schedules of a program, with dynamic
+ * partial-order reduction by source sets and sleep sets (Abdulla, Aronis,
+ * Jonsson, Sagonas: "Optimal dynamic partial order reduction", POPL 2014,
+ * algorithm 1).
+ *
+ * Every execution starts from the same snapshot.  A process is one that can be
+ * chosen at a scheduling point: the program's tasks, the runner of callbacks
+ * of each RCU flavour, and the worker of the workqueue.  The trace so far is a
+ * stack of steps; a step remembers who could have gone, who has gone, who need
+ * not go (sleep), and who must still be tried (backtrack).
+ *
+ * Two steps are dependent if they begin with accesses that conflict, or if one
+ * of them makes the other possible.  Happens-before is kept in vector clocks.
+ * When a step turns out to race with an earlier one, the order of the two is
+ * reversed some day: somebody who can begin such a reversal is entered in the
+ * earlier step's backtrack set, unless it holds one already.
+ *
+ * RCU: entering a read section is a read of the flavour, asking for a grace
+ * period is a write.  So both orders are tried, and with them both answers to
+ * the question whether the grace period waits for that reader.  The end of a
+ * section makes callbacks possible and is no scheduling point: nothing else
+ * can see it.
+ */
+#include "api.h"
+
+#include <linux/percpu-refcount.h>
+#include <linux/workqueue.h>
+
+#undef snprintf
+#undef vsnprintf
+#undef memset
+#undef memcpy
+#undef strlen
+#undef strcmp
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define PROC_RCU MAX_PROGRAM_TASKS
+#define PROC_RCU_SCHED (MAX_PROGRAM_TASKS + 1)
+#define PROC_WORKER (MAX_PROGRAM_TASKS + 2)
+#define MAX_PROCS (MAX_PROGRAM_TASKS + 3)
+#define MAX_STEPS 4096
+#define MAX_LOCKS 64
+#define MAX_QUEUED 64
+#define MAX_FINAL_STATES 4096
+
+struct clock {
+	uint16_t at[MAX_PROCS];
+};
+
+/**
+ * struct step - one step of the execution at hand
+ * @proc: who went
+ * @index: its how-manieth step this is, from 1
+ * @access: what it began with
+ * @clock: what happens before the end of this step
+ * @enabled: who could have gone
+ * @backtrack: who is to be tried from here
+ * @done: who has been
+ * @sleep: who need not be tried: what would follow has been seen
+ */
+struct step {
+	unsigned int proc;
+	uint16_t index;
+	struct access access;
+	struct clock clock;
+	uint32_t enabled;
+	uint32_t backtrack;
+	uint32_t done;
+	uint32_t sleep;
+};
+
+struct lock_clock {
+	const void *object;
+	struct clock clock;
+};
+
+/**
+ * struct proc - one that can be chosen
+ * @task: what runs when it is, NULL between two callbacks
+ * @clock: what happens before its next step
+ * @steps: steps so far
+ */
+struct proc {
+	struct emu_task *task;
+	struct clock clock;
+	uint16_t steps;
+};
+
+struct queued {
+	struct clock clock[MAX_QUEUED];
+	unsigned int head, tail;
+};
+
+struct explorer {
+	struct machine *m;
+	const struct emu_program_task *program;
+	int nr_tasks;
+	const struct emu_explore_options *options;
+	struct emu_explore_result *result;
+	long snapshot;
+	unsigned int running; /* process that is taking a step */
+	unsigned int depth;
+	unsigned int prefix; /* steps that repeat the execution before */
+	struct proc procs[MAX_PROCS];
+	struct clock rcu_exits[2];
+	struct queued queued[2];
+	struct lock_clock locks[MAX_LOCKS];
+	unsigned int nr_locks;
+	int64_t *decoded[MAX_PROGRAM_TASKS];
+	uint64_t final[MAX_FINAL_STATES];
+	struct step steps[MAX_STEPS];
+};
+
+static void join(struct clock *a, const struct clock *b)
+{
+	for (unsigned int i = 0; i < MAX_PROCS; i++)
+		if (a->at[i] < b->at[i])
+			a->at[i] = b->at[i];
+}
+
+static bool conflicts(const struct access *a, const struct access *b)
+{
+	if ((a->rcu_read & b->rcu_write) || (a->rcu_write & b->rcu_read))
+		return true;
+	if (a->kind == ACCESS_NONE || b->kind == ACCESS_NONE)
+		return false;
+	if (a->kind == ACCESS_READ && b->kind == ACCESS_READ)
+		return false;
+	return a->start < b->end && b->start < a->end;
+}
+
+/* --- what the tasks tell --- */
+
+void explore_point(struct machine *m, const struct access *access)
+{
+	struct emu_task *task = m->running;
+
+	if (!task)
+		return;
+	task->pending = *access;
+	/* A section is entered together with the first visible thing done in it. */
+	task->pending.rcu_read = (uint8_t)rcu_entering(task);
+	task->run = RUN_READY;
+	task_yield(m, task);
+	rcu_enter(m, task);
+}
+
+void explore_access(struct machine *m, const void *addr, unsigned long size, bool write)
+{
+	const struct access access = {
+		.start = (uintptr_t)addr,
+		.end = (uintptr_t)addr + size,
+		.kind = write ? ACCESS_WRITE : ACCESS_READ,
+	};
+
+	explore_point(m, &access);
+}
+
+void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const void *lock))
+{
+	const struct access access = {
+		.start = (uintptr_t)lock,
+		.end = (uintptr_t)lock + 1,
+		.kind = ACCESS_ACQUIRE,
+		.ready = ready,
+		.object = lock,
+	};
+
+	explore_point(m, &access);
+}
+
+static struct lock_clock *lock_clock(struct explorer *x, const void *object)
+{
+	for (unsigned int i = 0; i < x->nr_locks; i++)
+		if (x->locks[i].object == object)
+			return &x->locks[i];
+	if (x->nr_locks == MAX_LOCKS)
+		return NULL;
+	x->locks[x->nr_locks].object = object;
+	memset(&x->locks[x->nr_locks].clock, 0, sizeof(struct clock));
+	return &x->locks[x->nr_locks++];
+}
+
+void explore_release(struct machine *m, const void *object)
+{
+	struct explorer *x = m->explorer;
+	struct lock_clock *lock = lock_clock(x, object);
+
+	if (lock)
+		join(&lock->clock, &x->procs[x->running].clock);
+}
+
+void explore_wake(struct machine *m, const struct emu_task *task)
+{
+	struct explorer *x = m->explorer;
+
+	for (unsigned int i = 0; i < MAX_PROCS; i++)
+		if (x->procs[i].task == task)
+			join(&x->procs[i].clock, &x->procs[x->running].clock);
+}
+
+void explore_grace_period(struct machine *m, const struct emu_task *task, int flavour)
+{
+	struct explorer *x = m->explorer;
+
+	for (unsigned int i = 0; i < MAX_PROCS; i++)
+		if (x->procs[i].task == task)
+			join(&x->procs[i].clock, &x->rcu_exits[flavour]);
+}
+
+void explore_rcu_queued(struct machine *m, int flavour)
+{
+	struct explorer *x = m->explorer;
+	struct queued *q = &x->queued[flavour];
+
+	q->clock[q->tail++ % MAX_QUEUED] = x->procs[x->running].clock;
+}
+
+void explore_rcu_exit(struct machine *m, int flavour)
+{
+	struct explorer *x = m->explorer;
+
+	join(&x->rcu_exits[flavour], &x->procs[x->running].clock);
+}
+
+/* --- one execution --- */
+
+static bool task_over(const struct emu_task *task)
+{
+	return task->run == RUN_DONE || task->run == RUN_DEAD || task->run == RUN_IDLE;
+}
+
+static bool proc_enabled(struct explorer *x, unsigned int proc)
+{
+	struct machine *m = x->m;
+	struct emu_task *task = x->procs[proc].task;
+
+	if (!task) {
+		if (proc == PROC_RCU || proc == PROC_RCU_SCHED)
+			return rcu_flavour_due(m, (int)(proc - PROC_RCU));
+		if (proc == PROC_WORKER)
+			return !list_empty(&m->s->kernel.workqueue.worklist);
+		return false;
+	}
+	if (task->run != RUN_READY)
+		return false;
+	return !task->pending.ready || task->pending.ready(task->pending.object);
+}
+
+static uint32_t enabled_procs(struct explorer *x)
+{
+	uint32_t enabled = 0;
+
+	rcu_wake_waiters(x->m);
+	for (unsigned int i = 0; i < MAX_PROCS; i++)
+		if (proc_enabled(x, i))
+			enabled |= 1U << i;
+	return enabled;
+}
+
+static const struct access *pending_of(const struct explorer *x, unsigned int proc)
+{
+	static const struct access nothing = { .kind = ACCESS_NONE };
+	const struct emu_task *task = x->procs[proc].task;
+
+	return task ? &task->pending : &nothing;
+}
+
+/* Lets @proc go to its next visible operation. */
+static void run_proc(struct explorer *x, unsigned int proc)
+{
+	struct machine *m = x->m;
+	struct proc *p = &x->procs[proc];
+
+	x->running = proc;
+	if (!p->task) {
+		if (proc == PROC_WORKER) {
+			p->task = worker_task(m);
+		} else {
+			struct queued *q = &x->queued[proc - PROC_RCU];
+
+			p->task = rcu_flavour_task(m, (int)(proc - PROC_RCU));
+			join(&p->clock, &q->clock[q->head++ % MAX_QUEUED]);
+			join(&p->clock, &x->rcu_exits[proc - PROC_RCU]);
+		}
+		if (!p->task)
+			return;
+	}
+	p->task->pending = (struct access){ .kind = ACCESS_NONE };
+	task_resume(m, p->task);
+	if (task_over(p->task)) {
+		if (proc >= PROC_RCU) {
+			task_free(m, p->task);
+			p->task = NULL;
+		}
+	}
+}
+
+static int64_t run_program_task(const int64_t *args)
+{
+	const struct emu_program_task *program = (const void *)(uintptr_t)args[0];
+	const int64_t *decoded = (const int64_t *)(uintptr_t)args[1];
+
+	for (size_t i = 0; i < program->nr_ops; i++)
+		find_op(program->ops[i].op)->fn(decoded + i * TASK_ARGS);
+	return 0;
+}
+
+/* Is @i among what happens before an event with clock @clock? */
+static bool happens_before(const struct step *i, const struct clock *clock)
+{
+	return clock->at[i->proc] >= i->index;
+}
+
+/*
+ * Step @d, now on the stack, races with step @i: enter somebody in @i's
+ * backtrack set who can begin an execution in which @d comes first.
+ */
+static void reverse_race(struct explorer *x, unsigned int i, unsigned int d,
+			 const struct clock *before)
+{
+	struct step *race = &x->steps[i];
+	const struct step *last = &x->steps[d];
+	uint32_t initials = 0, seen = 0;
+	bool last_is_initial = true;
+
+	for (unsigned int k = i + 1; k < d; k++) {
+		const struct step *step = &x->steps[k];
+		bool initial = true;
+
+		if (happens_before(race, &step->clock))
+			continue;
+		if (!(seen & 1U << step->proc)) {
+			seen |= 1U << step->proc;
+			for (unsigned int j = i + 1; j < k && initial; j++)
+				if (!happens_before(race, &x->steps[j].clock) &&
+				    happens_before(&x->steps[j], &step->clock))
+					initial = false;
+			if (initial)
+				initials |= 1U << step->proc;
+		}
+		if (happens_before(step, before) || conflicts(&step->access, &last->access))
+			last_is_initial = false;
+	}
+	if (last_is_initial && !(seen & 1U << last->proc))
+		initials |= 1U << last->proc;
+	initials &= race->enabled;
+	if (!initials) {
+		/* Who goes first there has to be made possible by somebody. */
+		race->backtrack |= race->enabled;
+	} else if (!(initials & race->backtrack)) {
+		if (initials & 1U << last->proc)
+			race->backtrack |= 1U << last->proc;
+		else
+			race->backtrack |= initials & -initials;
+	}
+}
+
+/* The clock of the step that is about to be taken at @d, and its races. */
+static void account(struct explorer *x, unsigned int d)
+{
+	struct step *step = &x->steps[d];
+	struct proc *p = &x->procs[step->proc];
+	struct clock before;
+	struct lock_clock *lock;
+
+	step->index = ++p->steps;
+	before = p->clock;
+	for (unsigned int i = d; i-- > 0;) {
+		const struct step *earlier = &x->steps[i];
+
+		if (earlier->proc == step->proc || !conflicts(&earlier->access, &step->access))
+			continue;
+		if (!happens_before(earlier, &p->clock)) {
+			if (d + 1 >= x->prefix)
+				reverse_race(x, i, d, &before);
+		}
+		/* A lock is handed over by its release, not by its acquisition. */
+		if (step->access.kind != ACCESS_ACQUIRE)
+			join(&p->clock, &earlier->clock);
+	}
+	if (step->access.kind == ACCESS_ACQUIRE) {
+		lock = lock_clock(x, step->access.object);
+		if (lock)
+			join(&p->clock, &lock->clock);
+	}
+	p->clock.at[step->proc] = step->index;
+	step->clock = p->clock;
+}
+
+/* Who of @candidates stays asleep when @access has been carried out? */
+static uint32_t still_asleep(const struct explorer *x, uint32_t candidates,
+			     const struct access *access)
+{
+	uint32_t asleep = 0;
+
+	for (unsigned int i = 0; i < MAX_PROCS; i++)
+		if (candidates & 1U << i && !conflicts(pending_of(x, i), access))
+			asleep |= 1U << i;
+	return asleep;
+}
+
+enum outcome { RUN_TO_END, RUN_ASLEEP, RUN_TOO_LONG, RUN_REFUSED };
+
+static enum outcome run_once(struct explorer *x)
+{
+	struct machine *m = x->m;
+	uint32_t sleep = 0;
+	int64_t args[2];
+
+	snapshot_restore(m, x->snapshot);
+	memset(x->procs, 0, sizeof(x->procs));
+	memset(x->rcu_exits, 0, sizeof(x->rcu_exits));
+	x->queued[0].head = x->queued[0].tail = 0;
+	x->queued[1].head = x->queued[1].tail = 0;
+	x->nr_locks = 0;
+	m->explorer = x;
+	for (int i = 0; i < x->nr_tasks; i++) {
+		struct emu_task *task =
+			task_create(m, TASK_DIRECT, x->program[i].name, x->program[i].cpu);
+
+		if (!task)
+			return RUN_REFUSED;
+		x->procs[i].task = task;
+		args[0] = (int64_t)(uintptr_t)&x->program[i];
+		args[1] = (int64_t)(uintptr_t)x->decoded[i];
+		task_start(m, task, run_program_task, args, 2);
+		run_proc(x, (unsigned int)i);
+	}
+	for (x->depth = 0;; x->depth++) {
+		struct step *step = &x->steps[x->depth];
+		uint32_t enabled = enabled_procs(x);
+		uint32_t choices;
+
+		if (!enabled)
+			return RUN_TO_END;
+		if (x->depth == MAX_STEPS - 1)
+			return RUN_TOO_LONG;
+		if (x->depth >= x->prefix) {
+			step->enabled = enabled;
+			step->sleep = sleep;
+			step->done = 0;
+			choices = enabled & ~sleep;
+			if (!choices)
+				return RUN_ASLEEP;
+			/* Going on with the same task is the run with the fewest switches. */
+			if (x->depth && choices & 1U << x->steps[x->depth - 1].proc)
+				step->proc = x->steps[x->depth - 1].proc;
+			else
+				step->proc = (unsigned int)__builtin_ctz(choices);
+			step->backtrack = x->options->plain ? enabled : 1U << step->proc;
+		}
+		step->done |= 1U << step->proc;
+		step->access = *pending_of(x, step->proc);
+		account(x, x->depth);
+		sleep = 0;
+		if (!x->options->plain)
+			sleep = still_asleep(x, step->sleep | (step->done & ~(1U << step->proc)),
+					     &step->access);
+		x->result->steps++;
+		run_proc(x, step->proc);
+		if (m->refused || m->arena_full)
+			return RUN_REFUSED;
+		/* Steps take their end's clock: what they released or woke is known now. */
+		step->clock = x->procs[step->proc].clock;
+	}
+}
+
+/* Unfinished tasks, when nobody can go on: they hang. */
+static bool somebody_hangs(const struct explorer *x)
+{
+	for (int i = 0; i < x->nr_tasks; i++)
+		if (!task_over(x->procs[i].task))
+			return true;
+	return false;
+}
+
+static void report_hang(struct explorer *x)
+{
+	for (int i = 0; i < x->nr_tasks; i++) {
+		const struct emu_task *task = x->procs[i].task;
+
+		if (!task_over(task))
+			report_violation(VIOLATION_HANG, "%s/%d waits for %s %s", task->t.comm,
+					 task->t.pid, task->wait_kind ? task->wait_kind : "a lock",
+					 task->wait_what ? task->wait_what : "");
+	}
+}
+
+static void report_leaks(struct explorer *x)
+{
+	char text[1024];
+	size_t length;
+
+	emu_quiescence(x->m, text, sizeof(text), &length);
+	if (length) {
+		text[sizeof(text) - 1] = '\0';
+		report_violation(VIOLATION_LEAK, "%s", text);
+	}
+}
+
+/* The set of final states: open addressing; what does not fit is not counted. */
+static void keep_final_state(struct explorer *x)
+{
+	uint64_t hash;
+	unsigned int i;
+
+	emu_state_hash(x->m, &hash);
+	hash |= 1;
+	for (i = 0; i < MAX_FINAL_STATES; i++) {
+		uint64_t *place = &x->final[(hash + i) % MAX_FINAL_STATES];
+
+		if (*place == hash)
+			return;
+		if (!*place) {
+			*place = hash;
+			x->result->final_states++;
+			x->result->final_hash += hash * 0x9e3779b97f4a7c15UL;
+			return;
+		}
+	}
+}
+
+static void keep_schedule(struct explorer *x)
+{
+	struct emu_explore_result *r = x->result;
+	size_t n = x->depth < EMU_SCHEDULE_LENGTH ? x->depth : EMU_SCHEDULE_LENGTH;
+
+	r->schedule_length = (uint32_t)x->depth;
+	for (size_t i = 0; i < n; i++)
+		r->schedule[i] = (uint8_t)x->steps[i].proc;
+}
+
+/* The next execution: the deepest step from which somebody is still to be tried. */
+static bool backtrack(struct explorer *x)
+{
+	while (x->depth > 0) {
+		struct step *step = &x->steps[--x->depth];
+		uint32_t todo = step->backtrack & ~step->done & ~step->sleep;
+
+		if (!todo)
+			continue;
+		step->proc = (unsigned int)__builtin_ctz(todo);
+		x->prefix = x->depth + 1;
+		return true;
+	}
+	return false;
+}
+
+static void explore(struct explorer *x)
+{
+	struct machine *m = x->m;
+	struct emu_explore_result *r = x->result;
+	struct timespec start, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		int known;
+		enum outcome outcome = run_once(x);
+
+		known = m->call_violations_start;
+		if (outcome == RUN_REFUSED) {
+			r->status = EMU_EXPLORE_REFUSED;
+			return;
+		}
+		if (outcome == RUN_TOO_LONG) {
+			r->status = EMU_EXPLORE_TOO_LONG;
+			keep_schedule(x);
+			return;
+		}
+		if (outcome == RUN_ASLEEP) {
+			r->asleep++;
+			continue;
+		}
+		r->executions++;
+		keep_final_state(x);
+		if (somebody_hangs(x))
+			report_hang(x);
+		else if (x->options->check_quiescence)
+			report_leaks(x);
+		if (m->s->nr_violations > known) {
+			r->violating++;
+			if (r->violating == 1) {
+				r->first_violation = r->executions;
+				keep_schedule(x);
+			}
+			if (x->options->stop_at_violation) {
+				r->status = EMU_EXPLORE_VIOLATION;
+				return;
+			}
+		}
+		if (x->options->max_executions && r->executions >= x->options->max_executions) {
+			r->status = EMU_EXPLORE_BOUND;
+			return;
+		}
+		if (x->options->max_seconds > 0 && (r->executions & 255) == 0) {
+			clock_gettime(CLOCK_MONOTONIC, &now);
+			if ((double)(now.tv_sec - start.tv_sec) +
+				    (double)(now.tv_nsec - start.tv_nsec) * 1e-9 >
+			    x->options->max_seconds) {
+				r->status = EMU_EXPLORE_BOUND;
+				return;
+			}
+		}
+	} while (backtrack(x));
+	r->status = EMU_EXPLORE_EXHAUSTED;
+}
+
+/* One execution that follows @schedule, and then whoever can. */
+static void replay(struct explorer *x)
+{
+	const struct emu_explore_options *o = x->options;
+
+	for (size_t i = 0; i < o->schedule_length && i < MAX_STEPS; i++) {
+		x->steps[i].proc = o->schedule[i] % MAX_PROCS;
+		x->steps[i].enabled = ~0U;
+	}
+	x->prefix = o->schedule_length < MAX_STEPS ? (unsigned int)o->schedule_length : MAX_STEPS;
+	x->result->status = EMU_EXPLORE_EXHAUSTED;
+	switch (run_once(x)) {
+	case RUN_TO_END:
+		x->result->executions = 1;
+		if (somebody_hangs(x))
+			report_hang(x);
+		else if (o->check_quiescence)
+			report_leaks(x);
+		x->result->violating = x->m->s->nr_violations > x->m->call_violations_start;
+		if (x->result->violating)
+			x->result->status = EMU_EXPLORE_VIOLATION;
+		break;
+	case RUN_REFUSED:
+		x->result->status = EMU_EXPLORE_REFUSED;
+		break;
+	default:
+		x->result->status = EMU_EXPLORE_TOO_LONG;
+	}
+	keep_schedule(x);
+}
+
+static int decode_ops(struct machine *m, const struct emu_op *ops, size_t n, int64_t *decoded)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct op *o = find_op(ops[i].op);
+
+		if (!o || ops[i].nargs < 0 || ops[i].nargs > TASK_ARGS ||
+		    (size_t)ops[i].nargs != strlen(o->info.args)) {
+			snprintf(m->error, sizeof(m->error), "operation %zu: no such operation", i);
+			return EMU_BAD_OPERATION;
+		}
+		for (int k = 0; k < ops[i].nargs; k++) {
+			int64_t *v = &decoded[i * TASK_ARGS + (size_t)k];
+			int status;
+
+			*v = ops[i].args[k];
+			status = decode_argument(m, o->info.args[k], v);
+			if (status != EMU_OK)
+				return status;
+		}
+	}
+	return EMU_OK;
+}
+
+static int explore_program(struct machine *m, const struct emu_program_task *tasks, int nr_tasks,
+			   const struct emu_explore_options *options,
+			   struct emu_explore_result *result)
+{
+	struct explorer *x = calloc(1, sizeof(*x));
+	enum rcu_mode mode = m->rcu_mode;
+	int status = EMU_OK;
+
+	if (!x)
+		return EMU_NO_MEMORY;
+	memset(result, 0, sizeof(*result));
+	x->m = m;
+	x->program = tasks;
+	x->nr_tasks = nr_tasks;
+	x->options = options;
+	x->result = result;
+	for (int i = 0; i < nr_tasks && status == EMU_OK; i++) {
+		x->decoded[i] = calloc(tasks[i].nr_ops + 1, TASK_ARGS * sizeof(int64_t));
+		if (!x->decoded[i])
+			status = EMU_NO_MEMORY;
+		else
+			status = decode_ops(m, tasks[i].ops, tasks[i].nr_ops, x->decoded[i]);
+	}
+	if (status == EMU_OK) {
+		x->snapshot = snapshot_take(m);
+		if (x->snapshot < 0)
+			status = EMU_NO_MEMORY;
+	}
+	if (status == EMU_OK) {
+		m->rcu_mode = RCU_MANUAL;
+		if (options->schedule_length)
+			replay(x);
+		else
+			explore(x);
+		m->explorer = NULL;
+		m->rcu_mode = mode;
+		m->refused = false;
+		m->arena_full = false;
+		/* What the last execution did stays to be looked at, unless it was none. */
+		if (result->status != EMU_EXPLORE_VIOLATION)
+			snapshot_restore(m, x->snapshot);
+		snapshot_drop(m, x->snapshot);
+	}
+	for (int i = 0; i < nr_tasks; i++)
+		free(x->decoded[i]);
+	free(x);
+	return status;
+}
+
+int emu_explore(emu_machine *m, const struct emu_program_task *tasks, int nr_tasks,
+		const struct emu_explore_options *options, struct emu_explore_result *result)
+{
+	struct entry saved;
+	int status = machine_enter(m, &saved);
+
+	if (status != EMU_OK)
+		return status;
+	if (saved.nested) {
+		status = EMU_BUSY;
+	} else if (!CHECKED_BUILD || nr_tasks < 1 || nr_tasks > MAX_PROGRAM_TASKS) {
+		snprintf(m->error, sizeof(m->error), "1 to %d tasks, in the checked build",
+			 MAX_PROGRAM_TASKS);
+		status = EMU_BAD_ARGUMENT;
+	} else {
+		status = explore_program(m, tasks, nr_tasks, options, result);
+	}
+	return machine_leave(m, &saved, status);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef EMU_EXPLORE_H
+#define EMU_EXPLORE_H
+
+/*
+ * Exploration of schedules: see explore.c.
+ *
+ * A task gives way at every visible operation, before it is carried out, and
+ * tells what it is about to do.  Everything it does from there to its next
+ * visible operation is one step.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Tasks of a program. */
+#define MAX_PROGRAM_TASKS 8
+
+struct explorer;
+struct machine;
+
+enum access_kind {
+	ACCESS_NONE, /* conflicts with nothing */
+	ACCESS_READ,
+	ACCESS_WRITE,
+	ACCESS_ACQUIRE, /* of a lock: possible only while it is free */
+};
+
+/**
+ * struct access - what a step begins with
+ * @start: first byte of what is accessed; for struct pages their addresses
+ * @end: first byte behind it
+ * @kind: enum access_kind
+ * @rcu_read: flavours (bit mask) whose read section it enters
+ * @rcu_write: flavours whose grace period it asks for
+ * @ready: for ACCESS_ACQUIRE: can @object be acquired now?
+ * @object: the lock
+ */
+struct access {
+	uintptr_t start;
+	uintptr_t end;
+	enum access_kind kind;
+	uint8_t rcu_read;
+	uint8_t rcu_write;
+	bool (*ready)(const void *object);
+	const void *object;
+};
+
+/** explore_point() - give way before @access; returns when it is to be carried out */
+void explore_point(struct machine *m, const struct access *access);
+/** explore_access() - the same for a read or write of @size bytes */
+void explore_access(struct machine *m, const void *addr, unsigned long size, bool write);
+/** explore_acquire() - the same for a lock */
+void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const void *lock));
+/** explore_release() - whoever acquires @object later comes after this */
+void explore_release(struct machine *m, const void *object);
+/** explore_wake() - what @task does once it runs comes after this */
+struct emu_task;
+void explore_wake(struct machine *m, const struct emu_task *task);
+/** explore_grace_period() - @task goes on because a grace period of @flavour has ended */
+void explore_grace_period(struct machine *m, const struct emu_task *task, int flavour);
+/** explore_rcu_queued() - a callback of @flavour was queued: it comes after this */
+void explore_rcu_queued(struct machine *m, int flavour);
+/** explore_rcu_exit() - a read section of @flavour ended: its grace period comes after this */
+void explore_rcu_exit(struct machine *m, int flavour);
+
+#endif

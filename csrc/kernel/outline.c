@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/mm.h>
+#include <linux/outline.h>
+#include <linux/percpu-refcount.h>
+
+void outline_percpu_ref_get_many(struct percpu_ref *ref, unsigned long nr)
+{
+	percpu_ref_get_many(ref, nr);
+}
+
+void outline_percpu_ref_put_many(struct percpu_ref *ref, unsigned long nr)
+{
+	percpu_ref_put_many(ref, nr);
+}
+
+bool outline_percpu_ref_tryget(struct percpu_ref *ref)
+{
+	return percpu_ref_tryget(ref);
+}
+
+bool outline_percpu_ref_tryget_live(struct percpu_ref *ref)
+{
+	return percpu_ref_tryget_live(ref);
+}
+
+bool outline_percpu_ref_is_dying(struct percpu_ref *ref)
+{
+	return percpu_ref_is_dying(ref);
+}
+
+bool outline_percpu_ref_is_zero(struct percpu_ref *ref)
+{
+	return percpu_ref_is_zero(ref);
+}
+
+void outline_get_page(struct page *page)
+{
+	get_page(page);
+}
+
+void outline_put_page(struct page *page)
+{
+	put_page(page);
+}

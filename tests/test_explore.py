@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Exploration of schedules."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from memremap_emu import Kernel
+from memremap_emu.explore import Outcome, Program
+
+PMEM = 0x140000000
+SIZE = 1 << 27
+
+
+def teardown_against_a_held_page(k: Kernel, driver: str) -> Program:
+    """Unbind on one CPU, the last put of a page on another."""
+    k.iomem.add(PMEM, PMEM + SIZE - 1, "Persistent Memory")
+    drv = k.driver(driver) if driver == "dax_pmem" else k.driver(driver, mode="memory")
+    dev = drv.device(PMEM, SIZE)
+    drv.bind(dev)
+    page = k.page((PMEM >> 12) + 0x1000)
+    page.get()
+    program = Program(k)
+    program.task("unbind").unbind(drv, dev)
+    program.task("user").put_page(page)
+    return program
+
+
+@pytest.mark.parametrize("driver", ["pmem", "dax_pmem"])
+@pytest.mark.parametrize("version", ["v4.19", "memremap-v6", "v5.0"])
+def test_final_page_put_race_is_found_before_its_fix(version: str, driver: str) -> None:
+    with Kernel(version, cpus=2, on_violation="record") as k:
+        found = teardown_against_a_held_page(k, driver).explore()
+    assert found.outcome is Outcome.VIOLATION
+    assert [v.kind for v in found.violations] == ["memmap-removed"]
+
+
+@pytest.mark.parametrize("driver", ["pmem", "dax_pmem"])
+def test_final_page_put_race_is_absent_after_its_fix_in_every_schedule(driver: str) -> None:
+    with Kernel("v5.2", cpus=2, on_violation="record") as k:
+        found = teardown_against_a_held_page(k, driver).explore(check_quiescence=True)
+    assert found.exhaustive
+    assert found.violating == 0
+    assert found.executions > 1
+
+
+def test_a_schedule_is_replayed() -> None:
+    with Kernel(cpus=2, on_violation="record") as k:
+        program = teardown_against_a_held_page(k, "pmem")
+        start = k.snapshot()
+        found = program.explore()
+        start.restore()
+        again = program.explore(schedule=found.schedule)
+    assert again.schedule == found.schedule
+    assert [str(v) for v in again.violations] == [str(v) for v in found.violations]
+
+
+def test_locks_in_two_orders_hang_in_some_schedule() -> None:
+    with Kernel(cpus=2, on_violation="record") as k:
+        a, b = k.mutex("a"), k.mutex("b")
+        program = Program(k)
+        program.task("ab").lock(a).lock(b).unlock(b).unlock(a)
+        program.task("ba").lock(b).lock(a).unlock(a).unlock(b)
+        found = program.explore(stop_at_violation=False)
+        first = program.explore()
+    assert found.exhaustive
+    assert 0 < found.violating < found.executions
+    assert {v.kind for v in first.violations} == {"hang"}
+    assert {v.message.split("/")[0] for v in first.violations} == {"ab", "ba"}
+
+
+def test_a_grace_period_waits_for_the_readers_that_began_before_it() -> None:
+    """Whichever way they interleave, and in some schedules the reader comes too late."""
+    with Kernel(cpus=2, on_violation="record") as k:
+        ref = k.percpu_ref()
+        program = Program(k)
+        reader = program.task("reader")
+        reader.call("preempt_disable").call("percpu_ref_tryget_live", ref).call("preempt_enable")
+        program.task("killer").kill(ref).call("synchronize_sched")
+        found = program.explore(stop_at_violation=False)
+    assert found.exhaustive
+    assert found.violating == 0
+    assert found.final_states == 2
+
+
+def test_what_calls_back_into_python_is_refused() -> None:
+    with Kernel(cpus=2) as k:
+        ref = k.percpu_ref(lambda ref: None, 1)
+        program = Program(k)
+        program.task("put").put(ref)
+        with pytest.raises(ValueError, match="cannot be explored"):
+            program.explore()
+        assert ref.logical == 1
+
+
+def test_the_plain_build_is_refused() -> None:
+    with Kernel(checked=False) as k:
+        program = Program(k)
+        program.task("nothing").call("might_sleep")
+        with pytest.raises(ValueError, match="checked build"):
+            program.explore()
+
+
+def test_the_kernel_is_left_as_it_was() -> None:
+    with Kernel("v5.2", cpus=2) as k:
+        program = teardown_against_a_held_page(k, "pmem")
+        before = k.state_hash, str(k.iomem), k.dmesg
+        program.explore()
+        assert (k.state_hash, str(k.iomem), k.dmesg) == before
+
+
+def generated_program(seed: int) -> tuple[Kernel, Program]:
+    """Two or three tasks that meet on a ref, a completion and three locks."""
+    draw = random.Random(seed)
+    k = Kernel(cpus=3, on_violation="record")
+    ref = k.percpu_ref(flags=draw.choice([0, 1]))
+    done, a, b, spin = k.completion(), k.mutex("a"), k.mutex("b"), k.spinlock()
+    for _ in range(draw.randint(0, 2)):
+        ref.get()
+    program = Program(k)
+    for number in range(draw.randint(2, 3)):
+        task = program.task(f"t{number}")
+        for _ in range(draw.randint(1, 2)):
+            match draw.randint(0, 9):
+                case 0:
+                    task.get(ref)
+                case 1:
+                    task.put(ref)
+                case 2:
+                    task.kill(ref)
+                case 3:
+                    task.call("percpu_ref_tryget_live", ref)
+                case 4:
+                    task.complete(done)
+                case 5:
+                    task.wait(done)
+                case 6:
+                    task.lock(a).lock(b).unlock(b).unlock(a)
+                case 7:
+                    task.lock(b).lock(a).unlock(a).unlock(b)
+                case 8:
+                    task.lock(spin).unlock(spin)
+                case _:
+                    task.call("preempt_disable").call("percpu_ref_tryget", ref)
+                    task.call("preempt_enable")
+    return k, program
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_reduced_search_finds_what_full_search_finds(part: int) -> None:
+    """The same final states, and violations in the same programs."""
+    compared = 0
+    for seed in range(part * 60, part * 60 + 60):
+        k, program = generated_program(seed)
+        with k:
+            full = program.explore(stop_at_violation=False, plain=True, max_executions=3000)
+            if not full.exhaustive:
+                continue
+            reduced = program.explore(stop_at_violation=False)
+            assert reduced.exhaustive
+            assert reduced.executions <= full.executions
+            assert (reduced.final_states, reduced.final_hash, reduced.violating > 0) == (
+                full.final_states,
+                full.final_hash,
+                full.violating > 0,
+            ), f"generated_program({seed})"
+        compared += 1
+    assert compared >= 40
