@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from memremap_emu import Kernel
+from memremap_emu import Config, Kernel
 from memremap_emu.explore import Outcome, Program
 
 PMEM = 0x140000000
@@ -39,11 +39,26 @@ def test_final_page_put_race_is_found_before_its_fix(version: str, driver: str) 
 
 @pytest.mark.parametrize("driver", ["pmem", "dax_pmem"])
 def test_final_page_put_race_is_absent_after_its_fix_in_every_schedule(driver: str) -> None:
-    with Kernel("v5.2", cpus=2, on_violation="record") as k:
+    config = Config(preempt_rcu=False)
+    with Kernel("v5.2", cpus=2, config=config, on_violation="record") as k:
         found = teardown_against_a_held_page(k, driver).explore(check_quiescence=True)
     assert found.exhaustive
     assert found.violating == 0
     assert found.executions > 1
+
+
+def test_a_queue_is_freed_under_the_release_of_its_counter_when_rcu_flavours_differ() -> None:
+    """The counter's release runs in an RCU-sched section, the queue is freed after RCU's.
+
+    Whoever waits for the counter may see it zero before the release has woken anybody, and
+    with PREEMPT_RCU the grace period that frees the queue does not wait for the release.
+    """
+    with Kernel("v5.2", cpus=2, on_violation="record") as k:
+        found = teardown_against_a_held_page(k, "pmem").explore()
+    assert found.outcome is Outcome.VIOLATION
+    (violation,) = found.violations
+    assert violation.kind == "use-after-free"
+    assert "blk_alloc_queue_node() and freed in blk_free_queue_rcu()" in violation.message
 
 
 def test_a_schedule_is_replayed() -> None:
@@ -104,7 +119,7 @@ def test_the_plain_build_is_refused() -> None:
 
 
 def test_the_kernel_is_left_as_it_was() -> None:
-    with Kernel("v5.2", cpus=2) as k:
+    with Kernel("v5.2", cpus=2, config=Config(preempt_rcu=False)) as k:
         program = teardown_against_a_held_page(k, "pmem")
         before = k.state_hash, str(k.iomem), k.dmesg
         program.explore()
