@@ -50,6 +50,7 @@ _PROBE_ERROR = re.compile(r": probe of \S+ failed with error (-?\d+)$")
 _WARNING = re.compile(r"^WARNING: CPU: \d+ PID: \d+ at \S+ ")
 #: What a kernel may answer when nothing failed: error number and the log line that explains it.
 _REFUSALS = (
+    (ENXIO, re.compile(r"unable to satisfy requested alignment")),
     (ENXIO, re.compile(r"devm_memremap_pages attempted on (mixed|ram) region ")),
     (ENOMEM, re.compile(r"Conflicting mapping in same section")),
     (EBUSY, re.compile(r"could not reserve region ")),
@@ -92,12 +93,14 @@ class Probe:
         log: lines logged
         faults: calls that failed, in order
         mapped: devm_memremap_pages() was called
+        stage: the last of `STAGES` that was reached
     """
 
     answer: Answer | int
     log: tuple[str, ...]
     faults: list[FaultPoint] = field(default_factory=list)
     mapped: bool = False
+    stage: str = ""
 
     @property
     def bound(self) -> bool:
@@ -113,12 +116,17 @@ class Probe:
         """The first failing call that a probe does not put up with."""
         return next((f for f in self.faults if f.site not in SWALLOWED), None)
 
-    def refusal(self) -> str | None:
-        """Why the kernel declines by specification, None if it gives no reason."""
+    def refusal(self, creation_log: Sequence[str] = ()) -> str | None:
+        """Why the kernel declines by specification, None if it gives no reason.
+
+        ``creation_log`` is what was logged when the device was made.
+        """
         for errno, pattern in _REFUSALS:
-            for line in self.log:
+            for line in (*self.log, *creation_log):
                 if pattern.search(line) and self.answer in (errno, Answer.DECLINED):
                     return _WARNING.sub("warning in ", line)
+        if self.answer == ENOMEM and self.stage == "alloc_dax_region":
+            return "alloc_dax_region() wants start and size aligned"
         return "the driver declines" if self.answer is Answer.DECLINED else None
 
 
@@ -152,6 +160,7 @@ def read_probe(bound: bool, log: Sequence[str], calls: Calls) -> Probe:
                     probe.mapped = True
         elif kind is EventType.FAULT:
             probe.faults.append(FaultPoint(name, stage))
+    probe.stage = stage
     return probe
 
 

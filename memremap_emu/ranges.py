@@ -231,7 +231,7 @@ def carve(memory: MemoryMap, option: Memmap) -> MemoryMap:
                 blocking = blocking or child
         if blocking is not None:
             raise BadInputError(
-                f"--{option.__str__().replace('=', ' ')}: overlaps {blocking.name!r} of "
+                f"--memmap {str(option).partition('=')[2]}: overlaps {blocking.name!r} of "
                 f"{memory.source}:{blocking.line}, which is no memory"
             )
         kept.extend(_pieces(top, start, end))
@@ -240,6 +240,11 @@ def carve(memory: MemoryMap, option: Memmap) -> MemoryMap:
         first = min(r.start for r in image) & -PAGE_SIZE
         last = max(r.end for r in image) | (PAGE_SIZE - 1)
         ram = Range(max(first, start), min(last, end), RAM, image[0].line)
+        if (ram.start, ram.end) == (start, end):
+            raise BadInputError(
+                f"--memmap {str(option).partition('=')[2]}: lies inside the kernel's own image, "
+                f"{memory.source}:{ram.line}"
+            )
         ram.children = [c for c in image if ram.start <= c.start and c.end <= ram.end]
         kept.extend([*_pieces(made, ram.start, ram.end), ram])
     else:

@@ -37,6 +37,9 @@ from memremap_emu.trace import EventType
 
 #: Events that the machine's trace keeps; see `memremap_emu.trace.Trace`.
 TRACE_EVENTS = 1 << 15
+#: Bytes of an I/O, and of a device on which there is room for it for certain.
+IO_SIZE = 4096
+LARGE = 1 << 28
 #: Lines of the kernel log that go with a violation.
 LOG_LINES = 12
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
@@ -129,6 +132,8 @@ class Bench:
         mode = setup.mode
         self.driver: BuiltinDriver = k.driver(mode.driver, mode=mode.namespace, altmap=mode.altmap)
         self.device = self.driver.device(setup.start, setup.end - setup.start + 1)
+        #: What the namespace had to say about its size.
+        self.creation_log = tuple(k.dmesg)
         self.contract = Contract(mode.driver, frozenset(k.patches))
         #: Without them neither kills nor stages of a probe can be seen.
         self.functions_known = k.trace.knows_functions(FUNCTIONS)
@@ -400,11 +405,11 @@ class Run:
                 self._find("contract", f"page count around get_page() and put_page(): {counts}")
         if mode.queue:
             try:
-                bio = self.device.submit_bio(0, 4096, write=True)
+                bio = self._submit()
             except KernelError as e:
                 self._judge_submission(e)
             else:
-                self._end_io(bio)
+                bio.end()
         self._held = None
         return ""
 
@@ -429,8 +434,12 @@ class Run:
 
     def op_submit_bio(self) -> str:
         """An I/O is in flight from now on."""
-        bio = self.device.submit_bio(0, 4096, write=True)
-        self._held, self._drop = "an I/O", lambda: self._end_io(bio)
+        bio = self._submit()
+        if bio.status is not None:
+            # The disk is smaller than the I/O.
+            bio.end()
+            raise _EndOfRunError
+        self._held, self._drop = "an I/O", bio.end
         return "in flight"
 
     def op_unbind(self) -> str:
@@ -469,15 +478,23 @@ class Run:
     op_put_dev_pagemap = _drop_held
     op_bio_endio = _drop_held
 
-    def _end_io(self, bio: Bio) -> None:
-        bio.end()
-
     def _device_page(self) -> Page:
         pfn = self.reference.pfn if self.reference else None
         if pfn is None:
-            self._find("contract", "no page of the range is a device page although it is mapped")
+            setup = self.bench.setup
+            size = setup.end - setup.start + 1
+            # Less than a page is mapped without any, and where the start is not aligned an altmap
+            # counts what lies before it twice.
+            if size >> self.kernel.config.page_shift and not setup.mode.altmap:
+                self._find("contract", "no page of the range is a device page though it is mapped")
             raise _EndOfRunError
         return self.kernel.page(pfn)
+
+    def _submit(self) -> Bio:
+        bio: Bio = self.device.submit_bio(0, IO_SIZE, write=True)
+        if bio.status is not None and self.bench.setup.end - self.bench.setup.start >= LARGE:
+            self._find("contract", f"an I/O in range ends at once, with error {bio.status}")
+        return bio
 
     # --- judging ---
 
@@ -519,7 +536,7 @@ class Run:
             )
 
     def _judge_refusal(self, probe: Probe) -> None:
-        reason = probe.refusal()
+        reason = probe.refusal(self.bench.creation_log)
         if self.outcome.refused is None:
             # Some warnings are given only once.
             self.outcome.refused = f"{show(probe.answer)}: {reason}"
@@ -575,10 +592,15 @@ class Run:
         """A device page in the middle of the range, away from metadata and pads."""
         start, end = self.bench.setup.start, self.bench.setup.end
         size = end - start + 1
-        for eighths in (6, 5, 7, 4, 3, 2):
-            pfn = (start + size // 8 * eighths) >> self.kernel.config.page_shift
+        shift = self.kernel.config.page_shift
+        candidates = [(start + size // 8 * eighths) >> shift for eighths in (6, 5, 7, 4, 3, 2)]
+        # The index has whole pages only, counted from the first.
+        behind = (start >> shift) + (size >> shift)
+        for pfn in (*candidates, start >> shift, behind - 1):
+            if not 0 <= pfn < behind:
+                continue
             page = self.kernel.page(pfn)
-            if page.valid and page.pgmap is not None:
+            if page.valid and page.initialised and page.pgmap is not None:
                 return pfn
         return None
 
@@ -606,7 +628,7 @@ class Run:
             if page.valid:
                 state[f"page {number:#x}"] = _page_state(page)
         page = k.page(pfn)
-        pagemap = page.pgmap if page.valid else None
+        pagemap = page.pgmap if page.valid and page.initialised else None
         if pagemap is not None:
             state["pagemap"] = _pagemap_state(pagemap)
         if self.bench.setup.mode.queue and device.bound:
