@@ -147,37 +147,40 @@ def check(options: Options, progress: Progress | None = None) -> Report:
     if budget is None and options.max_faults > 1:
         budget = DEFAULT_BUDGET
     deadline = None if budget is None else started + budget
-    total = len(devices)
-    parts = []
-    for setup in devices:
-        campaign = Campaign(report, setup)
-        campaign.run(min(options.max_faults, 1), deadline, progress, total)
-        parts.append(campaign)
-    if options.max_faults > 1:
-        for i, campaign in enumerate(parts):
-            now = time.monotonic()
-            assert deadline is not None
-            share = now + max(deadline - now, 0) / (len(parts) - i)
-            campaign.run_deeper(options.max_faults, share, progress, total)
+    campaigns = [Campaign(report, setup, progress, len(devices)) for setup in devices]
+    # What is most likely to show something first: a budget cuts the end off.
+    for campaign in campaigns:
+        campaign.run(deadline)
+    for faults in range(1, options.max_faults + 1):
+        for i, campaign in enumerate(campaigns):
+            campaign.run_with_faults(faults, _share(deadline, len(campaigns) - i))
     report.seconds = time.monotonic() - started
     return report
+
+
+def _share(deadline: float | None, parts: int) -> float | None:
+    """Deadline for the first of so many parts that have to share what is left."""
+    if deadline is None:
+        return None
+    now = time.monotonic()
+    return now + max(deadline - now, 0) / parts
 
 
 class Campaign:
     """All executions on one device, added to a report as they come."""
 
-    def __init__(self, report: Report, setup: Setup) -> None:
+    def __init__(
+        self, report: Report, setup: Setup, progress: Progress | None = None, total: int = 1
+    ) -> None:
         self.report = report
         self.setup = setup
         self.runs: list[RunReport] = []
         self._keys: dict[str, set[tuple[str, str, str]]] = {}
-        self._progress: Callable[[], None] = lambda: None
+        self._progress = progress
+        self._total = total
 
-    def run(
-        self, faults: int, deadline: float | None, progress: Progress | None, total: int
-    ) -> None:
-        """Every program without faults, and with each single one if ``faults`` is 1."""
-        self._set_progress(progress, total)
+    def run(self, deadline: float | None = None) -> None:
+        """Every program without faults."""
         refused = False
         with self._bench() as bench:
             if bench is None:
@@ -190,23 +193,20 @@ class Campaign:
                 run = RunReport(self.setup, program)
                 self.runs.append(run)
                 self.report.runs.append(run)
-                run.exhaustive = self._search(bench, run, faults, deadline)
+                run.exhaustive = self._search(bench, run, 0, deadline)
                 refused = refused or run.refused is not None
 
-    def run_deeper(
-        self, faults: int, deadline: float, progress: Progress | None, total: int
-    ) -> None:
-        """Up to ``faults`` faults in one execution, until the deadline."""
-        self._set_progress(progress, total)
-        for i, run in enumerate(self.runs):
-            if not run.program.faults:
-                continue
-            with self._bench() as bench:
-                if bench is None:
-                    return
-                now = time.monotonic()
-                share = now + max(deadline - now, 0) / (len(self.runs) - i)
-                run.exhaustive = self._search(bench, run, faults, share, fresh=2)
+    def run_with_faults(self, faults: int, deadline: float | None = None) -> None:
+        """The programs that are run with faults, with this many; those with fewer are done."""
+        programs = [run for run in self.runs if run.program.faults]
+        if not programs:
+            return
+        with self._bench() as bench:
+            if bench is None:
+                return
+            for i, run in enumerate(programs):
+                share = _share(deadline, len(programs) - i)
+                run.exhaustive = self._search(bench, run, faults, share)
 
     # --- executions ---
 
@@ -214,14 +214,11 @@ class Campaign:
         self,
         bench: Bench,
         run: RunReport,
-        max_faults: int,
+        depth: int,
         deadline: float | None,
-        *,
-        fresh: int = 0,
     ) -> bool:
-        """Depth first over the sets of failing calls; those of fewer than ``fresh`` faults have
-        been counted before.  True if it has seen all of them."""
-        depth = max_faults if run.program.faults else 0
+        """Depth first over the sets of ``depth`` failing calls; those of fewer have been counted
+        before and only lead the way.  True if it has seen all of them."""
         complete = True
         pending: list[Iterator[tuple[int, ...]]] = [iter([()])]
         while pending:
@@ -231,25 +228,26 @@ class Campaign:
                 continue
             if deadline is not None and time.monotonic() > deadline:
                 return False
-            deeper = len(faults) < depth
-            outcome = self._execute(bench, run, faults, deeper, count=len(faults) >= fresh)
+            leading = len(faults) < depth
+            outcome = self._execute(bench, run, faults, leading)
             if outcome is None:
                 complete = False
-            elif deeper:
+            elif leading:
                 numbers, all_of_them = _later_calls(outcome.fallible, faults)
                 complete = complete and all_of_them
                 pending.append(iter([(*faults, n) for n in numbers]))
         return complete
 
     def _execute(
-        self, bench: Bench, run: RunReport, faults: tuple[int, ...], deeper: bool, *, count: bool
+        self, bench: Bench, run: RunReport, faults: tuple[int, ...], leading: bool
     ) -> Outcome | None:
         try:
-            outcome = bench.run(run.program, faults, fallible=deeper)
+            outcome = bench.run(run.program, faults, fallible=leading)
         except Exception as e:
-            self._fail(e, run.program, faults)
+            if not leading:
+                self._fail(e, run.program, faults)
             return None
-        if not count:
+        if leading:
             return outcome
         run.executions += 1
         if not faults:
@@ -259,7 +257,8 @@ class Campaign:
             if finding.key not in keys:
                 keys.add(finding.key)
                 run.violations.append(Violation(finding, self._token(run.program, faults, finding)))
-        self._progress()
+        if self._progress is not None:
+            self._progress(self.report, self._total)
         return outcome
 
     def _token(self, program: Program, faults: tuple[int, ...], finding: Finding) -> str:
@@ -276,10 +275,6 @@ class Campaign:
 
     def _bench(self) -> _BenchContext:
         return _BenchContext(self)
-
-    def _set_progress(self, progress: Progress | None, total: int) -> None:
-        if progress is not None:
-            self._progress = lambda: progress(self.report, total)
 
 
 class _BenchContext:
