@@ -14,10 +14,19 @@ import sys
 import time
 from collections.abc import Sequence
 
-from memremap_emu import check, ranges, report, runs, tokens
+from memremap_emu import (
+    check,
+    cli_bisect,
+    cli_bugs,
+    cli_versions,
+    ranges,
+    report,
+    runs,
+    tokens,
+)
 from memremap_emu.experiments import DRIVERS
 from memremap_emu.ranges import BadInputError
-from memremap_emu.versions import DEFAULT_VERSION, versions
+from memremap_emu.versions import DEFAULT_VERSION, GRAMMAR, select, versions
 
 OK, VIOLATIONS, BAD_INPUT = 0, 1, 2
 INTERRUPTED = 130
@@ -55,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_check(commands)
     _add_replay(commands)
+    for command in (cli_versions, cli_bugs, cli_bisect):
+        command.add_parser(commands)
     return parser
 
 
@@ -87,7 +98,7 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--version",
         metavar="V",
         default=DEFAULT_VERSION,
-        help=f"kernel: {', '.join(versions())} (default: {DEFAULT_VERSION})",
+        help=f"kernel: {', '.join(versions())} (default: {DEFAULT_VERSION}), or {GRAMMAR}",
     )
     parser.add_argument(
         "--driver",
@@ -135,9 +146,7 @@ def _seconds(text: str) -> float:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    if arguments.version not in versions():
-        known = ", ".join(versions())
-        raise BadInputError(f"unknown version {arguments.version!r}; known: {known}")
+    _known_version(arguments.version)
     for name in arguments.driver or ():
         if name not in DRIVERS:
             raise BadInputError(f"unknown driver {name!r}; known: {', '.join(DRIVERS)}")
@@ -166,6 +175,13 @@ def _check(arguments: argparse.Namespace) -> int:
     if found.errors:
         return BAD_INPUT
     return VIOLATIONS if any(run.violations for run in found.runs) else OK
+
+
+def _known_version(text: str) -> None:
+    try:
+        select(text)
+    except ValueError as e:
+        raise BadInputError(str(e)) from None
 
 
 class _Progress:
@@ -217,8 +233,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         replay = tokens.decode(arguments.token)
     except tokens.TokenError as e:
         raise BadInputError(str(e)) from None
-    if replay.experiment.setup.version not in versions():
-        raise BadInputError(f"unknown version {replay.experiment.setup.version!r}")
+    _known_version(replay.experiment.setup.version)
     try:
         outcome = runs.execute(replay.experiment)
     except Exception as e:

@@ -26,7 +26,15 @@ from memremap_emu.stats import Stats, Zone
 from memremap_emu.sync import Completion, Mutex, RwLock, SpinLock, WaitQueue
 from memremap_emu.tasks import Task
 from memremap_emu.trace import Trace
-from memremap_emu.versions import DEFAULT_VERSION, mode_mask, mode_set, patch_mask, patch_set
+from memremap_emu.versions import (
+    DEFAULT_VERSION,
+    Selection,
+    mode_mask,
+    mode_set,
+    patch_mask,
+    patch_set,
+    select,
+)
 
 
 class Snapshot:
@@ -127,6 +135,24 @@ class Kernel:
         self.iomem = IoMem(self)
         #: Events, see `memremap_emu.trace`.
         self.trace = Trace(self._native)
+
+    @classmethod
+    def select(cls, text: str | Selection, **arguments: Any) -> Kernel:
+        """A kernel by description, ``memremap-v6 5/7`` or ``v5.2 without final-put``.
+
+        See `versions.select`; the other arguments are those of the constructor.
+
+        Raises:
+            ValueError: it describes none.
+        """
+        chosen = select(text) if isinstance(text, str) else text
+        return cls(
+            chosen.version,
+            applied=chosen.applied,
+            without=chosen.without,
+            modes=chosen.modes,
+            **arguments,
+        )
 
     # --- life ---
 

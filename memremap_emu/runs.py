@@ -167,7 +167,7 @@ class Bench:
 
 def boot(setup: Setup) -> Kernel:
     """A machine that has booted with the set-up's map."""
-    kernel = Kernel(setup.version, on_violation="record", trace=True)
+    kernel = Kernel.select(setup.version, on_violation="record", trace=True)
     kernel.iomem.load(setup.iomem)
     return kernel
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -158,3 +159,77 @@ def patch_mask(names: Iterable[str]) -> int:
     """Bit mask of a set of patches, as the machine takes it."""
     numbers = {p.name: p.number for p in patches()}
     return sum(1 << numbers[name] for name in names)
+
+
+# --- kernels by description ---
+
+GRAMMAR = "VERSION [N/7] [without PATCH,...] [with MODE,...]"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A kernel as one line says it: ``v5.2``, ``memremap-v6 5/7``, ``v5.2 without final-put``.
+
+    Attributes:
+        version: a named version
+        applied: only the first so many patches of the series, None for all
+        without: patches left out
+        modes: mistakes made again
+    """
+
+    version: str = DEFAULT_VERSION
+    applied: int | None = None
+    without: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+
+    @property
+    def patches(self) -> tuple[str, ...]:
+        """Names of its patches."""
+        return patch_set(self.version, applied=self.applied, without=self.without)
+
+    def __str__(self) -> str:
+        text = self.version
+        if self.applied is not None:
+            text += f" {self.applied}/{SERIES_LENGTH}"
+        if self.without:
+            text += f" without {','.join(self.without)}"
+        if self.modes:
+            text += f" with {','.join(self.modes)}"
+        return text
+
+
+_SELECTION = re.compile(
+    r"(?P<version>\S+)(?: (?P<applied>\d{1,3})/(?P<length>\d))?"
+    r"(?: without (?P<without>[^ ,]+(?:, ?[^ ,]+)*))?(?: with (?P<modes>[^ ,]+(?:, ?[^ ,]+)*))?"
+)
+
+
+def select(text: str) -> Selection:
+    """Reads the description of a kernel, see `GRAMMAR`.
+
+    Raises:
+        ValueError: it is none; unknown version, patch or mode, with the ones known; one without
+            what it needs.
+    """
+    match = _SELECTION.fullmatch(text)
+    if match is None or match["length"] not in (None, str(SERIES_LENGTH)):
+        raise ValueError(f"{text!r} describes no kernel: {GRAMMAR}")
+
+    def names(group: str) -> tuple[str, ...]:
+        return tuple(re.split(", ?", match[group])) if match[group] else ()
+
+    applied = None if match["applied"] is None else int(match["applied"])
+    found = Selection(match["version"], applied, names("without"), names("modes"))
+    mode_set(found.modes, found.patches)
+    return found
+
+
+def prefix(n: int) -> Selection:
+    """The kernel with the first ``n`` of all patches that there are."""
+    newest = list(versions())[-1]
+    for name, version in versions().items():
+        if version.patches == tuple(p.name for p in patches()[:n]):
+            return Selection(name)
+    if n < SERIES_LENGTH:
+        return Selection(applied=n)
+    return Selection(newest, without=tuple(p.name for p in patches()[n:]))

@@ -80,15 +80,48 @@ void set_sections_present(unsigned long nr, unsigned long n, int nid, bool onlin
 	mm->reported = ~0UL;
 }
 
-/* Does somebody hold references on the pages of @run? */
-static bool run_is_held(const struct run *run)
+/*
+ * The part of [@from, @end) that is put when its mapping ends.  What is left
+ * is padding, which keeps the count it was born with; with deferred
+ * initialisation it has an owner all the same.
+ */
+static void owned_part(const unsigned long *word, unsigned long *from, unsigned long *end)
 {
-	const unsigned long *word = run->word;
-	bool owned = word[PAGE_PGMAP] && !(word[PAGE_FLAGS] & PAGE_PGMAP_IS_SELF);
-	int count = (int)(u32)word[PAGE_COUNTS];
+	const struct dev_pagemap *pgmap = (const struct dev_pagemap *)word[PAGE_PGMAP];
+	unsigned long first, last;
 
-	/* Padding, which has no owner, keeps the count it was born with. */
-	return word[PAGE_INIT] == PAGE_INITIALISED && count > (owned ? 0 : 1);
+	if (!pgmap || (word[PAGE_FLAGS] & PAGE_PGMAP_IS_SELF)) {
+		*end = *from;
+		return;
+	}
+	first = PHYS_PFN(pgmap->res.start);
+	last = PHYS_PFN(pgmap->res.end + 1);
+	if (pgmap->altmap_valid)
+		first += pgmap->altmap.reserve + pgmap->altmap.free;
+	*from = min(max(*from, first), *end);
+	*end = max(min(*end, last), *from);
+}
+
+/* Pages of [@from, @end) on which somebody holds references stay as ghosts. */
+static void keep_ghosts(struct memmap *mm, const unsigned long *run_word, unsigned long from,
+			unsigned long end)
+{
+	unsigned long word[RUN_WORDS];
+	unsigned long owned = from, owned_end = end;
+	int count;
+
+	for (int i = 0; i < RUN_WORDS; i++)
+		word[i] = run_word[i];
+	count = (int)(u32)word[PAGE_COUNTS];
+	if (word[PAGE_INIT] != PAGE_INITIALISED || count <= 0)
+		return;
+	if (count == 1) {
+		owned_part(word, &owned, &owned_end);
+		from = owned;
+		end = owned_end;
+	}
+	if (from < end)
+		run_map_set(&mm->ghosts, from, end - from, word);
 }
 
 void clear_sections(unsigned long nr, unsigned long n)
@@ -103,8 +136,7 @@ void clear_sections(unsigned long nr, unsigned long n)
 		const struct run *run = &mm->pages.runs[i];
 		unsigned long from = max(run->start, start);
 
-		if (run_is_held(run))
-			run_map_set(&mm->ghosts, from, min(run_end(run), end) - from, run->word);
+		keep_ghosts(mm, run->word, from, min(run_end(run), end));
 	}
 	run_map_clear(&mm->pages, start, end - start);
 	run_map_clear(&mm->sections, nr, n);

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``memremap-emu bisect``: which patch introduces or removes a violation."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from memremap_emu import bisect, scenario, tokens
+from memremap_emu.ranges import BadInputError
+from memremap_emu.versions import patches, select
+
+FOUND, NOT_FOUND = 0, 1
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "bisect",
+        help="find the patch that introduces or removes a violation",
+        description="Walks the patches between two versions, tries each kernel, and names the "
+        "patch at which a violation appears or goes away.  Exit status 0: there is one such "
+        "patch, 1: none or several, 2: bad input.",
+    )
+    parser.add_argument(
+        "scenario",
+        metavar="SCENARIO",
+        help="a scenario file, the id of one that comes with the package (memremap-emu bugs), "
+        "or a replay token of check",
+    )
+    parser.add_argument(
+        "--good",
+        metavar="V",
+        help="a kernel without the violation: with --bad, one end of the walk",
+    )
+    parser.add_argument(
+        "--bad",
+        metavar="V",
+        help="a kernel with it: the other end (default: from the oldest version to the newest)",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _probe(text: str) -> tuple[str, bisect.Probe]:
+    if text.startswith(tokens.PREFIX):
+        try:
+            replay = tokens.decode(text)
+            select(replay.experiment.setup.version)
+        except ValueError as e:
+            raise BadInputError(str(e)) from None
+        setup = replay.experiment.setup
+        title = f"{replay.kind}: {setup.mode.driver} {setup.mode.name} {setup.range}"
+        return title, bisect.token_probe(replay)
+    try:
+        found = scenario.bundled()
+        known = [s for s in found if s.id.lower() == text.lower()]
+        if not known and Path(text).exists():
+            known = found = scenario.load(text)
+    except (scenario.ScenarioError, OSError) as e:
+        raise BadInputError(str(e)) from None
+    if not known:
+        names = ", ".join(s.id for s in found)
+        raise BadInputError(f"no scenario file, replay token or known bug {text!r}; known: {names}")
+    if len(known) > 1:
+        # A file with modes has several: the first is the one without.
+        known = known[:1]
+    return f"{known[0].id}: {known[0].title}", bisect.scenario_probe(known[0])
+
+
+def _position(text: str) -> int:
+    try:
+        return bisect.position(select(text))
+    except ValueError as e:
+        raise BadInputError(str(e)) from None
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    title, probe = _probe(arguments.scenario)
+    last = len(patches())
+    good = None if arguments.good is None else _position(arguments.good)
+    bad = None if arguments.bad is None else _position(arguments.bad)
+    if good is not None and good == bad:
+        raise BadInputError("--good and --bad are the same kernel")
+    ends = [end for end in (good, bad) if end is not None]
+    start, end = 0, last
+    if len(ends) == 2:
+        start, end = sorted(ends)
+    try:
+        result = bisect.walk(probe, start, end)
+    except ValueError as e:
+        raise BadInputError(str(e)) from None
+    for what, place, wanted in (("good", good, False), ("bad", bad, True)):
+        if place is not None and bool(result.tries[place - start].shows) is not wanted:
+            kernel = result.tries[place - start].kernel
+            verb = "shows" if result.tries[place - start].shows else "does not show"
+            raise BadInputError(f"--{what} {kernel}: the violation {verb} there")
+    sys.stdout.write(_as_text(title, result))
+    return FOUND if result.monotone else NOT_FOUND
+
+
+def _as_text(title: str, result: bisect.Result) -> str:
+    words = {True: "violated", False: "ok", None: "not-applicable"}
+    lines = [title, ""]
+    changes = {change.patch.number: change for change in result.changes}
+    for tried in result.tries:
+        mark = "*" if tried.patch and tried.patch.number in changes else " "
+        what = str(tried.kernel) if tried.patch is None else f"+ {tried.patch.name}"
+        lines.append(f"{mark} {what:<24} {words[tried.shows]}")
+    lines.append("")
+    if not result.changes:
+        lines.append("No patch changes it.")
+    for change in result.changes:
+        verb = "introduces" if change.introduces else "removes"
+        lines.append(f"{verb} the violation: {change.patch.name}, {change.patch.title}")
+    if len(result.changes) > 1:
+        lines.append("It is not monotone: there is more than one change, and no single answer.")
+    return "\n".join(lines) + "\n"

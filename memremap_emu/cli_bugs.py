@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``memremap-emu bugs``: which known bug shows on which version."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+
+from memremap_emu.ranges import BadInputError
+from memremap_emu.scenario import Outcome, Scenario, ScenarioError, Status, bundled, run
+from memremap_emu.versions import Selection, select, versions
+
+SCHEMA = 1
+#: Bugs of the same machinery for which there is no scenario, and why.
+LEFT_OUT = {
+    "A17": "the driver that it needs came with v5.1, which is not among the versions",
+    "A18": "what it needs of private memory with an altmap no driver here does",
+    "B02": "needs exploration: two hot-adds at the same time; page tables are not emulated",
+    "B03, B04, B05": "page-table walkers (GUP) are not emulated",
+    "B08": "the refusal that cures it is in every version",
+    "B11": "the order that was wrong is that of a driver before v4.9",
+    "C01, C02, C09, C13": "pagemaps with internal refs came after v5.2",
+    "C05, C06": "what they need of the block layer came after v5.2",
+    "C07, C08, C11": "p2pdma is not emulated yet",
+    "C10": "sub-section hotplug came after v5.2",
+    "C12, C21": "the drivers and filesystems that it needs are not emulated",
+    "C14, C15": "the dax bus came after v5.0 and is not emulated",
+    "C17, C19": "the users of percpu_ref that are wrong are not emulated",
+}
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "bugs",
+        help="run a scenario of every known bug on every version",
+        description="Runs the scenario of each known bug that can be expressed on each version "
+        "and prints the matrix: violated, ok, not-applicable, or missing where there is no "
+        "scenario yet.  'ok' speaks of this bug alone.  Exit status 0, whatever shows.",
+    )
+    parser.add_argument(
+        "--version", metavar="V", action="append", help="only this kernel; may be repeated"
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    kernels: list[Selection] = []
+    for text in arguments.version or versions():
+        try:
+            kernels.append(select(text))
+        except ValueError as e:
+            raise BadInputError(str(e)) from None
+    started = time.perf_counter()
+    matrix: list[tuple[Scenario, list[Outcome]]] = []
+    try:
+        for scenario in bundled():
+            matrix.append((scenario, [run(scenario, kernel) for kernel in kernels]))
+    except ScenarioError as e:
+        raise BadInputError(str(e)) from None
+    seconds = time.perf_counter() - started
+    if arguments.format == "json":
+        sys.stdout.write(_as_json(kernels, matrix))
+    else:
+        sys.stdout.write(_as_text(kernels, matrix, seconds))
+    return 0
+
+
+def _as_json(kernels: list[Selection], matrix: list[tuple[Scenario, list[Outcome]]]) -> str:
+    bugs = [
+        {
+            "id": scenario.id,
+            "version": str(kernel),
+            "status": outcome.status.value,
+            "executions": outcome.executions,
+            "seconds": round(outcome.seconds, 6),
+        }
+        for scenario, outcomes in matrix
+        for kernel, outcome in zip(kernels, outcomes, strict=True)
+    ]
+    return json.dumps({"schema": SCHEMA, "bugs": bugs}, indent=2) + "\n"
+
+
+def _as_text(
+    kernels: list[Selection], matrix: list[tuple[Scenario, list[Outcome]]], seconds: float
+) -> str:
+    rows = [("bug", *map(str, kernels), "")]
+    for scenario, outcomes in matrix:
+        rows.append((scenario.id, *(outcome.status.value for outcome in outcomes), scenario.title))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    executions = sum(o.executions for _, outcomes in matrix for o in outcomes)
+    missing = [scenario for scenario, _ in matrix if scenario.missing]
+    lines += [
+        "",
+        f"{len(matrix)} scenarios on {len(kernels)} kernels: {executions} executions, "
+        f"{seconds:.2f} s, {len(missing)} missing",
+    ]
+    for scenario in missing:
+        lines.append(f"  {scenario.id}: {scenario.missing}")
+    lines += ["", "left out:"]
+    lines += [f"  {ids}: {reason}" for ids, reason in LEFT_OUT.items()]
+    return "\n".join(lines) + "\n"
+
+
+__all__ = ["LEFT_OUT", "Status", "add_parser"]
