@@ -304,8 +304,10 @@ class Run:
         end = int(stats.trace_end)
         if end - self._position > TRACE_EVENTS:
             self._trace_lost = True
-        calls = self.kernel.trace.calls(FUNCTIONS, self._position)
-        self._position = end
+        calls: Calls = ()
+        if end > self._position:
+            calls = self.kernel.trace.calls(FUNCTIONS, self._position)
+            self._position = end
         self._kills += kills(calls)
         self.outcome.failed += [name for kind, name, _ in calls if kind is EventType.FAULT]
         if self._fallible:
@@ -632,7 +634,9 @@ class Run:
         if pagemap is not None:
             state["pagemap"] = _pagemap_state(pagemap)
         if self.bench.setup.mode.queue and device.bound:
-            state["queue"] = (device.queue_ref.logical, device.queue_freeze_depth)
+            # With a pagemap, its ref is the queue's.
+            ref = device.queue_ref.logical if pagemap is None else None
+            state["queue"] = (ref, device.queue_freeze_depth)
         state["linear"] = k.linear_mapping_present(pfn)
         return state
 
@@ -676,23 +680,14 @@ def _nothing() -> None:
 def _page_state(page: Page) -> tuple[Any, ...]:
     if not page.initialised:
         return ("uninitialised",)
-    pagemap = page.pgmap
-    return (
-        page.count,
-        page.reserved,
-        page.zone,
-        page.pgmap_word,
-        None if pagemap is None else (pagemap.start, pagemap.end),
-    )
+    return page.count, page.zone, page.pgmap_word
 
 
 def _pagemap_state(pagemap: PageMap) -> tuple[Any, ...]:
-    altmap = pagemap.altmap
     ref = pagemap.ref
     return (
         pagemap.start,
         pagemap.end,
-        pagemap.type,
-        pagemap.altmap_valid and (altmap.alloc, altmap.align, altmap.free),
-        ref is not None and (ref.logical, ref.is_dying),
+        pagemap.altmap_valid and pagemap.altmap.alloc,
+        ref is not None and ref.logical,
     )
