@@ -191,6 +191,31 @@ class ResourceMachine(RuleBasedStateMachine):
             self.forget_below(freed)
 
     @has_linked
+    @rule(data=st.data(), skip=st.sampled_from((0, 0, 1, 3)), keep=st.sampled_from((0, 0, 1, 3)))
+    def release_adjustable(self, data: st.DataObject, skip: int, keep: int) -> None:
+        res = self.pick(data, root=False)[1]
+        start, size = res.start + skip * UNIT, res.end + 1 - res.start - (skip + keep) * UNIT
+        if res is self.model or size <= 0:
+            return
+        target = self.model.find_region(start, start + size - 1)
+        if target and target.children:
+            return  # what happens to them is said nowhere
+        error, freed, new = self.model.release_adjustable(start, size)
+        if error:
+            with pytest.raises(KernelError) as e:
+                self.root.release_region_adjustable(start, size)
+            assert e.value.errno == error
+            return
+        self.root.release_region_adjustable(start, size)
+        if freed:
+            self.forget_below(freed)
+        if new:
+            real = next(
+                r for _, r in self.root.walk() if (r.start, r.name) == (new.start, new.name)
+            )
+            self.linked.append((real, new))
+
+    @has_linked
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
         pair = self.pick(data, root=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from errno import EINVAL
 
 BUSY = 0x80000000
 MEM = 0x200
@@ -195,6 +196,28 @@ class Res:
             found.unlink()
             return found, []
         return None, [f"Trying to free nonexistent resource <{start:016x}-{end:016x}>"]
+
+    def release_adjustable(self, start: int, size: int) -> tuple[int, Res | None, Res | None]:
+        """release_mem_region_adjustable(): error, what has been freed, what is new."""
+        end = start + size - 1
+        found = self.find_region(start, end)
+        if found is None or found.flags & MEM != MEM:
+            return EINVAL, None, None
+        if (found.start, found.end) == (start, end):
+            found.unlink()
+            return 0, found, None
+        if found.start == start:
+            found.start = end + 1
+        elif found.end == end:
+            found.end = start - 1
+        else:
+            rest = Res(end + 1, found.end, found.name, found.flags, found.desc)
+            found.end = start - 1
+            parent = found.parent
+            assert parent is not None
+            parent.link(rest)
+            return 0, None, rest
+        return 0, None, None
 
     # --- queries ---
 
