@@ -76,6 +76,25 @@ CLANG_INSTRUMENT = [
 ]
 
 
+#: Stores of the machine's own files become calls too, see csrc/emu/dirty.c ...
+GCC_TRACK = [
+    "-fsanitize=kernel-address",
+    *("--param", "asan-instrumentation-with-call-threshold=0"),
+    *("--param", "asan-instrument-reads=0"),
+    *("--param", "asan-globals=0"),
+    *("--param", "asan-stack=0"),
+]
+CLANG_TRACK = [
+    "-fsanitize=kernel-address",
+    *("-mllvm", "-asan-instrumentation-with-call-threshold=0"),
+    *("-mllvm", "-asan-instrument-reads=0"),
+    *("-mllvm", "-asan-globals=0"),
+    *("-mllvm", "-asan-stack=0"),
+]
+#: ... but of those that answer the calls, and of two that say themselves what they write.
+UNTRACKED = ("dirty.c", "kasan.c", "snapshot.c", "coroutine.c", "memmap.c", "batch.c")
+
+
 def choose_compiler() -> None:
     """Makes CC name a compiler that exists, or says what is missing."""
     wanted = os.environ.get("CC") or str(sysconfig.get_config_var("CC") or "cc")
@@ -112,6 +131,7 @@ class Flags:
         self.coverage = ["--coverage"] if os.environ.get("MEMREMAP_EMU_COVERAGE") else []
         self.warnings = ["-Wconversion", "-Werror"] if os.environ.get("MEMREMAP_EMU_WERROR") else []
         self.kernel = KERNEL_FLAGS if clang else KERNEL_FLAGS + GCC_KERNEL_FLAGS
+        self.track = CLANG_TRACK if clang else GCC_TRACK
         self.instrument = CLANG_INSTRUMENT if clang else GCC_INSTRUMENT
 
     def compile(self, source: str) -> list[str]:
@@ -124,6 +144,10 @@ class Flags:
             flags += [*OUR_HEADERS, *MACHINE_FLAGS, *OUR_PROTOTYPE_FLAGS, *self.warnings]
         if self.checked:
             flags += ["-DKERNEL_CHECKED=1"]
+        if ours and self.checked and not self.sanitizer:
+            flags += ["-DTRACK_STORES=1"]
+            if not kernel and parts[-1] not in UNTRACKED:
+                flags += self.track
         if kernel:
             flags += [*self.kernel, *self.coverage]
         # No compiler combines the two sanitizers: the checked kernel keeps its own.

@@ -49,15 +49,10 @@ struct object_table {
 
 /* --- entering and leaving --- */
 
-/* Every thread has its own place for the machine that it is in. */
-static unsigned long thread_id(void)
+int __untracked machine_enter(struct machine *m, struct entry *saved)
 {
-	return (unsigned long)&current_machine;
-}
-
-int machine_enter(struct machine *m, struct entry *saved)
-{
-	unsigned long self = thread_id(), nobody = 0;
+	/* Every thread has its own place for the machine that it is in. */
+	unsigned long self = (unsigned long)&current_machine, nobody = 0;
 
 	if (!m)
 		return EMU_CLOSED;
@@ -83,7 +78,7 @@ int machine_enter(struct machine *m, struct entry *saved)
 	return EMU_OK;
 }
 
-int machine_leave(struct machine *m, const struct entry *saved, int status)
+int __untracked machine_leave(struct machine *m, const struct entry *saved, int status)
 {
 	if (m->depth == 1 && m->s->nr_violations > m->call_violations_start)
 		status |= EMU_VIOLATION;
@@ -616,6 +611,12 @@ int emu_restore(emu_machine *m, int64_t id)
 	else if (snapshot_restore(m, id))
 		status = EMU_BAD_HANDLE;
 	return machine_leave(m, &saved, status);
+}
+
+int emu_snapshot_differs(emu_machine *m, int64_t id, int64_t *offset)
+{
+	*offset = m ? snapshot_differs(m, id) : -2;
+	return *offset == -2 ? EMU_BAD_HANDLE : EMU_OK;
 }
 
 int emu_snapshot_drop(emu_machine *m, int64_t id)

@@ -33,6 +33,9 @@ static void set_shadow(struct machine *m, const void *start, size_t size, unsign
 	if (!CHECKED_BUILD)
 		return;
 	off = (size_t)((const char *)start - m->arena);
+	/* A line and its shadow go together. */
+	if (TRACKS_STORES && size)
+		mark_dirty(m, off, size);
 	memset(m->shadow + off / 8, mark, size / 8);
 }
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Calls that cost little: many operations in one, and references on a page.
+ *
+ * This file is not instrumented: what it writes to the arena it reports with
+ * machine_dirty().
  */
 #include "api.h"
 
@@ -33,6 +36,7 @@ static void set_comm(struct task_struct *t, const char *name)
 {
 	size_t i;
 
+	machine_dirty(t->comm, sizeof(t->comm));
 	for (i = 0; i < sizeof(t->comm) - 1 && name[i]; i++)
 		t->comm[i] = name[i];
 	t->comm[i] = '\0';
@@ -81,6 +85,8 @@ static int64_t run_batch(const int64_t *args)
 		b->results[b->next] = result;
 		if (m->refused || sections_open(task))
 			return result;
+		machine_dirty(&task->owner, sizeof(task->owner));
+		machine_dirty(&task->steps, sizeof(task->steps));
 		task->owner = NULL;
 		task->steps = 0;
 	} while (++b->next < b->n && !others_pending(m));
@@ -104,6 +110,7 @@ static int batch_of_direct_calls(struct machine *m, struct batch *b)
 		status = run_task(m, task);
 		if (status == EMU_OK)
 			run_others(m);
+		machine_dirty(task->args, sizeof(task->args));
 		task->args[0] = 0;
 		status = finish_call(m, task, status, &result);
 		if (status == EMU_BLOCKED || status == EMU_DEAD || status == EMU_PANICKED)
@@ -168,12 +175,10 @@ int emu_page_get(emu_machine *m, uint64_t pfn)
 
 	if (status != EMU_OK)
 		return status;
-	if (!m->context && !saved.nested && get_page_is_plain(m, pfn)) {
-		m->s->next_pid++; /* as the call's task would have had one */
+	if (!m->context && !saved.nested && get_page_is_plain(m, pfn))
 		get_page(pfn_to_page(pfn));
-	} else {
+	else
 		status = page_call(m, op_get_page, "get_page", pfn, saved.nested);
-	}
 	return machine_leave(m, &saved, status);
 }
 

@@ -101,7 +101,11 @@ static inline void check_access(const void *addr, size_t size, bool write, const
 	/* Until then the task has given way to nobody: it goes round in circles. */
 	if (unlikely(++m->steps == SOFT_LOCKUP_STEPS))
 		soft_lockup(m);
-	if (off >= m->arena_size || off < sizeof(struct machine_state))
+	if (off >= m->arena_size)
+		return;
+	if (TRACKS_STORES && write)
+		mark_dirty(m, off, size);
+	if (off < sizeof(struct machine_state))
 		return;
 	if (unlikely(!accessible(m, off, size)))
 		kasan_report(m, (uintptr_t)addr, size, write, pc, NULL);

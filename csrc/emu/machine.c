@@ -74,7 +74,7 @@ static bool config_is_legal(const struct emu_config *c)
 int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *data,
 	       emu_machine **machine)
 {
-	size_t head, arena, shadow, stacks, total;
+	size_t head, arena, shadow, dirty, stacks, total;
 	struct machine *m, *saved = current_machine;
 	struct kernel_context saved_context = kernel_context;
 	struct machine_state *s;
@@ -87,9 +87,10 @@ int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *d
 	page_fault_init();
 	arena = page_up(config->arena_size);
 	shadow = CHECKED_BUILD ? page_up(arena / 8) : 0;
+	dirty = TRACKS_STORES ? page_up(arena / DIRTY_LINE / 8 + sizeof(unsigned long)) : 0;
 	stacks = MAX_TASKS * (TASK_STACK_SIZE + TASK_STACK_GUARD);
 	head = (sizeof(*m) + 63) & ~63UL;
-	total = stacks + page_up(head + arena) + shadow + LOG_SIZE +
+	total = stacks + page_up(head + arena) + shadow + dirty + LOG_SIZE +
 		page_up(TRACE_EVENTS * sizeof(struct emu_event));
 	p = mmap(NULL, total, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
@@ -107,6 +108,8 @@ int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *d
 	p = (char *)m + page_up(head + arena);
 	m->shadow = (unsigned char *)p;
 	p += shadow;
+	m->dirty = (unsigned long *)p;
+	p += dirty;
 	m->log = p;
 	p += LOG_SIZE;
 	m->trace = (struct emu_event *)p;

@@ -33,6 +33,13 @@
 #define CHECKED_BUILD false
 #endif
 
+/* Does the machine know which lines of the arena were written? See dirty.c. */
+#ifdef TRACK_STORES
+#define TRACKS_STORES true
+#else
+#define TRACKS_STORES false
+#endif
+
 /* Sizes of the parts of the mapping; all are address space, not memory. */
 #define TASK_STACK_SIZE (64UL << 10)
 #define TASK_STACK_GUARD 4096UL
@@ -263,6 +270,9 @@ struct machine {
 	char *arena;
 	size_t arena_size;
 	unsigned char *shadow;
+	unsigned long *dirty; /* one bit for each line written */
+	size_t dirty_size; /* bytes of the arena that are watched, 0: nobody wants to know */
+	const struct snapshot *dirty_since; /* the snapshot that all other lines agree with */
 	char *log;
 	struct emu_event *trace;
 	char *stacks; /* their upper end: the first one is the highest */
@@ -313,6 +323,28 @@ static inline bool others_pending(const struct machine *m)
 
 	return !list_empty(&s->ready) || s->rcu[0].head || s->rcu[1].head ||
 	       !list_empty(&s->kernel.workqueue.worklist) || s->nr_sleepers;
+}
+
+/*
+ * Functions that write the host's structures and not the arena, or call
+ * machine_dirty() themselves, need no hooks.
+ */
+#ifdef TRACK_STORES
+#define __untracked __attribute__((no_sanitize("kernel-address")))
+#else
+#define __untracked
+#endif
+
+#define DIRTY_LINE 64UL
+#define DIRTY_WORD (DIRTY_LINE * BITS_PER_LONG) /* bytes that one word of bits stands for */
+
+/* Marks [@off, @off + @size) of the arena, @size not 0; what is outside is left out. */
+static inline void mark_dirty(struct machine *m, size_t off, size_t size)
+{
+	if (off >= m->dirty_size)
+		return;
+	for (size_t line = off / DIRTY_LINE; line * DIRTY_LINE < off + size; line++)
+		m->dirty[line / BITS_PER_LONG] |= 1UL << (line % BITS_PER_LONG);
 }
 
 /* Lowest and highest address of the stack with this index. */
@@ -490,7 +522,14 @@ enum event_type {
 	EVENT_FALLIBLE, /* a: name of the fault point, b: how many calls */
 };
 
-void trace_event(struct machine *m, enum event_type type, uint64_t a, uint64_t b);
+void __trace_event(struct machine *m, enum event_type type, uint64_t a, uint64_t b);
+
+static inline void trace_event(struct machine *m, enum event_type type, uint64_t a, uint64_t b)
+{
+	if (unlikely(m->trace_on))
+		__trace_event(m, type, a, b);
+}
+
 /** symbol_name() - name of the function at or around @addr, NULL if unknown */
 const char *symbol_name(struct machine *m, const void *addr, char *buf, size_t size);
 /** symbol_ranges() - pairs of first address and end of the functions called @name */
@@ -506,12 +545,27 @@ void report_violation_at(enum violation_kind kind, const void *pc, const char *f
 const char *violation_kind_name(int kind);
 void clear_once_flags(struct machine *m);
 
+/* --- dirty.c --- */
+
+/** machine_dirty() - something in the arena is written in a way that the compiler does not see */
+#ifdef TRACK_STORES
+void machine_dirty(const void *p, size_t size);
+#else
+static inline void machine_dirty(const void *p, size_t size)
+{
+	(void)p;
+	(void)size;
+}
+#endif
+
 /* --- snapshot.c --- */
 struct snapshot;
 /** snapshot_take() - remember this state; its id, or -1 if the host is out of memory */
 long snapshot_take(struct machine *m);
 /** snapshot_restore() - go back to it; -1 if there is no such snapshot */
 int snapshot_restore(struct machine *m, long id);
+/** snapshot_differs() - does the arena differ from the snapshot? The offset, or -1; -2 if none */
+long snapshot_differs(struct machine *m, long id);
 int snapshot_drop(struct machine *m, long id);
 void snapshot_drop_all(struct machine *m);
 

@@ -18,6 +18,9 @@
  * mapped or, if it has luck, to the struct page that it knew.  Here that is a
  * violation, and then it has luck: the ghost counts on, so that what follows
  * from the last put can be seen as well.
+ *
+ * This file is not instrumented: what it writes to the arena by itself, and
+ * not by run_map_set(), it reports with machine_dirty().
  */
 #include "machine.h"
 
@@ -75,6 +78,7 @@ static void report_page(struct memmap *mm, unsigned long pfn, enum violation_kin
 {
 	if (mm->reported == pfn)
 		return;
+	machine_dirty(&mm->reported, sizeof(mm->reported));
 	mm->reported = pfn;
 	if (kind == VIOLATION_UNINITIALIZED)
 		report_violation(kind, "struct page of pfn 0x%lx was never initialised", pfn);
@@ -88,6 +92,7 @@ void memmap_close_page(struct memmap *mm)
 	if (mm->open_pfn == NO_PAGE_OPEN)
 		return;
 	run_map_set(&mm->pages, mm->open_pfn, 1, mm->open);
+	machine_dirty(&mm->open_pfn, sizeof(mm->open_pfn));
 	mm->open_pfn = NO_PAGE_OPEN;
 }
 
@@ -161,7 +166,9 @@ static noinline void edit_closed_page(struct edit *edit)
 	run_map_reserve(&mm->pages, 2);
 	run = run_map_find(&mm->pages, edit->pfn);
 	if (run) {
+		machine_dirty(mm->open, sizeof(mm->open));
 		memcpy(mm->open, run->word, sizeof(mm->open));
+		machine_dirty(&mm->open_pfn, sizeof(mm->open_pfn));
 		mm->open_pfn = edit->pfn;
 		edit->word = mm->open;
 		edit->home = &mm->pages;
@@ -173,7 +180,10 @@ static noinline void edit_closed_page(struct edit *edit)
 	memcpy(edit->copy, ghost ? ghost : gone_page, sizeof(edit->copy));
 }
 
-/* Reads all words of @page, about to change @field of them. */
+/*
+ * Reads all words of @page, about to change @field of them: of an open page
+ * they are dirty from here on, of a ghost when they are stored.
+ */
 static inline void load_page(struct edit *edit, const struct page *page, enum page_word field)
 {
 	struct memmap *mm = memmap();
@@ -181,6 +191,7 @@ static inline void load_page(struct edit *edit, const struct page *page, enum pa
 	edit->pfn = page_to_pfn(page);
 	page_access(edit->pfn, 1, field, true, field == PAGE_COUNTS);
 	if (likely(mm->open_pfn == edit->pfn)) {
+		machine_dirty(mm->open, sizeof(mm->open));
 		edit->word = mm->open;
 		edit->home = &mm->pages;
 	} else {
@@ -545,9 +556,12 @@ void memmap_name_page(struct memmap *mm, unsigned long pfn)
 
 		for (unsigned long j = 0; j < mm->nr_named; j++)
 			named[j] = mm->named[j];
+		machine_dirty(mm, sizeof(*mm));
 		mm->named = named;
 		mm->named_capacity = capacity;
 	}
+	machine_dirty(mm, sizeof(*mm));
+	machine_dirty(&mm->named[i], (mm->nr_named - i + 1) * sizeof(*mm->named));
 	for (unsigned long j = mm->nr_named++; j > i; j--)
 		mm->named[j] = mm->named[j - 1];
 	mm->named[i] = pfn;

@@ -132,6 +132,7 @@ static int64_t op_pagemap_set_altmap(const int64_t *args)
 
 	if (args[1] < 0 || args[2] < 0 || args[3] < 0 || args[2] > 1L << 40 || args[3] > 1L << 40)
 		return bad_argument("an altmap counts pages, from 0 to 2^40");
+	machine_dirty(&pgmap->altmap, sizeof(altmap));
 	memcpy(&pgmap->altmap, &altmap, sizeof(altmap));
 	pgmap->altmap_valid = true;
 	return 0;

@@ -105,6 +105,10 @@ static void splice(struct run_map *map, unsigned long i, unsigned long j,
 	unsigned long nr = map->nr - (j - i) + with->nr;
 
 	make_room(map, nr);
+	if (with->nr == j - i)
+		machine_dirty(&map->runs[i], with->nr * sizeof(*map->runs));
+	else
+		machine_dirty(&map->runs[i], (max(nr, map->nr) - i) * sizeof(*map->runs));
 	if (with->nr != j - i && j < map->nr)
 		memmove(&map->runs[i + with->nr], &map->runs[j],
 			(map->nr - j) * sizeof(*map->runs));

@@ -49,12 +49,13 @@ static int guard_stack(struct machine *m, int stack)
 	return mprotect(guard, TASK_STACK_GUARD, PROT_NONE);
 }
 
-static void switch_to_host(struct machine *m, struct emu_task *task)
+static void __untracked switch_to_host(struct machine *m, struct emu_task *task)
 {
 	bool over = task->run == RUN_DONE || task->run == RUN_IDLE || task->run == RUN_DEAD;
 	void *kept = NULL;
 
 	asan_leave_stack(over ? NULL : &kept, m->host_stack, m->host_stack_size);
+	machine_dirty(&task->sp, sizeof(task->sp));
 	coroutine_switch(&task->sp, m->host_sp);
 	m = this_machine();
 	asan_enter_stack(kept, &m->host_stack, &m->host_stack_size);
@@ -74,7 +75,7 @@ static void task_entry(void)
 	__builtin_unreachable();
 }
 
-static void switch_to_task(struct machine *m, struct emu_task *task)
+static void __untracked switch_to_task(struct machine *m, struct emu_task *task)
 {
 	struct task_struct *saved = kernel_context.task;
 	unsigned long saved_cpu = kernel_context.cpu;
@@ -125,6 +126,7 @@ struct emu_task *task_create(struct machine *m, enum task_kind kind, const char 
 			return NULL;
 		m->stacks_made = i + 1;
 	}
+	machine_dirty(task, sizeof(*task));
 	memset(task, 0, sizeof(*task));
 	task->stack = i;
 	task->kind = kind;

@@ -2,6 +2,10 @@
 /*
  * Snapshots: everything up to the allocation mark, and the used part of the
  * stacks of tasks that are parked.
+ *
+ * Where stores are tracked (dirty.c), a restore brings back the lines that
+ * were written since; otherwise, and when it goes back to another snapshot
+ * than the last one taken or restored, it copies everything.
  */
 #include "asan.h"
 #include "machine.h"
@@ -36,6 +40,22 @@ struct snapshot {
 static bool is_parked(const struct emu_task *task)
 {
 	return task->kind != TASK_FREE && (task->run == RUN_BLOCKED || task->run == RUN_READY);
+}
+
+/* Words of dirty bits that cover the first @size bytes of the arena. */
+static size_t dirty_words(size_t size)
+{
+	return (size + DIRTY_WORD - 1) / DIRTY_WORD;
+}
+
+/* From now on the arena differs from @snap in dirty lines only. */
+static void track_from(struct machine *m, const struct snapshot *snap)
+{
+	if (!TRACKS_STORES)
+		return;
+	memset(m->dirty, 0, dirty_words(snap->arena_size) * sizeof(*m->dirty));
+	m->dirty_size = snap->arena_size;
+	m->dirty_since = snap;
 }
 
 long snapshot_take(struct machine *m)
@@ -78,6 +98,7 @@ long snapshot_take(struct machine *m)
 	snap->id = m->snapshots ? m->snapshots->id + 1 : 1;
 	snap->next = m->snapshots;
 	m->snapshots = snap;
+	track_from(m, snap);
 	return snap->id;
 }
 
@@ -90,6 +111,35 @@ static struct snapshot *snapshot_find(struct machine *m, long id)
 	return snap;
 }
 
+/* Brings back every line that was written since @snap, and its shadow. */
+static void restore_dirty(struct machine *m, const struct snapshot *snap)
+{
+	const char *shadow = snap->image + snap->arena_size;
+	size_t words = dirty_words(snap->arena_size);
+
+	for (size_t i = 0; i < words; i++) {
+		unsigned long bits = m->dirty[i];
+
+		m->dirty[i] = 0;
+		for (; bits; bits &= bits - 1) {
+			size_t off = i * DIRTY_WORD + (size_t)__builtin_ctzl(bits) * DIRTY_LINE;
+
+			if (off >= snap->arena_size)
+				break;
+			memcpy(m->arena + off, snap->image + off, DIRTY_LINE);
+			memcpy(m->shadow + off / 8, shadow + off / 8, DIRTY_LINE / 8);
+		}
+	}
+}
+
+static void restore_all(struct machine *m, const struct snapshot *snap)
+{
+	memcpy(m->arena, snap->image, snap->arena_size);
+	if (CHECKED_BUILD)
+		memcpy(m->shadow, snap->image + snap->arena_size, snap->shadow_size);
+	track_from(m, snap);
+}
+
 int snapshot_restore(struct machine *m, long id)
 {
 	struct snapshot *snap = snapshot_find(m, id);
@@ -98,13 +148,13 @@ int snapshot_restore(struct machine *m, long id)
 
 	if (!snap)
 		return -1;
-	memcpy(m->arena, snap->image, snap->arena_size);
-	if (CHECKED_BUILD) {
-		memcpy(m->shadow, snap->image + snap->arena_size, snap->shadow_size);
-		if (brk > snap->arena_size)
-			memset(m->shadow + snap->shadow_size, SHADOW_NEVER,
-			       (brk + 7) / 8 - snap->shadow_size);
-	}
+	if (TRACKS_STORES && m->dirty_since == snap)
+		restore_dirty(m, snap);
+	else
+		restore_all(m, snap);
+	if (CHECKED_BUILD && brk > snap->arena_size)
+		memset(m->shadow + snap->shadow_size, SHADOW_NEVER,
+		       (brk + 7) / 8 - snap->shadow_size);
 	for (i = 0; i < snap->nr_stacks; i++) {
 		const struct saved_stack *saved = &snap->stacks[i];
 
@@ -113,6 +163,24 @@ int snapshot_restore(struct machine *m, long id)
 	}
 	m->arena_full = false;
 	return 0;
+}
+
+long snapshot_differs(struct machine *m, long id)
+{
+	struct snapshot *snap = snapshot_find(m, id);
+	const char *shadow;
+	size_t i;
+
+	if (!snap)
+		return -2;
+	for (i = 0; i < snap->arena_size; i++)
+		if (m->arena[i] != snap->image[i])
+			return (long)i;
+	shadow = snap->image + snap->arena_size;
+	for (i = 0; i < snap->shadow_size; i++)
+		if (m->shadow[i] != (unsigned char)shadow[i])
+			return (long)(i * 8);
+	return -1;
 }
 
 int snapshot_drop(struct machine *m, long id)
@@ -124,6 +192,8 @@ int snapshot_drop(struct machine *m, long id)
 			struct snapshot *snap = *link;
 
 			*link = snap->next;
+			if (m->dirty_since == snap)
+				m->dirty_since = NULL;
 			free(snap);
 			return 0;
 		}

@@ -28,13 +28,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-void trace_event(struct machine *m, enum event_type type, uint64_t a, uint64_t b)
+void __trace_event(struct machine *m, enum event_type type, uint64_t a, uint64_t b)
 {
 	struct machine_state *s = m->s;
 	struct emu_event *e;
 
-	if (!m->trace_on)
-		return;
 	e = &m->trace[s->trace_end++ % TRACE_EVENTS];
 	e->type = (uint16_t)type;
 	e->cpu = m->running ? (uint8_t)m->running->t.cpu : 0;

@@ -203,6 +203,8 @@ int emu_tasks(emu_machine *m, int64_t *handles, int max);
 int emu_snapshot(emu_machine *m, int64_t *id);
 int emu_restore(emu_machine *m, int64_t id);
 int emu_snapshot_drop(emu_machine *m, int64_t id);
+/* For tests: offset of the first byte of the arena that differs from the snapshot, -1 none. */
+int emu_snapshot_differs(emu_machine *m, int64_t id, int64_t *offset);
 
 int emu_stats(emu_machine *m, struct emu_stats *stats);
 int emu_log_read(emu_machine *m, uint64_t from, char *buf, size_t size, size_t *length);

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Going back to a snapshot brings back every byte, whatever was written in between."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from memremap_emu import Blocked, Kernel, KernelError, TaskDied
+from memremap_emu.kernel import Snapshot
+
+BASE, SIZE = 1 << 45, 1 << 30
+PFN = (BASE + SIZE // 2) >> 12
+
+
+def first_difference(k: Kernel, snapshot: Snapshot) -> int:
+    """Offset of the first byte of the arena that differs from the snapshot, -1 none."""
+    native = k._native
+    out = native.ffi.new("int64_t *")
+    native.check(native.lib.emu_snapshot_differs(native.m, snapshot._number, out))
+    return int(out[0])
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "checked"])
+def k(request: pytest.FixtureRequest):
+    with Kernel(checked=request.param, on_violation="record") as kernel:
+        yield kernel
+
+
+def unbind(k: Kernel) -> Callable[[], None]:
+    pmem = k.driver("pmem", mode="fsdax")
+    device = pmem.device(BASE, SIZE)
+    pmem.bind(device)
+    return lambda: pmem.unbind(device)
+
+
+def bind_again(k: Kernel) -> Callable[[], None]:
+    pmem = k.driver("pmem", mode="fsdax", altmap=True)
+    device = pmem.device(BASE, SIZE)
+    pmem.bind(device)
+
+    def run() -> None:
+        pmem.unbind(device)
+        pmem.bind(device)
+
+    return run
+
+
+def failing_probes(k: Kernel) -> Callable[[], None]:
+    pmem = k.driver("pmem", mode="fsdax")
+    device = pmem.device(BASE, SIZE)
+
+    def run() -> None:
+        for nth in range(1, 40):
+            with k.fault_injection(nth=nth):
+                try:
+                    pmem.bind(device)
+                except KernelError:
+                    continue
+                pmem.unbind(device)
+
+    return run
+
+
+def pages(k: Kernel) -> Callable[[], None]:
+    unbind(k)
+
+    def run() -> None:
+        for pfn in (PFN, PFN + 1, PFN + 512, PFN, PFN + 2):
+            k.page(pfn).get()
+        k.page(PFN).active = True
+        k.page(PFN + 7).mapping = 123
+        k.page(PFN + 512).put()
+
+    return run
+
+
+def references_and_callbacks(k: Kernel) -> Callable[[], None]:
+    ref = k.percpu_ref()
+    calls: list[int] = []
+
+    def run() -> None:
+        ref.get()
+        ref.kill()
+        ref.put()
+        k.call_rcu(lambda: calls.append(1))
+        k.rcu_barrier()
+        k.printk("a line of the log")
+
+    return run
+
+
+def locks_and_waits(k: Kernel) -> Callable[[], None]:
+    lock, done = k.mutex(), k.completion()
+
+    def run() -> None:
+        with k.task():
+            lock.lock()
+        with suppress(Blocked):
+            lock.lock()
+        with suppress(Blocked):
+            done.wait()
+        done.complete()
+
+    return run
+
+
+def warnings(k: Kernel) -> Callable[[], None]:
+    ref = k.percpu_ref()
+
+    def run() -> None:
+        ref.kill()
+        ref.kill()
+        k.clear_warn_once()
+        with suppress(TaskDied):  # there is no such page: VM_BUG_ON_PAGE()
+            k.page(PFN).get()
+
+    return run
+
+
+PROGRAMS = [
+    unbind,
+    bind_again,
+    failing_probes,
+    pages,
+    references_and_callbacks,
+    locks_and_waits,
+    warnings,
+]
+
+
+@pytest.mark.parametrize("prepare", PROGRAMS, ids=lambda f: f.__name__)
+def test_restore_brings_back_every_byte_of_arena_and_shadow(
+    k: Kernel, prepare: Callable[[Kernel], Callable[[], None]]
+) -> None:
+    run = prepare(k)
+    snapshot = k.snapshot()
+    assert first_difference(k, snapshot) == -1
+    for _ in range(3):
+        run()
+        assert first_difference(k, snapshot) >= 0
+        snapshot.restore()
+        assert first_difference(k, snapshot) == -1
+
+
+def test_restore_goes_back_and_forth_between_snapshots(k: Kernel) -> None:
+    run = pages(k)
+    first = k.snapshot()
+    run()
+    second = k.snapshot()
+    shutdown = k.snapshot()
+    for snapshot in random.Random(1).choices([first, second, shutdown], k=40):
+        snapshot.restore()
+        assert first_difference(k, snapshot) == -1
+        run()
+
+
+def test_restore_is_complete_after_a_newer_snapshot_was_dropped(k: Kernel) -> None:
+    run = pages(k)
+    first = k.snapshot()
+    run()
+    second = k.snapshot()
+    second.drop()
+    run()
+    third = k.snapshot()
+    first.restore()
+    assert first_difference(k, first) == -1
+    third.restore()
+    assert first_difference(k, third) == -1
+
+
+def test_equal_programs_from_one_snapshot_reach_equal_states(k: Kernel) -> None:
+    run = failing_probes(k)
+    snapshot = k.snapshot()
+    hashes = set()
+    for _ in range(3):
+        snapshot.restore()
+        run()
+        hashes.add(k.state_hash)
+    assert len(hashes) == 1
