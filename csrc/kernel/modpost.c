@@ -44,6 +44,7 @@ int modpost_check(const struct module *mod, char *buf, size_t size, size_t *leng
 	const struct module_symbol *sym;
 	int err = 0;
 
+	say(&text, "%s", "");
 	if (!mod->license)
 		say(&text,
 		    "WARNING: modpost: missing MODULE_LICENSE() in %s.o\n"

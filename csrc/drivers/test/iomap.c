@@ -12,6 +12,7 @@
 #include <linux/kernel_data.h>
 #include <linux/memremap.h>
 #include <linux/nfit_test.h>
+#include <linux/patches.h>
 #include <linux/slab.h>
 
 #define nfit_test_lock (kernel_data()->nfit_test.nfit_test_lock)
@@ -54,7 +55,7 @@ static noinline void nfit_test_kill(void *_pgmap)
  * @pgmap: pagemap; its ref and kill are not looked at in the range of a test
  *
  * mirrors tools/testing/nvdimm/test/iomap.c:__wrap_devm_memremap_pages, v4.19 +
- * 1/7, 3/7
+ * 1/7, 3/7; before, not even the kill
  *
  * Context: process, may sleep.
  * Return: an address or ERR_PTR: -ENOMEM, or what devm_memremap_pages() answers.
@@ -68,9 +69,11 @@ void *__wrap_devm_memremap_pages(struct device *dev, struct dev_pagemap *pgmap)
 	if (!nfit_res)
 		return devm_memremap_pages(dev, pgmap);
 
-	error = devm_add_action_or_reset(dev, nfit_test_kill, pgmap);
-	if (error)
-		return ERR_PTR(error);
+	if (patched(PATCH_SHUTDOWN)) {
+		error = devm_add_action_or_reset(dev, nfit_test_kill, pgmap);
+		if (error)
+			return ERR_PTR(error);
+	}
 	return (char *)nfit_res->buf + (offset - nfit_res->res.start);
 }
 EXPORT_SYMBOL_GPL(__wrap_devm_memremap_pages);
