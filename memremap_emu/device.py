@@ -154,6 +154,10 @@ class Device(Object):
             raise KernelError(19, "unbind")
         driver.unbind(self)
 
+    def bind_driver(self, driver: Driver) -> None:
+        """device_bind_driver(): without a match and without a probe."""
+        self._call("device_bind_driver", handle_of(driver, Driver, "driver"))
+
     def lock(self) -> None:
         """device_lock(), inside a task context."""
         self._call("device_lock")
@@ -242,6 +246,18 @@ class Device(Object):
         """devres_release(): calls release and frees; ENOENT."""
         self._call("devres_release", *self._match(release, data))
 
+    def devres_get(self, release: Callable[[Device, Any], Any], data: Any = None) -> Any:
+        """devres_get(): registers an entry unless there is one; the data of that, ENOMEM."""
+        ids = self._match(release, data)
+        found = self._call("devres_get", *ids, self.kernel._data_id(data))
+        if found < 0:
+            raise KernelError(12, "devres_alloc", self._native.call_log())
+        return self.kernel._data[found]
+
+    def devres_count(self, release: Callable[[Device, Any], Any], data: Any = None) -> int:
+        """devres_for_each_res(): how many entries there are (with ``data``, unless None)."""
+        return self._call("devres_for_each_res", *self._match(release, data))
+
     def devres_release_all(self) -> int:
         """devres_release_all(): number of entries released."""
         return self._call("devres_release_all")
@@ -277,6 +293,31 @@ class Device(Object):
     def kzalloc(self, size: int) -> Memory:
         """devm_kzalloc(); ENOMEM."""
         return self._memory(self._call("devm_kzalloc", address(size, "size")), "devm_kzalloc")
+
+    def kmalloc_array(self, n: int, size: int) -> Memory:
+        """devm_kmalloc_array(); ENOMEM, also when n * size overflows."""
+        return self._memory(self._call("devm_kmalloc_array", n, size), "devm_kmalloc_array")
+
+    def kstrdup(self, text: str | None) -> Memory | None:
+        """devm_kstrdup(): None of None; ENOMEM."""
+        handle = self._call("devm_kstrdup", self._native.intern(text))
+        return None if text is None else self._memory(handle, "devm_kstrdup")
+
+    def kasprintf(self, text: str, number: int) -> Memory:
+        """devm_kasprintf() of "text.number"; ENOMEM."""
+        handle = self._call("devm_kasprintf", self._native.intern(text), number)
+        return self._memory(handle, "devm_kasprintf")
+
+    def memremap(self, start: int, size: int, flags: int) -> int:
+        """devm_memremap(): address; ``flags`` of MEMREMAP_WB 1, WT 2, WC 4. ENXIO, ENOMEM."""
+        result = self._call("devm_memremap", address(start, "start"), size, flags)
+        if -MAX_ERRNO <= result < 0:
+            raise KernelError(-result, "devm_memremap", self._native.call_log())
+        return result & MASK64
+
+    def memunmap(self, mapped: int) -> None:
+        """devm_memunmap(); WARN if the device does not have it."""
+        self._call("devm_memunmap", address(mapped, "mapped"))
 
     def kfree(self, memory: Memory | None) -> None:
         """devm_kfree(); WARN if the device does not have it."""

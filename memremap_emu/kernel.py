@@ -702,6 +702,37 @@ class Kernel:
         """Writes to ``drivers_autoprobe`` of the platform bus."""
         self._native.call("drivers_autoprobe_store", 0, int(on))
 
+    @property
+    def autoprobes(self) -> bool:
+        """``drivers_autoprobe`` of the platform bus."""
+        return bool(self._native.call("drivers_autoprobe_show", 0))
+
+    def dax_direct_access(self, host: str, pgoff: int, nr_pages: int) -> int:
+        """dax_direct_access() on a disk: how many pages follow each other at page ``pgoff``.
+
+        Raises:
+            KernelError: EOPNOTSUPP (no such disk, or gone), EINVAL, ERANGE.
+        """
+        found = self._native.call("dax_direct_access", self._native.intern(host), pgoff, nr_pages)
+        if found < 0:
+            raise KernelError(-found, "dax_direct_access", self._native.call_log())
+        return found
+
+    def dax_pfn(self, host: str, pgoff: int) -> int:
+        """The page frame that dax_direct_access() finds at page ``pgoff`` of a disk."""
+        found = self._native.call("dax_pfn", self._native.intern(host), pgoff)
+        if found < 0:
+            raise KernelError(-found, "dax_direct_access", self._native.call_log())
+        return found
+
+    def dax_read_lock(self) -> int:
+        """dax_read_lock(): what `dax_read_unlock()` takes."""
+        return self._native.call("dax_read_lock")
+
+    def dax_read_unlock(self, index: int) -> None:
+        """dax_read_unlock()."""
+        self._native.call("dax_read_unlock", index)
+
     def printk(self, text: str, level: int = 3) -> None:
         """dev_printk() without a device."""
         self._native.call("dev_printk", 0, self._native.intern(text), level)

@@ -218,6 +218,33 @@ static int64_t op_autoprobe(const int64_t *args)
 	return bus_drivers_autoprobe_store(bus, args[1] ? "1" : "0", 1);
 }
 
+static int64_t op_autoprobe_show(const int64_t *args)
+{
+	struct bus_type *bus = args[0] ? ARG(struct device, 0)->bus : &platform_bus_type;
+
+	if (!bus)
+		return bad_argument("the device is on no bus");
+	return bus_drivers_autoprobe(bus);
+}
+
+/* As a bus does that knows the driver: no match, no probe. */
+static int64_t op_device_bind_driver(const int64_t *args)
+{
+	struct device *dev = on_behalf(ARG(struct device, 0));
+	struct device_driver *drv = ARG(struct device_driver, 1);
+	int ret;
+
+	if (!drv->p || !dev->bus || !device_is_registered(dev))
+		return bad_argument("a registered driver, and a device on a bus");
+	device_lock(dev);
+	WRITE_ONCE(dev->driver, drv);
+	ret = device_bind_driver(dev);
+	if (ret)
+		WRITE_ONCE(dev->driver, NULL);
+	device_unlock(dev);
+	return ret;
+}
+
 static int64_t op_block_probing(const int64_t *args)
 {
 	if (args[0])
@@ -338,6 +365,8 @@ static const struct op ops[] = {
 	OP("bind_store", "Lsd", "u", op_bind_store),
 	OP("unbind_store", "Lsd", "u", op_unbind_store),
 	OP("drivers_probe_store", "D", "u", op_drivers_probe),
+	OP("drivers_autoprobe_show", "d", "b", op_autoprobe_show),
+	OP("device_bind_driver", "DL", "e", op_device_bind_driver),
 	OP("drivers_autoprobe_store", "di", "u", op_autoprobe),
 	OP("device_block_probing", "i", "v", op_block_probing),
 	OP("device_lock", "D", "v", op_device_lock),

@@ -6,6 +6,7 @@
 #include "ops.h"
 
 #include <linux/device.h>
+#include <linux/io.h>
 #include <linux/ioport.h>
 #include <linux/kernel.h>
 #include <linux/slab.h>
@@ -153,6 +154,41 @@ static int64_t op_release_all(const int64_t *args)
 	return devres_release_all(ARG(struct device, 0));
 }
 
+/* devres_get() of a new entry; the data of the one that is registered then. */
+static int64_t op_get(const int64_t *args)
+{
+	struct host_res want = { args[1], args[2] }, *found;
+	struct host_res *new =
+		devres_alloc_node(host_devres_release, sizeof(*new), GFP_KERNEL, NUMA_NO_NODE);
+
+	if (!new)
+		return -1;
+	new->callback = args[1];
+	new->data = args[3];
+	found = devres_get(ARG(struct device, 0), new, match_host_res, &want);
+	return found->data;
+}
+
+static void count_entry(struct device *dev, void *res, void *data)
+{
+	int64_t *count = data;
+
+	(void)dev;
+	(void)res;
+	++*count;
+}
+
+/* How many entries have this callback (and data, unless negative). */
+static int64_t op_for_each(const int64_t *args)
+{
+	struct host_res want = { args[1], args[2] };
+	int64_t count = 0;
+
+	devres_for_each_res(ARG(struct device, 0), host_devres_release, match_host_res, &want,
+			    count_entry, &count);
+	return count;
+}
+
 #define GROUP(i) ((void *)(uintptr_t)args[i])
 
 static int64_t op_open_group(const int64_t *args)
@@ -189,6 +225,44 @@ static int64_t op_kzalloc(const int64_t *args)
 	void *p = devm_kzalloc(ARG(struct device, 0), (size_t)args[1], GFP_KERNEL);
 
 	return object_new('A', p, NULL);
+}
+
+static int64_t op_kmalloc_array(const int64_t *args)
+{
+	void *p = devm_kmalloc_array(ARG(struct device, 0), (size_t)args[1], (size_t)args[2],
+				     GFP_KERNEL);
+
+	return object_new('A', p, NULL);
+}
+
+static int64_t op_kstrdup(const int64_t *args)
+{
+	const char *s = args[1] ? STRING(1) : NULL;
+
+	return object_new('A', devm_kstrdup(ARG(struct device, 0), s, GFP_KERNEL), NULL);
+}
+
+/* "text.number" */
+static int64_t op_kasprintf(const int64_t *args)
+{
+	char *p = devm_kasprintf(ARG(struct device, 0), GFP_KERNEL, "%s.%ld", STRING(1),
+				 (long)args[2]);
+
+	return object_new('A', p, NULL);
+}
+
+static int64_t op_memremap(const int64_t *args)
+{
+	if (args[1] < 0 || args[2] <= 0)
+		return bad_argument("an address and a size");
+	return (int64_t)(uintptr_t)devm_memremap(ARG(struct device, 0), (resource_size_t)args[1],
+						 (size_t)args[2], (unsigned long)args[3]);
+}
+
+static int64_t op_memunmap(const int64_t *args)
+{
+	devm_memunmap(ARG(struct device, 0), (void *)(uintptr_t)args[1]);
+	return 0;
 }
 
 static int64_t op_kfree(const int64_t *args)
@@ -285,6 +359,13 @@ static int64_t op_entry(const int64_t *args)
 static const struct op ops[] = {
 	OP("devm_add_action", "Dxi", "e", op_add_action),
 	OP("devm_add_action_or_reset", "Dxi", "e", op_add_action_or_reset),
+	OP("devres_get", "Dxii", "u", op_get),
+	OP("devres_for_each_res", "Dxi", "u", op_for_each),
+	OP("devm_kmalloc_array", "Dii", "A", op_kmalloc_array),
+	OP("devm_kstrdup", "Ds", "A", op_kstrdup),
+	OP("devm_kasprintf", "Dsi", "A", op_kasprintf),
+	OP("devm_memremap", "Diii", "u", op_memremap),
+	OP("devm_memunmap", "Di", "v", op_memunmap),
 	OP("devm_remove_action", "Dxi", "v", op_remove_action),
 	OP("devres_entry", "Di", "u", op_entry),
 	OP("devres_alloc", "xi", "V", op_alloc),

@@ -5,8 +5,10 @@
 #include "ops.h"
 
 #include <linux/blkdev.h>
+#include <linux/dax.h>
 #include <linux/device.h>
 #include <linux/kernel.h>
+#include <linux/kernel_data.h>
 #include <linux/libnvdimm.h>
 #include <linux/string.h>
 
@@ -150,6 +152,52 @@ static int64_t op_unfreeze_queue(const int64_t *args)
 	return 0;
 }
 
+/* The disk's memory as a file system asks for it: pages from @1 on, at most @2. */
+static int64_t op_dax_direct_access(const int64_t *args)
+{
+	struct dax_device *dax_dev = dax_get_by_host(STRING(0));
+	void *kaddr;
+	pfn_t pfn;
+	long found;
+	int id;
+
+	id = dax_read_lock();
+	found = dax_direct_access(dax_dev, (unsigned long)args[1], (long)args[2], &kaddr, &pfn);
+	dax_read_unlock(id);
+	put_dax(dax_dev);
+	return found;
+}
+
+static int64_t op_dax_pfn(const int64_t *args)
+{
+	struct dax_device *dax_dev = dax_get_by_host(STRING(0));
+	pfn_t pfn;
+	long found;
+	int id;
+
+	id = dax_read_lock();
+	found = dax_direct_access(dax_dev, (unsigned long)args[1], 1, NULL, &pfn);
+	dax_read_unlock(id);
+	put_dax(dax_dev);
+	return found < 0 ? found : (int64_t)(pfn.val & ~PFN_FLAGS_MASK);
+}
+
+static int64_t op_dax_read_lock(const int64_t *args)
+{
+	(void)args;
+	return dax_read_lock();
+}
+
+static int64_t op_dax_read_unlock(const int64_t *args)
+{
+	const struct srcu_struct *ssp = &kernel_data()->dax.dax_srcu;
+
+	if (args[0] & ~1 || atomic_read(&ssp->srcu_lock_nesting[args[0]]) == 0)
+		return bad_argument("not what dax_read_lock() has returned");
+	dax_read_unlock((int)args[0]);
+	return 0;
+}
+
 static int64_t op_pagemap_of(const int64_t *args)
 {
 	struct device *dev = ARG(struct device, 0);
@@ -172,6 +220,10 @@ static const struct op ops[] = {
 	OP("pmem_queue_depth", "D", "u", op_queue_depth),
 	OP("submit_bio", "Diiii", "B", op_submit_bio),
 	OP("bio_endio", "B", "v", op_bio_end),
+	OP("dax_direct_access", "sii", "u", op_dax_direct_access),
+	OP("dax_pfn", "si", "u", op_dax_pfn),
+	OP("dax_read_lock", "", "u", op_dax_read_lock),
+	OP("dax_read_unlock", "i", "v", op_dax_read_unlock),
 	OP("bio_status", "B", "u", op_bio_status),
 	OP("blk_mq_freeze_queue", "D", "v", op_freeze_queue),
 	OP("blk_mq_unfreeze_queue", "D", "v", op_unfreeze_queue),

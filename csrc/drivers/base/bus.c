@@ -60,22 +60,6 @@ int bus_register(struct bus_type *bus)
 EXPORT_SYMBOL_GPL(bus_register);
 
 /**
- * bus_unregister() - forget a bus
- * @bus: bus without devices and drivers
- *
- * mirrors drivers/base/bus.c:bus_unregister, v4.19
- */
-void bus_unregister(struct bus_type *bus)
-{
-	spin_lock(&buses_lock);
-	list_del(&bus->p->node);
-	spin_unlock(&buses_lock);
-	kfree(bus->p);
-	bus->p = NULL;
-}
-EXPORT_SYMBOL_GPL(bus_unregister);
-
-/**
  * bus_register_notifier() - hear of the events of a bus
  * @bus: bus
  * @nb: called with BUS_NOTIFY_* and the device; may sleep
@@ -254,20 +238,6 @@ static int bus_rescan_devices_helper(struct device *dev, void *data)
 		device_unlock(parent);
 	return ret < 0 ? ret : 0;
 }
-
-/**
- * bus_rescan_devices() - look for drivers for all devices without one
- * @bus: bus
- *
- * mirrors drivers/base/bus.c:bus_rescan_devices, v4.19
- *
- * Return: 0 or the error that ended the walk.
- */
-int bus_rescan_devices(struct bus_type *bus)
-{
-	return bus_for_each_dev(bus, NULL, NULL, bus_rescan_devices_helper);
-}
-EXPORT_SYMBOL_GPL(bus_rescan_devices);
 
 /* ---- files ---- */
 

@@ -10,34 +10,6 @@
 #include "base.h"
 
 /**
- * driver_for_each_device() - walk the devices bound to a driver
- * @drv: driver
- * @start: begin behind this device, or NULL
- * @data: passed to @fn
- * @fn: called without locks; anything but 0 ends the walk
- *
- * mirrors drivers/base/driver.c:driver_for_each_device, v4.19
- *
- * Return: what ended the walk, 0 at its end, -EINVAL without a driver.
- */
-int driver_for_each_device(struct device_driver *drv, struct device *start, void *data,
-			   int (*fn)(struct device *dev, void *data))
-{
-	struct klist_iter i;
-	struct klist_node *n;
-	int error = 0;
-
-	if (!drv)
-		return -EINVAL;
-	klist_iter_init_node(&drv->p->klist_devices, &i, start ? &start->p->knode_driver : NULL);
-	while (!error && (n = klist_next(&i)) != NULL)
-		error = fn(container_of(n, struct device_private, knode_driver)->device, data);
-	klist_iter_exit(&i);
-	return error;
-}
-EXPORT_SYMBOL_GPL(driver_for_each_device);
-
-/**
  * driver_find() - find a driver by name
  * @name: name
  * @bus: registered bus

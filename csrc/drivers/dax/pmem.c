@@ -175,8 +175,3 @@ int __init dax_pmem_init(void)
 	};
 	return nd_driver_register(&dax_pmem_driver);
 }
-
-void dax_pmem_exit(void)
-{
-	nd_driver_unregister(&dax_pmem_driver);
-}

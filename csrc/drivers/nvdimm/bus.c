@@ -59,12 +59,6 @@ int nd_driver_register(struct nd_device_driver *nd_drv)
 }
 EXPORT_SYMBOL(nd_driver_register);
 
-void nd_driver_unregister(struct nd_device_driver *nd_drv)
-{
-	driver_unregister(&nd_drv->drv);
-}
-EXPORT_SYMBOL(nd_driver_unregister);
-
 void __init nvdimm_init(void)
 {
 	nvdimm_bus_type = (struct bus_type){

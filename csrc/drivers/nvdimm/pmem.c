@@ -293,8 +293,3 @@ int __init nd_pmem_init(void)
 	};
 	return nd_driver_register(&nd_pmem_driver);
 }
-
-void nd_pmem_exit(void)
-{
-	nd_driver_unregister(&nd_pmem_driver);
-}

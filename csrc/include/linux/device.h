@@ -218,7 +218,6 @@ void class_destroy(struct class *cls);
 #define BUS_NOTIFY_DRIVER_NOT_BOUND 0x00000008
 
 int __must_check bus_register(struct bus_type *bus);
-void bus_unregister(struct bus_type *bus);
 int bus_register_notifier(struct bus_type *bus, struct notifier_block *nb);
 int bus_unregister_notifier(struct bus_type *bus, struct notifier_block *nb);
 int bus_for_each_dev(struct bus_type *bus, struct device *start, void *data,
@@ -227,7 +226,6 @@ int bus_for_each_drv(struct bus_type *bus, struct device_driver *start, void *da
 		     int (*fn)(struct device_driver *drv, void *data));
 struct device *bus_find_device_by_name(struct bus_type *bus, struct device *start,
 				       const char *name);
-int bus_rescan_devices(struct bus_type *bus);
 
 /*
  * The bind, unbind, drivers_probe and drivers_autoprobe files: @buf is what
@@ -242,8 +240,6 @@ bool bus_drivers_autoprobe(struct bus_type *bus);
 int __must_check driver_register(struct device_driver *drv);
 void driver_unregister(struct device_driver *drv);
 struct device_driver *driver_find(const char *name, struct bus_type *bus);
-int driver_for_each_device(struct device_driver *drv, struct device *start, void *data,
-			   int (*fn)(struct device *dev, void *data));
 
 /* ---- drivers/base/dd.c ---- */
 

@@ -37,8 +37,6 @@ struct e820_table {
 
 /* kernel/e820.c */
 int e820__range_add(u64 start, u64 size, enum e820_type type);
-int e820__reserve_resources(void);
-void e820__reserve_resources_late(void);
 
 /* Cuts what the firmware uses off a range about to be handed out. */
 void arch_remove_reservations(struct resource *avail);

@@ -68,7 +68,6 @@ struct resource_data {
 
 struct e820_data {
 	struct e820_table e820_table;
-	struct resource *e820_res;
 };
 
 struct memremap_data {

@@ -189,7 +189,6 @@ struct pmem_device {
 };
 
 int nd_pmem_init(void);
-void nd_pmem_exit(void);
 
 /* ---- drivers/dax/pmem.c ---- */
 
@@ -208,6 +207,5 @@ struct dax_pmem {
 };
 
 int dax_pmem_init(void);
-void dax_pmem_exit(void);
 
 #endif

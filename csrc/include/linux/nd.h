@@ -34,6 +34,5 @@ static inline struct nd_device_driver *to_nd_device_driver(struct device_driver 
 }
 
 int __must_check nd_driver_register(struct nd_device_driver *nd_drv);
-void nd_driver_unregister(struct nd_device_driver *nd_drv);
 
 #endif
