@@ -117,6 +117,7 @@ class Native:
         self._callback_ids: dict[Any, int] = {}
         self._parked: dict[int, Generator[Callable[[], Any], Any, Any]] = {}
         self._exceptions: list[BaseException] = []
+        #: Callbacks in progress: what they raise surfaces when the outermost call ends.
         self._depth = 0
         fields = config.native() | {
             "cpus": cpus,
@@ -181,7 +182,6 @@ class Native:
             Blocked, Violation, ArenaFull, TaskDied, KernelPanic, ValueError: see errors.
         """
         op = self.library.ops[name]
-        self._depth += 1
         try:
             status = self.lib.emu_call(
                 self.m,
@@ -194,8 +194,6 @@ class Native:
             result = int(self._result[0])
         except OverflowError as e:
             raise ValueError(f"{name}: an argument is not an integer of 64 bits") from e
-        finally:
-            self._depth -= 1
         if status or self._exceptions:
             self._check(status, op, result)
         if op.result == "e" and result < 0:
@@ -226,6 +224,7 @@ class Native:
         if status == CLOSED:
             raise MachineClosed("the kernel has been closed")
         if status in (BAD_ARGUMENT, BAD_HANDLE, BAD_OPERATION):
+            detail = detail or "the object is gone"
             raise ValueError(f"{op.name}: {detail}" if op else detail)
         if status == ARENA_FULL:
             raise ArenaFull("the machine's memory is used up: restore a snapshot or start afresh")
@@ -278,6 +277,7 @@ class Native:
 
     def upcall(self, frame: int, callback: int, a: int, b: int, resumed: bool) -> int:
         """The kernel calls: runs the callback on the host's stack."""
+        self._depth += 1
         try:
             if resumed:
                 generator = self._parked.pop(frame, None)
@@ -287,12 +287,22 @@ class Native:
             result = function(a, b)
             if isinstance(result, GeneratorType):
                 return self._drive(frame, result, None)
-            return int(result or 0)
+            return self._answer(result)
         except KernelError as e:
             return -(e.errno or -CALLBACK_FAILED)
         except BaseException as e:
             self._exceptions.append(e)
             return CALLBACK_FAILED
+        finally:
+            self._depth -= 1
+
+    @staticmethod
+    def _answer(value: Any) -> int:
+        """What a callback returned, as C's int64_t."""
+        answer = int(value or 0)
+        if not -(1 << 63) <= answer < 1 << 63:
+            raise OverflowError(f"a callback returned {answer:#x}, which is no 64-bit integer")
+        return answer
 
     def _drive(
         self, frame: int, generator: Generator[Callable[[], Any], Any, Any], value: Any
@@ -309,7 +319,7 @@ class Native:
                 else:
                     operation = generator.send(value)
             except StopIteration as end:
-                return int(end.value or 0)
+                return self._answer(end.value)
             try:
                 value = operation()
             except Blocked:

@@ -84,7 +84,7 @@ class Batch:
 
     def bind(self, device: Device, driver: Driver) -> Batch:
         """Writes the device's name to the driver's ``bind`` file."""
-        handle_of(device, Device, "device")
+        handle_of(device, Device, "device", self._native)
         return self.add("bind_store", driver, device.name, device)
 
     def unbind(self, device: Device) -> Batch:
@@ -93,7 +93,7 @@ class Batch:
         Raises:
             ValueError: the device is not bound now.
         """
-        handle_of(device, Device, "device")
+        handle_of(device, Device, "device", self._native)
         if device.driver is None:
             raise ValueError(f"{device!r} is not bound")
         return self.add("unbind_store", device.driver, device.name, device)

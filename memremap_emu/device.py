@@ -52,9 +52,13 @@ class Driver(Object):
         self._call("driver_attach")
 
     def _store(self, op: str, device: Device | str) -> None:
-        known = device if isinstance(device, Device) else None
-        name = device if isinstance(device, str) else device.name
-        result = self._call(op, self._native.intern(name), known._handle if known else 0)
+        known = 0
+        if isinstance(device, str):
+            name = device
+        else:
+            known = handle_of(device, Device, "device", self._native)
+            name = device.name
+        result = self._call(op, self._native.intern(name), known)
         if result < 0:
             raise KernelError(-result, op.removesuffix("_store"), self._native.call_log())
 
@@ -321,7 +325,7 @@ class Device(Object):
 
     def kfree(self, memory: Memory | None) -> None:
         """devm_kfree(); WARN if the device does not have it."""
-        self._call("devm_kfree", optional_handle(memory, Memory, "memory"))
+        self._call("devm_kfree", optional_handle(memory, Memory, "memory", self._native))
 
     def alloc_percpu(self) -> Memory:
         """devm_alloc_percpu() of one word a CPU; ENOMEM."""
@@ -329,7 +333,7 @@ class Device(Object):
 
     def free_percpu(self, memory: Memory | None) -> None:
         """devm_free_percpu(): forgets the record and leaks the memory, as v4.19 does."""
-        self._call("devm_free_percpu", optional_handle(memory, Memory, "memory"))
+        self._call("devm_free_percpu", optional_handle(memory, Memory, "memory", self._native))
 
     def get_free_pages(self, order: int = 0) -> int:
         """devm_get_free_pages(): address; ENOMEM."""
@@ -368,13 +372,13 @@ class Device(Object):
         """devm_request_resource(); EBUSY, ENOMEM."""
         self._call(
             "devm_request_resource",
-            handle_of(root, Resource, "root"),
-            handle_of(new, Resource, "new"),
+            handle_of(root, Resource, "root", self._native),
+            handle_of(new, Resource, "new", self._native),
         )
 
     def release_resource(self, new: Resource) -> None:
         """devm_release_resource()."""
-        self._call("devm_release_resource", handle_of(new, Resource, "new"))
+        self._call("devm_release_resource", handle_of(new, Resource, "new", self._native))
 
     # --- device memory ---
 
@@ -384,14 +388,14 @@ class Device(Object):
         Raises:
             KernelError: EINVAL, ENOMEM, ENXIO, EEXIST or what memory hotplug answers.
         """
-        result = self._call("devm_memremap_pages", handle_of(pgmap, PageMap, "pgmap"))
+        result = self._call("devm_memremap_pages", handle_of(pgmap, PageMap, "pgmap", self._native))
         if -MAX_ERRNO <= result < 0:
             raise KernelError(-result, "devm_memremap_pages", self._native.call_log())
         return result & MASK64
 
     def wrap_memremap_pages(self, pgmap: PageMap) -> int:
         """__wrap_devm_memremap_pages() of the nfit test; errors as memremap_pages()."""
-        result = self._call("__wrap_devm_memremap_pages", handle_of(pgmap, PageMap, "pgmap"))
+        result = self._call("__wrap_devm_memremap_pages", handle_of(pgmap, PageMap, "pgmap", self._native))
         if -MAX_ERRNO <= result < 0:
             raise KernelError(-result, "__wrap_devm_memremap_pages", self._native.call_log())
         return result & MASK64

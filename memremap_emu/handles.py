@@ -36,16 +36,23 @@ class Object:
         return hash((type(self), id(self._native), self._handle))
 
 
-def handle_of(value: object, kind: type[Object], what: str) -> int:
-    """Handle of an argument, TypeError if it is not of this kind."""
+def handle_of(value: object, kind: type[Object], what: str, native: Native) -> int:
+    """Handle of an argument for ``native``.
+
+    Raises:
+        TypeError: not of this kind.
+        ValueError: of another kernel.
+    """
     if not isinstance(value, kind):
         raise TypeError(f"{what} must be a {kind.__name__}, not {type(value).__name__}")
+    if value._native is not native:
+        raise ValueError(f"{what} belongs to another kernel")
     return value._handle
 
 
-def optional_handle(value: object, kind: type[Object], what: str) -> int:
+def optional_handle(value: object, kind: type[Object], what: str, native: Native) -> int:
     """The same, 0 for None."""
-    return 0 if value is None else handle_of(value, kind, what)
+    return 0 if value is None else handle_of(value, kind, what, native)
 
 
 def address(value: object, what: str = "address") -> int:

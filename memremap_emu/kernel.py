@@ -327,7 +327,7 @@ class Kernel:
     def get_dev_pagemap(self, pfn: int, pagemap: PageMap | None = None) -> PageMap | None:
         """get_dev_pagemap(): a live pagemap with one more reference, or None."""
         handle = self._native.call(
-            "get_dev_pagemap", address(pfn, "pfn"), optional_handle(pagemap, PageMap, "pagemap")
+            "get_dev_pagemap", address(pfn, "pfn"), optional_handle(pagemap, PageMap, "pagemap", self._native)
         )
         return PageMap(self, handle) if handle else None
 
@@ -419,7 +419,7 @@ class Kernel:
             Notifier,
             "notifier_register",
             number,
-            optional_handle(bus_of, Device, "bus_of"),
+            optional_handle(bus_of, Device, "bus_of", self._native),
             priority,
         )
         return found
@@ -605,11 +605,11 @@ class Kernel:
             0 if free is None else native.callback(("hmm_free", free), self._page_callback(free)),
             0 if fault is None else native.callback(("hmm_fault", fault), self._fault(fault)),
         ]
-        owner = handle_of(device, Device, "device")
+        owner = handle_of(device, Device, "device", self._native)
         if resource is None:
             handle = native.call("hmm_devmem_add", owner, address(size, "size"), *numbers)
         else:
-            what = handle_of(resource, Resource, "resource")
+            what = handle_of(resource, Resource, "resource", self._native)
             handle = native.call("hmm_devmem_add_resource", owner, what, *numbers)
         return HmmDevMem(self, handle)
 

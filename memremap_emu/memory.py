@@ -155,7 +155,7 @@ class PageMap(Object):
             number = self._native.callback((kill, self, ref), call_kill)
         else:
             number = -1 if kill else 0
-        self._call("pagemap_set_ref", optional_handle(ref, PerCpuRef, "ref"), number)
+        self._call("pagemap_set_ref", optional_handle(ref, PerCpuRef, "ref", self._native), number)
         number = 0
         if cleanup is not None:
             clean = cleanup

@@ -106,20 +106,20 @@ class Resource(Object):
 
     def request(self, new: Resource) -> None:
         """request_resource(self, new)."""
-        self._call("request_resource", handle_of(new, Resource, "new"))
+        self._call("request_resource", handle_of(new, Resource, "new", self._native))
 
     def request_conflict(self, new: Resource) -> Resource | None:
         """request_resource_conflict(): the resource in the way, or None."""
-        handle = self._call("request_resource_conflict", handle_of(new, Resource, "new"))
+        handle = self._call("request_resource_conflict", handle_of(new, Resource, "new", self._native))
         return Resource(self.kernel, handle) if handle else None
 
     def insert(self, new: Resource) -> None:
         """insert_resource(self, new)."""
-        self._call("insert_resource", handle_of(new, Resource, "new"))
+        self._call("insert_resource", handle_of(new, Resource, "new", self._native))
 
     def insert_expand_to_fit(self, new: Resource) -> None:
         """insert_resource_expand_to_fit(self, new)."""
-        self._call("insert_resource_expand_to_fit", handle_of(new, Resource, "new"))
+        self._call("insert_resource_expand_to_fit", handle_of(new, Resource, "new", self._native))
 
     def release(self) -> None:
         """release_resource(self): with its subtree."""
@@ -144,7 +144,7 @@ class Resource(Object):
         """allocate_resource(self, new, size, min, max, align)."""
         self._call(
             "allocate_resource",
-            handle_of(new, Resource, "new"),
+            handle_of(new, Resource, "new", self._native),
             address(size, "size"),
             address(minimum, "minimum"),
             address(maximum, "maximum"),

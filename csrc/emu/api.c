@@ -62,6 +62,7 @@ int __untracked machine_enter(struct machine *m, struct entry *saved)
 		/* Not ours to write an error text into: another thread is inside. */
 		return EMU_BUSY;
 	}
+	page_fault_stack();
 	saved->machine = current_machine;
 	saved->context = kernel_context;
 	saved->nested = m->depth > 0;
@@ -542,7 +543,7 @@ int emu_task_info(emu_machine *m, int64_t handle, struct emu_task_info *info)
 	info->comm = task->t.comm;
 	if (task->run == RUN_BLOCKED) {
 		info->wait_kind = task->wait_kind;
-		info->wait_what = task->wait_what;
+		info->wait_what = string_or_unknown(m, task->wait_what);
 	}
 	return EMU_OK;
 }

@@ -488,7 +488,7 @@ static void report_hang(struct explorer *x)
 		if (!task_over(task))
 			report_violation(VIOLATION_HANG, "%s/%d waits for %s %s", task->t.comm,
 					 task->t.pid, task->wait_kind ? task->wait_kind : "a lock",
-					 task->wait_what ? task->wait_what : "");
+					 string_or_unknown(this_machine(), task->wait_what));
 	}
 }
 

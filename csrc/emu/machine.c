@@ -85,6 +85,7 @@ int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *d
 	if (!config_is_legal(config))
 		return EMU_BAD_ARGUMENT;
 	page_fault_init();
+	page_fault_stack();
 	arena = page_up(config->arena_size);
 	shadow = CHECKED_BUILD ? page_up(arena / 8) : 0;
 	dirty = TRACKS_STORES ? page_up(arena / DIRTY_LINE / 8 + sizeof(unsigned long)) : 0;

@@ -486,6 +486,11 @@ bool rcu_callback_due(struct machine *m);
 /** rcu_wake_waiters() - wake whoever waits for a grace period that has ended */
 void rcu_wake_waiters(struct machine *m);
 
+/* --- observe.c --- */
+
+/** string_or_unknown() - @p, or "?" if it is no string: locks in wild memory have wild names */
+const char *string_or_unknown(const struct machine *m, const char *p);
+
 /* --- kasan.c --- */
 
 /**
@@ -571,6 +576,13 @@ void snapshot_drop_all(struct machine *m);
 
 /* --- page_fault.c --- */
 void page_fault_init(void);
-int page_fault_stack(void);
+extern __thread bool page_fault_stack_ready __attribute__((tls_model("initial-exec")));
+void page_fault_stack_slow(void);
+/** page_fault_stack() - a task of this thread may overrun its stack: be ready */
+static inline void page_fault_stack(void)
+{
+	if (unlikely(!page_fault_stack_ready))
+		page_fault_stack_slow();
+}
 
 #endif

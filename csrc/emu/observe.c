@@ -127,15 +127,23 @@ int emu_symbol_ranges(emu_machine *m, const char *name, uint64_t *ranges, size_t
 	return EMU_OK;
 }
 
-int emu_string_at(emu_machine *m, uint64_t address, char *buf, size_t size)
+static bool is_string(const struct machine *m, const char *p)
 {
 	Dl_info info, own;
-	uint64_t offset = address - (uint64_t)(uintptr_t)m->arena;
 
-	if (!size ||
-	    (offset >= m->s->brk && (!dladdr((const void *)(uintptr_t)address, &info) ||
-				     !dladdr((const void *)(uintptr_t)emu_string_at, &own) ||
-				     info.dli_fbase != own.dli_fbase)))
+	return (uint64_t)(p - m->arena) < m->s->brk ||
+	       (dladdr(p, &info) && dladdr((const void *)(uintptr_t)emu_string_at, &own) &&
+		info.dli_fbase == own.dli_fbase);
+}
+
+const char *string_or_unknown(const struct machine *m, const char *p)
+{
+	return p && is_string(m, p) ? p : "?";
+}
+
+int emu_string_at(emu_machine *m, uint64_t address, char *buf, size_t size)
+{
+	if (!size || !is_string(m, (const char *)(uintptr_t)address))
 		return EMU_BAD_ARGUMENT;
 	snprintf(buf, size, "%s", (const char *)(uintptr_t)address);
 	return EMU_OK;

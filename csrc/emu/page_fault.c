@@ -22,6 +22,8 @@ static struct sigaction previous_segv, previous_bus;
 static pthread_once_t installed = PTHREAD_ONCE_INIT;
 
 static __thread uintptr_t fault_address;
+__thread bool page_fault_stack_ready
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /*
  * devm_memremap_pages() returns an address for private memory, too.  Is @addr
@@ -106,25 +108,37 @@ void page_fault_init(void)
 	pthread_once(&installed, install);
 }
 
-/* A fault on an exhausted stack needs another one to be handled on. */
-int page_fault_stack(void)
+static pthread_key_t alternate_stack;
+static pthread_once_t alternate_key_made = PTHREAD_ONCE_INIT;
+
+/* The thread ends. */
+static void drop_alternate_stack(void *stack)
 {
-	static __thread bool have;
+	stack_t off = { .ss_flags = SS_DISABLE };
+
+	sigaltstack(&off, NULL);
+	free(stack);
+}
+
+static void make_alternate_key(void)
+{
+	pthread_key_create(&alternate_stack, drop_alternate_stack);
+}
+
+/* A fault on an exhausted stack needs another one to be handled on. */
+void page_fault_stack_slow(void)
+{
 	stack_t old, alternate = { .ss_size = 1UL << 16 };
 
-	if (have)
-		return 0;
-	if (!sigaltstack(NULL, &old) && !(old.ss_flags & SS_DISABLE)) {
-		have = true;
-		return 0;
-	}
+	page_fault_stack_ready = true;
+	if (!sigaltstack(NULL, &old) && !(old.ss_flags & SS_DISABLE))
+		return; /* somebody else's will do */
+	pthread_once(&alternate_key_made, make_alternate_key);
 	alternate.ss_sp = malloc(alternate.ss_size);
 	if (!alternate.ss_sp)
-		return -1;
-	if (sigaltstack(&alternate, NULL)) {
+		return;
+	if (sigaltstack(&alternate, NULL))
 		free(alternate.ss_sp);
-		return -1;
-	}
-	have = true;
-	return 0;
+	else
+		pthread_setspecific(alternate_stack, alternate.ss_sp);
 }

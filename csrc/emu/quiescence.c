@@ -212,7 +212,7 @@ static void check_tasks(struct machine *m, struct findings *f)
 			continue;
 		if (task->run == RUN_BLOCKED)
 			finding(f, "hang", "%s/%d waits for %s %s", task->t.comm, task->t.pid,
-				task->wait_kind, task->wait_what);
+				task->wait_kind, string_or_unknown(m, task->wait_what));
 	}
 }
 

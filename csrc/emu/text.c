@@ -145,39 +145,44 @@ int emu_text(emu_machine *m, int what, int64_t a, char *buf, size_t size, size_t
 	return status == EMU_OK ? r.status : status;
 }
 
+/* An address as what it is relative to the machine's arena or stacks. */
+static uint64_t relative(const struct machine *m, uint64_t v)
+{
+	uint64_t in_arena = v - (uint64_t)(uintptr_t)m->arena;
+	uint64_t in_stacks = (uint64_t)(uintptr_t)m->stacks - v; /* their upper end */
+
+	if (in_arena < m->arena_size)
+		return in_arena;
+	return in_stacks < MAX_TASKS * (TASK_STACK_SIZE + TASK_STACK_GUARD) ? in_stacks : v;
+}
+
 /* FNV-1a over 64-bit words: equal states, equal hashes; the rest is luck. */
-static uint64_t hash_words(uint64_t hash, const void *data, size_t size, uint64_t base,
-			   uint64_t end)
+static uint64_t hash_words(const struct machine *m, uint64_t hash, const void *data, size_t size)
 {
 	const uint64_t *p = data;
 
-	for (size_t i = 0; i < size / 8; i++) {
-		uint64_t v = p[i] >= base && p[i] < end ? p[i] - base : p[i];
-
-		hash = (hash ^ v) * 0x100000001b3UL;
-	}
+	for (size_t i = 0; i < size / 8; i++)
+		hash = (hash ^ relative(m, p[i])) * 0x100000001b3UL;
 	return hash;
 }
 
 /*
- * The kernel's objects, addresses made relative to the arena, so that two
- * machines in equal states agree.
+ * The kernel's objects, addresses made relative (a task may leave some of its
+ * stack behind), so that two machines in equal states agree.
  */
 int emu_state_hash(emu_machine *m, uint64_t *out)
 {
 	uint64_t hash = 0xcbf29ce484222325UL;
-	uint64_t base = (uint64_t)(uintptr_t)m->arena, end = base + m->arena_size;
 	struct run_map *maps[MEMMAP_NR_MAPS];
 	struct alloc_header *h;
 
 	memmap_maps(&m->s->memmap, maps);
 	for (int i = 0; i < MEMMAP_NR_MAPS; i++)
 		for (unsigned long r = 0; r < maps[i]->nr; r++)
-			hash = hash_words(hash, &maps[i]->runs[r], sizeof(maps[i]->runs[r]), base,
-					  end);
+			hash = hash_words(m, hash, &maps[i]->runs[r], sizeof(maps[i]->runs[r]));
 	for (h = first_object(m); h; h = next_object(m, h))
 		if (!h->freed && h->kind != OBJECT_MACHINE)
-			hash = hash_words(hash, (const char *)h + 64, h->size, base, end);
+			hash = hash_words(m, hash, (const char *)h + 64, h->size);
 	*out = hash;
 	return EMU_OK;
 }

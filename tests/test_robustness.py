@@ -1,0 +1,908 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Nothing that a user does in Python crashes or hangs the process, and nothing is lost."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memremap_emu import (
+    ArenaFull,
+    Blocked,
+    Config,
+    Kernel,
+    KernelError,
+    KernelPanic,
+    MachineClosed,
+    MemoryType,
+    TaskDied,
+    Violation,
+)
+from memremap_emu.objects import Device, PerCpuRef
+
+ATOMIC = 1
+BASE = 0x100000000
+PFN = BASE >> 12
+SECTION = 128 << 20
+FUZZER = Path(__file__).with_name("fuzz_calls.py")
+
+
+@pytest.fixture(params=[True, False], ids=["checked", "plain"])
+def k(request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    with Kernel(checked=request.param) as kernel:
+        yield kernel
+
+
+def run(code: str, timeout: float = 60) -> str:
+    """Runs a program of its own: what it prints; a crash or a hang fails the test."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True, text=True, timeout=timeout, cwd=FUZZER.parents[1], check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stderr[-2000:]}"
+    return done.stdout
+
+
+# --- handles ---
+
+
+def everything(k: Kernel) -> dict[str, Any]:
+    """One object of each kind."""
+    return {
+        "ref": k.percpu_ref(),
+        "completion": k.completion(),
+        "mutex": k.mutex(),
+        "spinlock": k.spinlock(),
+        "rwlock": k.rwlock(),
+        "wait_queue": k.wait_queue(),
+        "memory": k.kmalloc(8),
+        "tree": k.radix_tree(),
+        "resource": k.resource(0, 1),
+        "pagemap": k.pagemap(BASE, SECTION),
+        "device": k.device("x.0"),
+        "driver": k.driver("d", probe=lambda device: 0),
+        "notifier": k.notifier(lambda event, device: None),
+        "page": k.page(0),
+        "iomem": k.iomem,
+        "kernel": k,
+    }
+
+
+def poke(target: Any, arguments: Any = ()) -> list[str]:
+    """Calls everything public with these arguments; names of exceptions raised."""
+    raised = []
+    for name in dir(type(target)):
+        if name.startswith("_") or name in ("close", "kernel"):
+            continue
+        try:
+            attribute = getattr(target, name)
+            if callable(attribute):
+                attribute(*arguments)
+        except (Exception, BaseExceptionGroup) as e:
+            raised.append(type(e).__name__)
+    return raised
+
+
+def test_everything_of_a_closed_kernel_is_refused(k: Kernel) -> None:
+    objects = everything(k)
+    objects["task"] = k.task()
+    k.close()
+    k.close()
+    for call in (
+        objects["ref"].get, objects["page"].get, objects["device"].add, objects["memory"].free,
+        lambda: objects["pagemap"].start, lambda: objects["driver"].name, lambda: k.dmesg,
+        lambda: str(k.iomem), k.snapshot, k.percpu_ref, lambda: k.violations, lambda: k.stats,
+        k.rcu_barrier, k.run_callbacks, lambda: k.state_hash, k.quiescence, k.task,
+        lambda: k.trace.functions(), lambda: k.trace.enable(), objects["task"].release,
+        lambda: objects["task"].__enter__(), lambda: k.fault_sites, k.clear_warn_once,
+        lambda: k.fault_injection().__enter__(), lambda: k.tasks, lambda: objects["task"].state,
+    ):  # fmt: skip
+        with pytest.raises(MachineClosed):
+            call()
+    for target in objects.values():
+        poke(target)
+
+
+def test_objects_of_another_kernel_are_refused(k: Kernel) -> None:
+    with Kernel() as other:
+        mine, theirs = everything(k), everything(other)
+        for call in (
+            lambda: k.pagemap(BASE, SECTION, ref=theirs["ref"]),
+            lambda: mine["device"].memremap_pages(theirs["pagemap"]),
+            lambda: k.iomem.root.request(theirs["resource"]),
+            lambda: mine["driver"].bind(theirs["device"]),
+            lambda: mine["device"].kfree(theirs["memory"]),
+            lambda: k.get_dev_pagemap(0, theirs["pagemap"]),
+        ):
+            with pytest.raises(ValueError, match="another kernel"):
+                call()
+
+
+def test_objects_made_after_a_snapshot_are_refused_when_it_has_been_restored(
+    k: Kernel,
+) -> None:
+    snapshot = k.snapshot()
+    old = everything(k)
+    snapshot.restore()
+    new = everything(k)
+    for name in ("ref", "completion", "memory", "tree", "resource", "pagemap", "device"):
+        assert new[name]._handle != old[name]._handle
+    with pytest.raises(ValueError):
+        old["ref"].get()
+    with pytest.raises(ValueError):
+        _ = old["device"].name
+    new["ref"].get()
+
+
+def test_objects_made_before_a_snapshot_live_on(k: Kernel) -> None:
+    ref = k.percpu_ref()
+    snapshot = k.snapshot()
+    ref.get(5)
+    snapshot.restore()
+    assert ref.logical == 1
+    snapshot.drop()
+    with pytest.raises(ValueError):
+        snapshot.restore()
+    with pytest.raises(ValueError):
+        snapshot.drop()
+
+
+def test_object_of_another_kind_is_a_type_error(k: Kernel) -> None:
+    objects = everything(k)
+    for call in (
+        lambda: objects["device"].memremap_pages(objects["ref"]),
+        lambda: k.pagemap(BASE, SECTION, ref=objects["device"]),
+        lambda: k.pagemap(BASE, SECTION, ref=1),
+        lambda: k.iomem.root.insert("x"),
+        lambda: k.get_dev_pagemap(0, objects["page"]),
+    ):
+        with pytest.raises(TypeError):
+            call()
+
+
+@pytest.mark.parametrize("value", [None, "1", 1.0, b"1", (), True, object()])
+def test_number_of_another_type_is_a_type_error(k: Kernel, value: object) -> None:
+    for call in (
+        lambda: k.page(value), lambda: k.kmalloc(value), lambda: k.pagemap(value, 1),
+        lambda: k.resource(value, 1), lambda: k.percpu_ref().get(value),
+        lambda: k.iomem.request_region(value, 1, "x"),
+    ):  # fmt: skip
+        with pytest.raises(TypeError):
+            call()
+
+
+@pytest.mark.parametrize("value", [-1, 1 << 64, 1 << 200, -(1 << 100)])
+def test_number_that_does_not_fit_is_a_value_error(k: Kernel, value: int) -> None:
+    for call in (
+        lambda: k.page(value), lambda: k.kmalloc(value), lambda: k.pagemap(value, 1),
+        lambda: k.resource(value, 1), lambda: k.radix_tree().lookup(value),
+    ):  # fmt: skip
+        with pytest.raises(ValueError):
+            call()
+
+
+@pytest.mark.parametrize("pfn", [1 << 34, (1 << 52) - 1, 1 << 63, (1 << 64) - 1])
+def test_page_beyond_the_address_space_is_refused(k: Kernel, pfn: int) -> None:
+    for call in (k.page(pfn).get, k.page(pfn).put, lambda: k.page(pfn).count):
+        with pytest.raises(ValueError, match="beyond"):
+            call()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "\ud800"])
+def test_names_that_no_kernel_can_have_are_refused(k: Kernel, name: str) -> None:
+    for call in (
+        lambda: k.device(name), lambda: k.mutex(name), lambda: k.resource(0, 1, name),
+        lambda: k.iomem.request_region(0, 1, name),
+    ):  # fmt: skip
+        with pytest.raises(ValueError):
+            call()
+
+
+def test_names_are_text_not_formats(k: Kernel) -> None:
+    dev = k.device("100%s%n%d.0", bus=False)
+    dev.printk("%s %n %p %1000d")
+    assert k.dmesg == [" 100%s%n%d.0: %s %n %p %1000d"]
+
+
+# --- callbacks that raise ---
+
+
+class Boom(Exception):
+    """Raised by callbacks."""
+
+
+def boom(*args: Any) -> None:
+    raise Boom
+
+
+def raise_in_probe(k: Kernel) -> None:
+    k.driver("d", probe=boom)
+    k.device("d.0")
+
+
+def raise_in_remove(k: Kernel) -> None:
+    k.driver("d", probe=lambda device: 0, remove=boom)
+    k.device("d.0").unregister()
+
+
+def raise_in_action(k: Kernel) -> None:
+    dev = k.device("d.0")
+    dev.add_action(boom)
+    dev.devres_release_all()
+
+
+def raise_in_devres_release(k: Kernel) -> None:
+    dev = k.device("d.0")
+    dev.devres_add(boom)
+    dev.devres_release_all()
+
+
+def raise_in_release(k: Kernel) -> None:
+    k.percpu_ref(boom, ATOMIC).kill()
+
+
+def raise_in_rcu_release(k: Kernel) -> None:
+    k.percpu_ref(boom).kill()
+
+
+def raise_in_confirm(k: Kernel) -> None:
+    k.percpu_ref().kill_and_confirm(boom)
+
+
+def raise_in_kill(k: Kernel) -> None:
+    k.iomem.add(BASE, BASE + SECTION - 1, "System RAM")
+    pm = k.pagemap(BASE, SECTION, ref=k.percpu_ref(), kill=boom)
+    k.device("d.0").memremap_pages(pm)
+
+
+def raise_in_page_free(k: Kernel) -> None:
+    k.dev_pagemap_get_ops()
+    pm = k.pagemap(BASE, SECTION, ref=k.percpu_ref(), type=MemoryType.FS_DAX, page_free=boom)
+    k.device("d.0").memremap_pages(pm)
+    k.page(PFN).get()
+    k.page(PFN).put()
+
+
+def raise_in_rcu(k: Kernel) -> None:
+    k.call_rcu(boom)
+
+
+def raise_in_notifier(k: Kernel) -> None:
+    k.notifier(boom)
+    k.device("d.0")
+
+
+def raise_in_walk(k: Kernel) -> None:
+    k.iomem.add(BASE, BASE + SECTION - 1, "System RAM")
+    k.iomem.walk(boom)
+
+
+RAISERS = [
+    raise_in_probe, raise_in_remove, raise_in_action, raise_in_devres_release, raise_in_release,
+    raise_in_rcu_release, raise_in_confirm, raise_in_kill, raise_in_page_free, raise_in_rcu,
+    raise_in_notifier, raise_in_walk,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("raiser", RAISERS, ids=lambda f: f.__name__.removeprefix("raise_in_"))
+def test_exception_of_a_callback_surfaces_and_the_kernel_goes_on(
+    k: Kernel, raiser: Callable[[Kernel], None]
+) -> None:
+    with pytest.raises(Boom):
+        raiser(k)
+    ref = k.percpu_ref(flags=ATOMIC)
+    ref.get()
+    assert ref.count == 2, "the next call is a call like any other"
+    assert k.stats.blocked_tasks == 0
+
+
+def test_call_ends_before_the_exception_surfaces(k: Kernel) -> None:
+    done: list[str] = []
+    dev = k.device("d.0")
+    dev.add_action(lambda data: done.append("older"))
+    dev.add_action(boom)
+    with pytest.raises(Boom):
+        dev.devres_release_all()
+    assert done == ["older"]
+    assert dev.devres_release_all() == 0
+
+
+def test_several_exceptions_surface_together(k: Kernel) -> None:
+    dev = k.device("d.0")
+    for _ in range(3):
+        dev.add_action(boom)
+        dev.add_action(lambda data: 1 // 0)
+    with pytest.raises(BaseExceptionGroup) as group:
+        dev.devres_release_all()
+    assert [type(e) for e in group.value.exceptions] == [ZeroDivisionError, Boom] * 3
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_exceptions_that_end_programs_surface_too(
+    k: Kernel, error: type[BaseException]
+) -> None:
+    def raiser(data: Any) -> None:
+        raise error
+
+    dev = k.device("d.0")
+    dev.add_action(raiser)
+    with pytest.raises(error):
+        dev.devres_release_all()
+
+
+def test_kernel_error_of_a_callback_is_its_result_and_no_exception(k: Kernel) -> None:
+    def probe(device: Device) -> int:
+        raise KernelError(12)
+
+    k.driver("d", probe=probe)
+    k.device("d.0")
+    assert "d: probe of d.0 failed with error -12" in k.dmesg
+
+
+@pytest.mark.parametrize("result", ["text", 1.5, [], object(), 1 << 100])
+def test_callback_that_returns_nonsense_is_told(k: Kernel, result: object) -> None:
+    k.driver("d", probe=lambda device: result)
+    try:
+        k.device("d.0")
+    except (TypeError, ValueError, OverflowError):
+        pass
+    k.percpu_ref(flags=ATOMIC).get()
+
+
+# --- callbacks that block, nest, call back ---
+
+
+def test_plain_callback_that_blocks_gets_blocked(k: Kernel) -> None:
+    x = k.completion()
+    caught: list[str] = []
+
+    def action(data: Any) -> None:
+        try:
+            x.wait()
+        except Blocked as e:
+            caught.append(e.waits_for)
+            raise
+
+    dev = k.device("d.0")
+    dev.add_action(action)
+    with pytest.raises(Blocked):
+        dev.devres_release_all()
+    assert caught == ["completion completion"]
+    x.complete()
+    k.percpu_ref(flags=ATOMIC).get()
+
+
+def test_plain_callback_that_swallows_blocked_and_goes_on_is_told(k: Kernel) -> None:
+    x = k.completion()
+    tried: list[str] = []
+
+    def action(data: Any) -> None:
+        for _ in range(3):
+            try:
+                x.wait()
+            except Blocked:
+                tried.append("blocked")
+
+    dev = k.device("d.0")
+    dev.add_action(action)
+    with pytest.raises(Blocked):
+        dev.devres_release_all()
+    assert tried == ["blocked"] * 3
+    x.complete()
+    k.run_callbacks()
+
+
+def test_generator_that_blocks_is_continued_when_it_is_woken(k: Kernel) -> None:
+    x = k.completion()
+    steps: list[int] = []
+
+    def action(data: Any) -> Iterator[Any]:
+        for i in range(3):
+            yield x.wait
+            steps.append(i)
+
+    dev = k.device("d.0")
+    dev.add_action(action)
+    with pytest.raises(Blocked) as blocked:
+        dev.devres_release_all()
+    for n in range(1, 4):
+        x.complete()
+        assert steps == list(range(n))
+    assert blocked.value.task.done
+
+
+def test_generator_that_yields_nonsense_is_told(k: Kernel) -> None:
+    def action(data: Any) -> Iterator[Any]:
+        yield 42
+
+    dev = k.device("d.0")
+    dev.add_action(action)
+    with pytest.raises(TypeError):
+        dev.devres_release_all()
+    assert dev.devres_release_all() == 0
+
+
+def test_generator_parked_for_ever_is_dropped_with_its_kernel(k: Kernel) -> None:
+    x = k.completion()
+
+    def action(data: Any) -> Iterator[Any]:
+        yield x.wait
+
+    dev = k.device("d.0")
+    dev.add_action(action)
+    with pytest.raises(Blocked):
+        dev.devres_release_all()
+    k.close()
+
+
+def test_callbacks_nested_too_deeply_are_refused(k: Kernel) -> None:
+    depth = 0
+
+    def action(data: Any) -> None:
+        nonlocal depth
+        depth += 1
+        dev.add_action(action)
+        dev.devres_release_all()
+
+    dev = k.device("d.0")
+    dev.add_action(action)
+    try:
+        dev.devres_release_all()
+    except (RuntimeError, ValueError, BaseExceptionGroup):
+        pass
+    assert 1 < depth < 1000
+    k.percpu_ref(flags=ATOMIC).get()
+
+
+def test_callback_may_use_the_kernel_that_calls_it(k: Kernel) -> None:
+    def action(data: Any) -> None:
+        everything(k)
+        _ = k.dmesg, k.stats, k.violations, str(k.iomem), k.tasks
+
+    dev = k.device("d.0")
+    dev.add_action(action)
+    dev.devres_release_all()
+    assert k.iomem.root.start == 0
+
+
+def test_callback_may_use_another_kernel_but_not_close_its_own(k: Kernel) -> None:
+    seen: list[int] = []
+
+    def action(data: Any) -> None:
+        with Kernel() as other:
+            ref = other.percpu_ref()
+            ref.get()
+            seen.append(ref.logical)
+        with pytest.raises(RuntimeError, match="in use"):
+            k.close()
+        with pytest.raises(RuntimeError):
+            k.snapshot()
+
+    dev = k.device("d.0")
+    dev.add_action(action)
+    dev.devres_release_all()
+    assert seen == [2]
+
+
+def test_callback_that_restores_a_snapshot_is_refused(k: Kernel) -> None:
+    snapshot = k.snapshot()
+    dev = k.device("d.0")
+    dev.add_action(lambda data: snapshot.restore())
+    with pytest.raises(RuntimeError):
+        dev.devres_release_all()
+
+
+# --- running out of things ---
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_full_arena_is_arena_full_and_a_restore_recovers(checked: bool) -> None:
+    with Kernel(checked=checked, config=Config(arena_size=256 << 10)) as k:
+        snapshot = k.snapshot()
+        for _ in range(3):
+            with pytest.raises(ArenaFull):
+                for _ in range(100_000):
+                    k.kmalloc(64)
+            with pytest.raises(ArenaFull):
+                k.kmalloc(4096)
+            _ = k.dmesg, k.stats, k.violations, k.quiescence()
+            snapshot.restore()
+            k.percpu_ref().get()
+
+
+def fill(k: Kernel, make: Callable[[int], object]) -> type[BaseException]:
+    """Makes things until that fails: how."""
+    for i in range(1_000_000):
+        try:
+            make(i)
+        except (ArenaFull, RuntimeError) as e:
+            return type(e)
+    raise AssertionError("a machine of 256 KiB that never fills")
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ("names", ArenaFull),
+        ("devices", ArenaFull),
+        ("refs", ArenaFull),
+        ("regions", ArenaFull),
+        ("callbacks", ArenaFull),
+        ("actions", ArenaFull),
+        ("tree", ArenaFull),
+        ("contexts", RuntimeError),
+        ("sleepers", RuntimeError),
+        ("page runs", ArenaFull),
+    ],
+)
+def test_whatever_fills_a_machine_is_told(
+    what: str, expected: type[BaseException]
+) -> None:
+    config = Config(arena_size=256 << 10 if expected is ArenaFull else 4 << 20)
+    with Kernel(rcu="manual", config=config) as k:
+        snapshot = k.snapshot()
+        dev = k.device("d.0")
+        tree = k.radix_tree()
+        wq = k.wait_queue()
+
+        def sleep(i: int) -> None:
+            try:
+                wq.sleep()
+            except Blocked:
+                pass
+
+        if what == "page runs":
+            k.device("e.0").memremap_pages(k.pagemap(BASE, SECTION, ref=k.percpu_ref()))
+        make: dict[str, Callable[[int], object]] = {
+            "names": lambda i: k._native.intern(f"a rather long name that is new: {i}"),
+            "devices": lambda i: k.device(f"x.{i}"),
+            "refs": lambda i: k.percpu_ref(),
+            "regions": lambda i: k.iomem.request_region(i * 4096, 4096, "x"),
+            "callbacks": lambda i: k.call_rcu(lambda: None),
+            "actions": lambda i: dev.add_action(print, i),
+            "tree": lambda i: tree.insert(i << 12, 1),
+            "contexts": lambda i: k.task(),
+            "sleepers": sleep,
+            "page runs": lambda i: k.page(PFN + 2 * i % 0x8000).get(),
+        }
+        assert fill(k, make[what]) is expected
+        k.quiescence()
+        snapshot.restore()
+        k.percpu_ref().get()
+
+
+def test_arena_too_small_to_boot_is_refused() -> None:
+    with pytest.raises(ValueError):
+        Config(arena_size=4096)
+
+
+def test_arena_larger_than_the_address_space_of_the_host_is_a_memory_error() -> None:
+    run("""
+        import resource
+        import memremap_emu
+        from memremap_emu import Config, Kernel
+        Kernel().close()
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        for checked in (True, False):
+            for _ in range(3):
+                try:
+                    Kernel(checked=checked, config=Config(arena_size=1 << 34))
+                except MemoryError as e:
+                    assert not isinstance(e, memremap_emu.ArenaFull)
+                else:
+                    raise AssertionError("16 GiB in 1 GiB")
+        with Kernel() as k:
+            k.percpu_ref().get()
+    """)
+
+
+def test_snapshots_beyond_the_memory_of_the_host_are_a_memory_error() -> None:
+    run("""
+        import resource
+        from memremap_emu import Config, Kernel
+        k = Kernel(config=Config(arena_size=64 << 20))
+        for _ in range(100):
+            k.kmalloc(100 << 10)
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
+        taken = []
+        try:
+            for _ in range(1000):
+                taken.append(k.snapshot())
+        except MemoryError:
+            pass
+        else:
+            raise AssertionError("10 GiB in 512 MiB")
+        taken[0].restore()
+        k.percpu_ref().get()
+    """)
+
+
+# --- oopses ---
+
+
+def test_wild_pointer_is_an_oops_that_kills_the_task(k: Kernel) -> None:
+    ref = k.percpu_ref(flags=ATOMIC)
+    ref.kill()
+    ref.exit()
+    with pytest.raises((TaskDied, Violation)):
+        ref.reinit()  # brings it to life without counters
+        ref.switch_to_percpu()
+    k.completion().complete()
+    assert any(v.kind == "bug" for v in k.violations)
+
+
+def test_failed_init_does_not_crash_whoever_uses_the_ref_all_the_same(k: Kernel) -> None:
+    ref = k.percpu_ref()
+    ref.kill()
+    ref.exit()
+    with k.fault_injection("percpu_ref_init"), pytest.raises(KernelError):
+        ref.init()
+    for call in (ref.get, ref.put, ref.tryget, ref.tryget_live, ref.kill, ref.exit):
+        try:
+            call()
+        except (Violation, TaskDied, Blocked):
+            pass
+    k.percpu_ref(flags=ATOMIC).get()
+
+
+def test_locks_of_a_dead_task_stay_held(k: Kernel) -> None:
+    dead = k.percpu_ref(flags=0)
+    dead.kill()
+    k.rcu_barrier_sched()
+    dead.exit()
+    with pytest.raises((TaskDied, Violation)):
+        dead.reinit()
+    with pytest.raises(Blocked) as blocked:
+        k.percpu_ref(flags=ATOMIC).kill()
+    assert "percpu_ref_switch_lock" in blocked.value.waits_for
+    assert blocked.value.task.state == "blocked"
+
+
+def test_panicked_kernel_answers_nothing_until_it_is_restored() -> None:
+    with Kernel(config=Config(panic_on_warn=True), on_violation="record") as k:
+        dev = k.device("d.0")
+        snapshot = k.snapshot()
+        with pytest.raises(KernelPanic):
+            dev.warn("enough")
+        assert k.dmesg[-1] == "Kernel panic - not syncing: panic_on_warn set ..." or any(
+            "panic_on_warn set ..." in line for line in k.dmesg
+        )
+        for call in (dev.get, k.percpu_ref, k.rcu_barrier):
+            with pytest.raises(KernelPanic):
+                call()
+        snapshot.restore()
+        dev.printk("alive")
+
+
+def test_task_that_goes_round_in_circles_is_a_soft_lockup() -> None:
+    """Two trees share a resource: releasing a region walks in circles."""
+    with Kernel(on_violation="record") as k:
+        a, b = k.resource(0, 0xFFFF, "a"), k.resource(0, 0xFFFF, "b")
+        first, second = k.resource(0x1000, 0x1FFF), k.resource(0x2000, 0x2FFF)
+        a.request(first)
+        a.request(second)
+        # Detached with its subtree, "a" still lists what now goes into "b" the other way round.
+        b.request(second)
+        second.adjust(0x800, 0x100)
+        b.request(first)
+        first.adjust(0x4000, 0x100)
+        try:
+            a.release_region(0xF000, 0x10)
+            b.release_region(0xF000, 0x10)
+        except TaskDied:
+            assert k.violations[-1].kind == "soft-lockup"
+        k.percpu_ref().get()
+
+
+def test_resource_cannot_be_linked_twice_or_into_itself(k: Kernel) -> None:
+    root = k.resource(0, 0xFFFF)
+    child = k.resource(0x1000, 0x1FFF)
+    root.request(child)
+    grandchild = k.resource(0x1100, 0x11FF)
+    child.request(grandchild)
+    for parent, new in ((root, root), (child, root), (grandchild, child), (root, grandchild)):
+        for call in (parent.request, parent.insert, parent.insert_expand_to_fit):
+            with pytest.raises(ValueError):
+                call(new)
+
+
+# --- threads, processes, garbage ---
+
+
+def test_kernel_used_by_two_threads_at_once_is_refused(k: Kernel) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    caught: list[BaseException] = []
+
+    def action(data: Any) -> None:
+        inside.set()
+        assert go_on.wait(10)
+
+    dev = k.device("d.0")
+    dev.add_action(action)
+    worker = threading.Thread(target=dev.devres_release_all)
+    worker.start()
+    assert inside.wait(10)
+    for call in (k.percpu_ref, k.page(0).get, k.snapshot, k.close, k.run_callbacks, k.task):
+        try:
+            call()
+        except RuntimeError as e:
+            caught.append(e)
+    go_on.set()
+    worker.join(10)
+    assert len(caught) == 6 and all("in use" in str(e) for e in caught)
+    k.percpu_ref().get()
+
+
+def life(checked: bool) -> int:
+    """Bind, use, unbind: what every kernel must end with."""
+    with Kernel(checked=checked) as k:
+        k.iomem.add(BASE, BASE + SECTION - 1, "Persistent Memory")
+        driver = k.driver("dax_pmem")
+        dev = driver.device(BASE, SECTION)
+        driver.bind(dev)
+        k.page(PFN + 0x4000).get()
+        k.page(PFN + 0x4000).put()
+        driver.unbind(dev)
+        k.assert_quiescent()
+        return k.state_hash
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_hundred_kernels_in_two_threads_do_not_know_of_each_other(checked: bool) -> None:
+    expected = life(checked)
+    found: list[int] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            found.extend(life(checked) for _ in range(50))
+        except BaseException as e:  # shown below
+            errors.append(e)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60)
+    assert not errors
+    assert found == [expected] * 100
+
+
+def test_hundred_kernels_alive_at_once() -> None:
+    kernels = [Kernel(cpus=1 + i % 4, checked=bool(i % 2)) for i in range(100)]
+    refs = [kernel.percpu_ref() for kernel in kernels]
+    for i, ref in enumerate(refs):
+        ref.get(i + 1)
+    assert [ref.logical for ref in refs] == [i + 2 for i in range(100)]
+    for kernel in kernels:
+        kernel.close()
+
+
+def test_kernel_made_in_one_thread_works_in_another(k: Kernel) -> None:
+    result: list[int] = []
+    ref = k.percpu_ref()
+
+    def work() -> None:
+        ref.get()
+        with k.task(cpu=1):
+            k.rcu_read_lock()
+            k.rcu_read_unlock()
+        result.append(ref.logical)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(10)
+    assert result == [2]
+    ref.put()
+
+
+def test_oops_in_a_thread_that_made_no_kernel_is_an_oops_all_the_same() -> None:
+    run("""
+        import threading
+        from memremap_emu import Kernel, TaskDied, Violation
+        k = Kernel(on_violation="record")
+        ref = k.percpu_ref()
+        ref.kill()
+        ref.exit()
+        seen = []
+        def work():
+            try:
+                ref.reinit()
+            except TaskDied:
+                seen.append(1)
+        t = threading.Thread(target=work)
+        t.start()
+        t.join()
+        assert seen == [1]
+    """)
+
+
+def test_kernel_is_collected_with_everything_made_from_it() -> None:
+    kernel = Kernel()
+    gone = weakref.ref(kernel)
+    objects = everything(kernel)
+    objects["device"].add_action(lambda data: objects)
+    del kernel, objects
+    gc.collect()
+    assert gone() is None
+
+
+def test_object_keeps_its_kernel_alive() -> None:
+    ref = Kernel().percpu_ref()
+    gc.collect()
+    ref.get()
+    assert ref.logical == 2
+
+
+def test_kernel_collected_while_tasks_are_parked_and_contexts_are_open() -> None:
+    run("""
+        import gc
+        from memremap_emu import Blocked, Kernel
+        for _ in range(20):
+            k = Kernel()
+            task = k.task()
+            x = k.completion()
+            try:
+                x.wait()
+            except Blocked:
+                pass
+            task.__enter__()
+            k.rcu_read_lock()
+            del x
+            del k, task
+            gc.collect()
+    """)
+
+
+def test_forked_child_has_a_kernel_of_its_own(k: Kernel) -> None:
+    ref = k.percpu_ref()
+    ref.get()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            ref.get(10)
+            with Kernel() as other:
+                other.percpu_ref().get()
+            status = 0 if ref.logical == 12 else 2
+        finally:
+            os._exit(status)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert ref.logical == 2
+
+
+def test_segfaults_of_others_are_not_swallowed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c",
+         "import ctypes, memremap_emu; k = memremap_emu.Kernel(); ctypes.string_at(0)"],
+        capture_output=True, timeout=60, cwd=FUZZER.parents[1], check=False,
+    )  # fmt: skip
+    assert done.returncode == -11
+
+
+# --- at random ---
+
+
+@pytest.mark.parametrize(
+    ("what", "seed", "calls"),
+    [("boundary", 1, 35_000), ("boundary", 2, 35_000), ("objects", 1, 30_000)],
+)
+def test_random_calls_with_random_arguments_neither_crash_nor_hang(
+    what: str, seed: int, calls: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, str(FUZZER), what, str(seed), str(calls)],
+        capture_output=True, text=True, timeout=120, cwd=FUZZER.parents[1], check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
+    assert done.stdout.endswith("done\n")
