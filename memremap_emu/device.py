@@ -158,6 +158,16 @@ class Device(Object):
             raise KernelError(19, "unbind")
         driver.unbind(self)
 
+    def drivers_probe(self) -> None:
+        """Writes its name to ``drivers_probe`` of its bus: looks for a driver.
+
+        Raises:
+            KernelError: ENODEV (not there), EINVAL (looking failed); finding none is no error.
+        """
+        result = self._call("drivers_probe_store")
+        if result < 0:
+            raise KernelError(-result, "drivers_probe", self._native.call_log())
+
     def bind_driver(self, driver: Driver) -> None:
         """device_bind_driver(): without a match and without a probe."""
         self._call("device_bind_driver", handle_of(driver, Driver, "driver"))

@@ -201,3 +201,42 @@ def test_bind_to_a_driver_that_is_not_registered_is_refused(k: Kernel) -> None:
     driver = k.driver("foo", probe=lambda dev: 0, register=False)
     with pytest.raises(ValueError, match="a registered driver"):
         k.device("foo.0").bind_driver(driver)
+
+
+def test_drivers_probe_binds_a_device_that_was_left_alone(k: Kernel) -> None:
+    k.driver("foo", probe=lambda dev: 0)
+    k.autoprobe(False)
+    dev = k.device("foo.0")
+    assert not dev.bound
+    dev.drivers_probe()
+    assert dev.bound
+    dev.drivers_probe()  # bound already: nothing to do
+
+
+def test_drivers_probe_without_a_driver_is_no_error(k: Kernel) -> None:
+    dev = k.device("foo.0")
+    dev.drivers_probe()
+    assert not dev.bound
+
+
+def test_drivers_probe_of_a_device_that_is_not_on_the_bus_fails(k: Kernel) -> None:
+    dev = k.device("foo.0", add=False)
+    with pytest.raises(KernelError) as error:
+        dev.drivers_probe()
+    assert error.value.errno == errno.ENODEV
+
+
+def test_driver_without_memory_for_its_private_part_is_not_registered(k: Kernel) -> None:
+    driver = k.driver("foo", probe=lambda dev: 0, register=False)
+    with k.fault_injection("bus_add_driver"), pytest.raises(KernelError) as error:
+        driver.register()
+    assert error.value.errno == errno.ENOMEM
+    driver.register()
+
+
+def test_pages_without_an_entry_for_them_are_given_back(k: Kernel, dev: Device) -> None:
+    with k.fault_injection(nth=2) as fault, pytest.raises(KernelError) as error:
+        dev.get_free_pages(0)
+    assert fault.hits == 1
+    assert error.value.errno == errno.ENOMEM
+    k.assert_quiescent()
