@@ -405,7 +405,9 @@ class Device(Object):
 
     def wrap_memremap_pages(self, pgmap: PageMap) -> int:
         """__wrap_devm_memremap_pages() of the nfit test; errors as memremap_pages()."""
-        result = self._call("__wrap_devm_memremap_pages", handle_of(pgmap, PageMap, "pgmap", self._native))
+        result = self._call(
+            "__wrap_devm_memremap_pages", handle_of(pgmap, PageMap, "pgmap", self._native)
+        )
         if -MAX_ERRNO <= result < 0:
             raise KernelError(-result, "__wrap_devm_memremap_pages", self._native.call_log())
         return result & MASK64

@@ -327,7 +327,9 @@ class Kernel:
     def get_dev_pagemap(self, pfn: int, pagemap: PageMap | None = None) -> PageMap | None:
         """get_dev_pagemap(): a live pagemap with one more reference, or None."""
         handle = self._native.call(
-            "get_dev_pagemap", address(pfn, "pfn"), optional_handle(pagemap, PageMap, "pagemap", self._native)
+            "get_dev_pagemap",
+            address(pfn, "pfn"),
+            optional_handle(pagemap, PageMap, "pagemap", self._native),
         )
         return PageMap(self, handle) if handle else None
 

@@ -110,7 +110,9 @@ class Resource(Object):
 
     def request_conflict(self, new: Resource) -> Resource | None:
         """request_resource_conflict(): the resource in the way, or None."""
-        handle = self._call("request_resource_conflict", handle_of(new, Resource, "new", self._native))
+        handle = self._call(
+            "request_resource_conflict", handle_of(new, Resource, "new", self._native)
+        )
         return Resource(self.kernel, handle) if handle else None
 
     def insert(self, new: Resource) -> None:

@@ -328,9 +328,7 @@ def test_several_exceptions_surface_together(k: Kernel) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_exceptions_that_end_programs_surface_too(
-    k: Kernel, error: type[BaseException]
-) -> None:
+def test_exceptions_that_end_programs_surface_too(k: Kernel, error: type[BaseException]) -> None:
     def raiser(data: Any) -> None:
         raise error
 
@@ -545,9 +543,7 @@ def fill(k: Kernel, make: Callable[[int], object]) -> type[BaseException]:
         ("page runs", ArenaFull),
     ],
 )
-def test_whatever_fills_a_machine_is_told(
-    what: str, expected: type[BaseException]
-) -> None:
+def test_whatever_fills_a_machine_is_told(what: str, expected: type[BaseException]) -> None:
     config = Config(arena_size=256 << 10 if expected is ArenaFull else 4 << 20)
     with Kernel(rcu="manual", config=config) as k:
         snapshot = k.snapshot()
