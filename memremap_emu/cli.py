@@ -18,6 +18,7 @@ from memremap_emu import (
     check,
     cli_bisect,
     cli_bugs,
+    cli_modpost,
     cli_versions,
     ranges,
     report,
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_check(commands)
     _add_replay(commands)
-    for command in (cli_versions, cli_bugs, cli_bisect):
+    for command in (cli_versions, cli_bugs, cli_bisect, cli_modpost):
         command.add_parser(commands)
     return parser
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from memremap_emu import Export, Kernel, KernelError, Taint
+from memremap_emu.cli import main
 
 GPL_ONLY = ("devm_memremap_pages", "hmm_devmem_add", "get_dev_pagemap", "percpu_ref_init")
 FOR_ALL = ("devmap_managed_key", "__put_devmap_managed_page", "__put_page", "memremap")
@@ -253,3 +254,42 @@ def test_the_same_module_is_built_before_the_series() -> None:
     with Kernel("v4.19", checked=False) as k:
         needs = ["devm_memremap_pages", "hmm_devmem_add", "hmm_devmem_add_resource"]
         assert k.module("drv", license="Proprietary", needs=needs).modpost().status == 0
+
+
+# --- the command ---
+
+
+def test_the_command_prints_what_modpost_prints_and_ends_with_its_status(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    needs = ["put_page", "devm_memremap_pages"]
+    assert main(["modpost", "--license", "Proprietary", "--needs", *needs, "--name", "drv"]) == 1
+    assert capsys.readouterr().err == (
+        'ERROR: "put_page" [drv.ko] undefined!\n'
+        "FATAL: modpost: GPL-incompatible module drv.ko uses GPL-only symbol "
+        "'devm_memremap_pages'\n"
+    )
+    assert main(["modpost", "--license", "GPL", "--needs", *needs[1:]]) == 0
+    assert (
+        main(["modpost", "--license", "Proprietary", "--needs", *needs[1:], "--version", "v4.19"])
+        == 0
+    )
+    assert capsys.readouterr().err == ""
+
+
+def test_the_command_loads_what_it_has_built(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["modpost", "--load", "--needs", "devm_memremap_pages", "--name", "drv"]) == 1
+    said = capsys.readouterr()
+    assert "WARNING: modpost: missing MODULE_LICENSE() in drv.o" in said.err
+    assert "insmod: drv.ko: ENOENT" in said.err
+    assert "drv: Unknown symbol devm_memremap_pages (err -2)" in said.out
+    assert "Tainted: P" in said.out
+    assert main(["modpost", "--load", "--license", "GPL", "--needs", "devm_memremap_pages"]) == 0
+
+
+def test_the_command_refuses_what_is_no_kernel_or_no_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["modpost", "--version", "v3.0"]) == 2
+    assert main(["modpost", "--name", "a\0b"]) == 2
+    assert "v4.19, memremap-v6" in capsys.readouterr().err
