@@ -170,7 +170,7 @@ class Device(Object):
 
     def bind_driver(self, driver: Driver) -> None:
         """device_bind_driver(): without a match and without a probe."""
-        self._call("device_bind_driver", handle_of(driver, Driver, "driver"))
+        self._call("device_bind_driver", handle_of(driver, Driver, "driver", self._native))
 
     def lock(self) -> None:
         """device_lock(), inside a task context."""
