@@ -13,11 +13,22 @@ from dataclasses import dataclass, field
 
 from memremap_emu import ranges, tokens
 from memremap_emu.contract import FaultPoint
-from memremap_emu.experiments import DRIVERS, MODES, PROGRAMS, Experiment, Program, Setup
+from memremap_emu.experiments import (
+    ALL_MODES,
+    DRIVERS,
+    PROGRAMS,
+    Experiment,
+    Mode,
+    Program,
+    Setup,
+)
+from memremap_emu.iomem import Range
 from memremap_emu.ranges import BadInputError, MemoryMap
 from memremap_emu.runs import Bench, Finding, Outcome
 from memremap_emu.versions import DEFAULT_VERSION
 
+#: Bytes of memory of a device of hmm and hmm_public if the user gives none.
+DEFAULT_HMM_SIZE = 1 << 30
 #: With more than one fault per execution, seconds if the user gives none.
 DEFAULT_BUDGET = 60.0
 #: One fault point met more often than this in one operation (a loop over sections, all alike)
@@ -36,6 +47,7 @@ class Options:
         max_faults: failing calls per execution, at most
         budget: seconds, None for as long as it takes
         keep_claims: what the running kernel had claimed in persistent memory stays claimed
+        hmm_size: bytes of memory of a device of hmm and hmm_public
     """
 
     memory: MemoryMap
@@ -44,6 +56,7 @@ class Options:
     max_faults: int = 1
     budget: float | None = None
     keep_claims: bool = False
+    hmm_size: int = DEFAULT_HMM_SIZE
 
 
 @dataclass(frozen=True)
@@ -116,22 +129,44 @@ def setups(options: Options) -> list[Setup]:
     Raises:
         BadInputError: there are none.
     """
-    memory = options.memory
+    modes = [mode for mode in ALL_MODES if mode.driver in options.drivers]
     found = []
-    for target in ranges.persistent_memory(memory):
-        second = ranges.free_section(memory, target)
-        text = ranges.excerpt(memory, target, second, keep_claims=options.keep_claims)
-        found += [
-            Setup(options.version, text, mode, target.start, target.end, second)
-            for mode in MODES
-            if mode.driver in options.drivers
-        ]
+    for target in ranges.persistent_memory(options.memory):
+        found += _on(options, target, [mode for mode in modes if mode.memory == "pmem"])
+    for target in ranges.bars(options.memory):
+        found += _on(options, target, [mode for mode in modes if mode.memory == "bar"])
+    others = [mode for mode in modes if mode.memory in ("private", "coherent")]
+    if others:
+        found += _on_device_memory(options, others)
     if not found:
+        source = options.memory.source
+        if any(mode.memory == "bar" for mode in modes):
+            raise BadInputError(f"{source}: no BAR of a PCI function that has room for a page")
         raise BadInputError(
-            f"{memory.source}: no persistent memory; --memmap SIZE!START makes some, "
+            f"{source}: no persistent memory; --memmap SIZE!START makes some, "
             "as the kernel parameter memmap= does"
         )
     return found
+
+
+def _on(options: Options, target: Range, modes: Sequence[Mode]) -> list[Setup]:
+    if not modes:
+        return []
+    second = ranges.free_section(options.memory, target)
+    # A second BAR is no part of the map: it is made where nothing is.
+    pmem = second if modes[0].memory == "pmem" else None
+    text = ranges.excerpt(options.memory, target, pmem, keep_claims=options.keep_claims)
+    return [Setup(options.version, text, mode, target.start, target.end, second) for mode in modes]
+
+
+def _on_device_memory(options: Options, modes: Sequence[Mode]) -> list[Setup]:
+    """Memory that the map does not show: it goes to the highest free range."""
+    target = ranges.private_range(options.memory, options.hmm_size)
+    if target is None:
+        raise BadInputError(f"--hmm-size {options.hmm_size:#x}: no free range of this size")
+    text = ranges.excerpt(options.memory, target, above=True)
+    second = ranges.free_section(options.memory, target)
+    return [Setup(options.version, text, mode, target.start, target.end, second) for mode in modes]
 
 
 def check(options: Options, progress: Progress | None = None) -> Report:

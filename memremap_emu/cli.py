@@ -25,7 +25,7 @@ from memremap_emu import (
     runs,
     tokens,
 )
-from memremap_emu.experiments import DRIVERS
+from memremap_emu.experiments import ALL_DRIVERS, DRIVERS
 from memremap_emu.ranges import BadInputError
 from memremap_emu.versions import DEFAULT_VERSION, GRAMMAR, select, versions
 
@@ -105,7 +105,15 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--driver",
         metavar="NAME",
         action="append",
-        help=f"only this driver: {', '.join(DRIVERS)}; may be given more than once",
+        help=f"only this driver: {', '.join(ALL_DRIVERS)}; may be given more than once "
+        f"(default: {', '.join(DRIVERS)})",
+    )
+    parser.add_argument(
+        "--hmm-size",
+        metavar="SIZE",
+        type=_size,
+        default=check.DEFAULT_HMM_SIZE,
+        help="memory of a device of hmm and hmm_public (default: 1G)",
     )
     parser.add_argument(
         "--max-faults",
@@ -136,6 +144,13 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _size(text: str) -> int:
+    value = ranges.memparse(text)
+    if not 0 < value < ranges.LIMIT:
+        raise argparse.ArgumentTypeError("must be above 0 and below 64T")
+    return value
+
+
 def _seconds(text: str) -> float:
     try:
         value = float(text)
@@ -149,8 +164,8 @@ def _seconds(text: str) -> float:
 def _check(arguments: argparse.Namespace) -> int:
     _known_version(arguments.version)
     for name in arguments.driver or ():
-        if name not in DRIVERS:
-            raise BadInputError(f"unknown driver {name!r}; known: {', '.join(DRIVERS)}")
+        if name not in ALL_DRIVERS:
+            raise BadInputError(f"unknown driver {name!r}; known: {', '.join(ALL_DRIVERS)}")
     memory = ranges.read(arguments.iomem)
     for text in arguments.memmap:
         for option in ranges.parse_memmap(text):
@@ -162,6 +177,7 @@ def _check(arguments: argparse.Namespace) -> int:
         max_faults=arguments.max_faults,
         budget=arguments.budget,
         keep_claims=arguments.keep_claims,
+        hmm_size=arguments.hmm_size,
     )
     with _Progress() as progress:
         found = check.check(options, progress.update if sys.stderr.isatty() else None)

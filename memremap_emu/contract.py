@@ -20,7 +20,14 @@ from memremap_emu.trace import Call, EventType
 Calls = Sequence[Call]
 
 #: The pagemaps' kill callbacks.
-KILL_FUNCTIONS = frozenset({"pmem_freeze_queue", "dax_pmem_percpu_kill"})
+KILL_FUNCTIONS = frozenset(
+    {
+        "pmem_freeze_queue",
+        "dax_pmem_percpu_kill",
+        "hmm_devmem_ref_kill",
+        "pci_p2pdma_percpu_kill",
+    }
+)
 #: Functions that tell which part of a probe is under way.
 STAGES = frozenset(
     {
@@ -35,6 +42,9 @@ STAGES = frozenset(
         "alloc_dax_region",
         "devm_create_dev_dax",
         "device_add_disk",
+        "hmm_devmem_add",
+        "hmm_devmem_add_resource",
+        "pci_p2pdma_add_resource",
     }
 )
 #: What has to be traced.
@@ -205,7 +215,8 @@ class Contract:
         if fault.stage == "devm_nsio_enable" and self.driver == "pmem":
             return (Answer.DECLINED,)  # nd_pmem_probe() answers ENXIO whatever the reason
         if fault.site in REGION_REQUESTS:
-            return (EBUSY,)
+            # Private memory has a range that was free a moment ago.
+            return (ENOMEM,) if self.driver == "hmm" else (EBUSY,)
         if fault.site in MAPPING and fault.stage in ("devm_memremap", "devm_nsio_enable"):
             return (Answer.DECLINED,)
         if fault.site == "kobject_set_name_vargs":

@@ -21,6 +21,9 @@ class Mode:
         altmap: the struct pages are kept on the device
         pages: the range gets struct pages
         queue: the driver has a block queue
+        memory: what it drives: ``"pmem"``, or memory of a PCI function: ``"private"`` (no
+            address, one is found), ``"coherent"`` (BAR 0, in free space), ``"bar"`` (a BAR that
+            the map shows)
     """
 
     driver: str
@@ -29,8 +32,10 @@ class Mode:
     altmap: bool = False
     pages: bool = True
     queue: bool = True
+    memory: str = "pmem"
 
 
+#: The drivers of persistent memory.
 MODES = (
     Mode("pmem", "raw", namespace="raw", pages=False),
     Mode("pmem", "memory", namespace="memory"),
@@ -40,6 +45,14 @@ MODES = (
     Mode("dax_pmem", "altmap", altmap=True, queue=False),
 )
 DRIVERS = tuple(dict.fromkeys(mode.driver for mode in MODES))
+#: Drivers of other memory, checked when they are asked for.
+OTHER_MODES = (
+    Mode("hmm", "private", queue=False, memory="private"),
+    Mode("hmm_public", "coherent", queue=False, memory="coherent"),
+    Mode("p2pdma", "bar", queue=False, memory="bar"),
+)
+ALL_MODES = (*MODES, *OTHER_MODES)
+ALL_DRIVERS = tuple(dict.fromkeys(mode.driver for mode in ALL_MODES))
 
 
 @dataclass(frozen=True)
@@ -86,7 +99,7 @@ PROGRAMS = (
 
 def mode_named(driver: str, name: str) -> Mode:
     """The mode of that driver and name; KeyError if there is none."""
-    for mode in MODES:
+    for mode in ALL_MODES:
         if (mode.driver, mode.name) == (driver, name):
             return mode
     raise KeyError(f"{driver} {name}")

@@ -268,6 +268,35 @@ def persistent_memory(memory: MemoryMap) -> list[Range]:
     return [r for r in _walk(memory.ranges) if r.name in PMEM_NAMES]
 
 
+#: Name of a PCI function, which a BAR has in a memory map.
+_FUNCTION = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+
+
+def bars(memory: MemoryMap) -> list[Range]:
+    """The BARs of PCI functions that have room for a page."""
+    return [
+        r
+        for top in memory.ranges
+        for r in top.walk()
+        if _FUNCTION.fullmatch(r.name) and r.size >= PAGE_SIZE and r.start % PAGE_SIZE == 0
+    ]
+
+
+def private_range(memory: MemoryMap, size: int) -> Range | None:
+    """Where memory that has no address will be: the highest range, in steps of its size, that
+    nothing in the map touches; None if there is none."""
+    size = -(-size // SECTION_SIZE) * SECTION_SIZE
+    start = LIMIT - size
+    while start > size:
+        touched = [r for r in memory.ranges if _overlaps(r, start, start + size - 1)]
+        if not touched:
+            return Range(start, start + size - 1, "device memory")
+        # No candidate above the lowest of these is free.
+        lowest = min(r.start for r in touched)
+        start -= max(1, -(-(start + size - lowest) // size)) * size
+    return None
+
+
 def _sections(start: int, end: int) -> tuple[int, int]:
     """The range that a mapping of [start, end] adds: whole sections."""
     return start & -SECTION_SIZE, end | (SECTION_SIZE - 1)
@@ -292,12 +321,18 @@ def free_section(memory: MemoryMap, target: Range) -> int | None:
 
 
 def excerpt(
-    memory: MemoryMap, target: Range, second: int | None = None, *, keep_claims: bool = False
+    memory: MemoryMap,
+    target: Range,
+    second: int | None = None,
+    *,
+    keep_claims: bool = False,
+    above: bool = False,
 ) -> str:
     """The part of a map that a device on ``target`` can notice, as text.
 
     That is all System RAM and whatever lies in the sections of the range.  ``second`` is the
-    start of one more section, which becomes persistent memory.
+    start of one more section, which becomes persistent memory.  ``above`` takes all that lies
+    above the range, too, for whoever looks for a free range from the top.
     """
     start, end = _sections(target.start, target.end)
     lines: list[str] = []
@@ -317,6 +352,7 @@ def excerpt(
         tops.append(Range(second, second + SECTION_SIZE - 1, PMEM_NAMES[0]))
         tops.sort(key=lambda r: r.start)
     for top in tops:
-        if top.name == RAM or _overlaps(top, start, end) or top.start == second:
+        higher = above and top.start > end
+        if top.name == RAM or _overlaps(top, start, end) or top.start == second or higher:
             add(top, 0)
     return "\n".join(lines) + "\n"

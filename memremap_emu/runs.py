@@ -26,11 +26,13 @@ from memremap_emu.contract import (
     show,
 )
 from memremap_emu.device import Bio, Device
-from memremap_emu.drivers import BuiltinDriver
+from memremap_emu.drivers import BuiltinDriver, PciDriver
 from memremap_emu.errors import Blocked, KernelError, TaskDied
 from memremap_emu.experiments import Experiment, Program, Setup
+from memremap_emu.hmm import VmFault
 from memremap_emu.kernel import Kernel
 from memremap_emu.memory import Page, PageMap
+from memremap_emu.p2pdma import PciDevice
 from memremap_emu.ranges import SECTION_SIZE
 from memremap_emu.tasks import Task
 from memremap_emu.trace import EventType
@@ -130,8 +132,10 @@ class Bench:
         self.kernel = kernel or boot(setup)
         k = self.kernel
         mode = setup.mode
-        self.driver: BuiltinDriver = k.driver(mode.driver, mode=mode.namespace, altmap=mode.altmap)
-        self.device = self.driver.device(setup.start, setup.end - setup.start + 1)
+        self.driver: BuiltinDriver | PciDriver = k.driver(
+            mode.driver, mode=mode.namespace, altmap=mode.altmap
+        )
+        self.device = self._make(setup.start, setup.end - setup.start + 1)
         #: What the namespace had to say about its size.
         self.creation_log = tuple(k.dmesg)
         self.contract = Contract(mode.driver, frozenset(k.patches))
@@ -139,9 +143,20 @@ class Bench:
         self.functions_known = k.trace.knows_functions(FUNCTIONS)
         self.second: Device | None = None
         if setup.second is not None:
-            self.second = self.driver.device(setup.second, SECTION_SIZE)
+            self.second = self._make(setup.second, SECTION_SIZE)
         self._snapshot = k.snapshot()
         self.references: dict[str, Reference] = {}
+
+    def _make(self, start: int, size: int) -> Device:
+        if isinstance(self.driver, PciDriver) and self.setup.mode.memory == "private":
+            return self.driver.device(size=size)
+        return self.driver.device(start, size)
+
+    def start_of(self, device: Device, start: int) -> int:
+        """First address of a bound device's memory; private memory is where it was put."""
+        if isinstance(self.driver, PciDriver) and self.setup.mode.memory == "private":
+            return self.driver.devmem(device).pfn_first << self.kernel.config.page_shift
+        return start
 
     def close(self) -> None:
         """Drops the snapshot."""
@@ -405,6 +420,7 @@ class Run:
             self._held = None
             if counts != [1, 2, 1]:
                 self._find("contract", f"page count around get_page() and put_page(): {counts}")
+            self._use_memory(page)
         if mode.queue:
             try:
                 bio = self._submit()
@@ -414,6 +430,20 @@ class Run:
                 bio.end()
         self._held = None
         return ""
+
+    def _use_memory(self, page: Page) -> None:
+        """The CPU faults on private memory; another device uses a piece of a BAR."""
+        memory = self.bench.setup.mode.memory
+        if memory == "private":
+            answer = self.kernel.device_private_fault(page)
+            if answer != VmFault.SIGBUS:
+                self._find("contract", f"the driver's answer to a fault comes back as {answer!r}")
+        elif memory == "bar" and isinstance(self.device, PciDevice):
+            piece = self.device.alloc_p2pmem(1)
+            if not piece:
+                self._find("contract", "pci_alloc_p2pmem() finds nothing in an unused BAR")
+            else:
+                self.device.free_p2pmem(piece, 1)
 
     def op_get_page(self) -> str:
         """Somebody holds a page from now on."""
@@ -592,8 +622,9 @@ class Run:
 
     def _find_page(self) -> int | None:
         """A device page in the middle of the range, away from metadata and pads."""
-        start, end = self.bench.setup.start, self.bench.setup.end
-        size = end - start + 1
+        setup = self.bench.setup
+        size = setup.end - setup.start + 1
+        start = self.bench.start_of(self.device, setup.start)
         shift = self.kernel.config.page_shift
         candidates = [(start + size // 8 * eighths) >> shift for eighths in (6, 5, 7, 4, 3, 2)]
         # The index has whole pages only, counted from the first.
@@ -624,6 +655,8 @@ class Run:
         if pfn is None:
             pfn = (start + SECTION_SIZE // 2) >> shift
         state: State = {"bound": device.bound}
+        if device.bound:
+            start = self.bench.start_of(device, start)
         for number in (start >> shift, pfn):
             page = k.page(number)
             state[f"pfn {number:#x} valid"] = page.valid
