@@ -91,6 +91,8 @@ def decode(token: str) -> Replay:
     body = token.removeprefix(PREFIX)
     try:
         packed = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
+        if base64.urlsafe_b64encode(packed).rstrip(b"=") != body.encode():
+            raise TokenError("the token is damaged: its last character says too much")
         inflate = zlib.decompressobj(15, _DICTIONARY)
         data = inflate.decompress(packed, MAX_SIZE)
         if not inflate.eof or inflate.unused_data:

@@ -26,10 +26,14 @@ int machine_enter(struct machine *m, struct entry *saved);
 /** machine_leave() - @status, with EMU_VIOLATION if the call broke a rule */
 int machine_leave(struct machine *m, const struct entry *saved, int status);
 
+/** host_allocation() - status of a call of the host that has asked for machine memory */
+int host_allocation(struct machine *m, bool succeeded);
 const struct op *find_op(int op);
 /** decode_argument() - turn argument @v of type @type into what the operation works on */
 int decode_argument(struct machine *m, char type, int64_t *v);
 int64_t task_handle(const struct emu_task *task);
+/** find_task() - the task behind a handle, NULL if it is gone */
+struct emu_task *find_task(struct machine *m, int64_t handle);
 /** sections_open() - a call that is over must leave none open that nothing can close */
 bool sections_open(const struct emu_task *task);
 /** finish_call() - status and result of a direct call that has run as far as it can */
