@@ -99,7 +99,7 @@ static inline void check_access(const void *addr, size_t size, bool write, const
 		return;
 	off = (size_t)((uintptr_t)addr - (uintptr_t)m->arena);
 	/* Until then the task has given way to nobody: it goes round in circles. */
-	if (unlikely(++m->steps == SOFT_LOCKUP_STEPS))
+	if (unlikely(++m->steps == SOFT_LOCKUP_STEPS) && m->running)
 		soft_lockup(m);
 	if (off >= m->arena_size)
 		return;

@@ -46,6 +46,8 @@
 #define MAX_TASKS 128
 /* About a second. */
 #define SOFT_LOCKUP_STEPS (1L << 28)
+/* What taking or releasing a lock counts for. */
+#define LOCK_STEPS 32
 /* Pages that can be put one by one in the 20 s after which a watchdog barks. */
 #define SOFT_LOCKUP_PAGES 100000000UL
 #define LOG_SIZE (1UL << 20)
@@ -296,7 +298,7 @@ struct machine {
 	int64_t context; /* task in which calls run that name none */
 	struct explorer *explorer; /* schedules are being explored */
 	bool arena_full;
-	long steps; /* accesses of the running task since it was switched to (checked build) */
+	long steps; /* accesses of the running task since it was switched to and locks */
 	bool refused; /* the running operation was asked something it cannot do */
 	bool quiet; /* no reports: the machine looks at its own objects */
 	int stacks_made;
