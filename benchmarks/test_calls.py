@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-import statistics
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from conftest import BASE, ROUNDS, TURNS, GiB, build_of, figure, pairs
 
@@ -97,22 +98,29 @@ def test_put_page_and_percpu_ref_in_a_batch(kernel: Kernel) -> None:
         figure(f"{name}, batch", time / BATCH * 1e9, "ns", build=build_of(kernel))
 
 
-def import_milliseconds(statement: str) -> float:
+def import_milliseconds(statement: str, cache: Path) -> float:
+    """Wall time of a statement in a fresh interpreter that finds compiled modules."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = str(cache)
     code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
     found = [
         float(
             subprocess.run(
-                [sys.executable, "-c", code], capture_output=True, text=True, check=True
+                [sys.executable, "-c", code],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
             ).stdout
         )
-        for _ in range(ROUNDS)
+        for _ in range(2 * ROUNDS)
     ]
-    return statistics.median(found) * 1e3
+    return min(found) * 1e3
 
 
-def test_import_costs_at_most_60_ms_more_than_cffis_backend() -> None:
-    ours = import_milliseconds("import memremap_emu")
-    backend = import_milliseconds("import _cffi_backend")
+def test_import_costs_at_most_60_ms_more_than_cffis_backend(tmp_path: Path) -> None:
+    ours = import_milliseconds("import memremap_emu", tmp_path)
+    backend = import_milliseconds("import _cffi_backend", tmp_path)
     figure(
         "import memremap_emu, beyond cffi's backend",
         ours - backend,

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memremap_emu.handles import address
@@ -130,11 +129,10 @@ def embedded(name: str = "xeon-hpsa-memmap-4g.txt") -> str:
 
 def read_source(source: str | os.PathLike[str]) -> tuple[str, str]:
     """Text and name of a map given as a path or as the text itself."""
-    if isinstance(source, os.PathLike):
-        return Path(source).read_text(), os.fspath(source)
-    if "\n" not in source and " : " not in source:
-        return Path(source).read_text(), source
-    return source, "<string>"
+    if isinstance(source, str) and ("\n" in source or " : " in source):
+        return source, "<string>"
+    with open(source) as file:
+        return file.read(), os.fspath(source)
 
 
 class IoMem:

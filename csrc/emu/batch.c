@@ -42,6 +42,15 @@ static void set_comm(struct task_struct *t, const char *name)
 	t->comm[i] = '\0';
 }
 
+/* What one operation has left in the task is none of the next one's. */
+static void forget_call(struct emu_task *task)
+{
+	machine_dirty(&task->owner, sizeof(task->owner));
+	machine_dirty(&task->steps, sizeof(task->steps));
+	task->owner = NULL;
+	task->steps = 0;
+}
+
 /* Runs on a task: operations of a batch up to one after which others may run. */
 static int64_t run_batch(const int64_t *args)
 {
@@ -85,10 +94,8 @@ static int64_t run_batch(const int64_t *args)
 		b->results[b->next] = result;
 		if (m->refused || sections_open(task))
 			return result;
-		machine_dirty(&task->owner, sizeof(task->owner));
-		machine_dirty(&task->steps, sizeof(task->steps));
-		task->owner = NULL;
-		task->steps = 0;
+		if (task->owner || task->steps)
+			forget_call(task);
 	} while (++b->next < b->n && !others_pending(m));
 	return 0;
 }

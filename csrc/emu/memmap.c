@@ -191,7 +191,9 @@ static inline void load_page(struct edit *edit, const struct page *page, enum pa
 	edit->pfn = page_to_pfn(page);
 	page_access(edit->pfn, 1, field, true, field == PAGE_COUNTS);
 	if (likely(mm->open_pfn == edit->pfn)) {
-		machine_dirty(mm->open, sizeof(mm->open));
+		if (TRACKS_STORES)
+			mark_dirty(this_machine(), offsetof(struct machine_state, memmap.open),
+				   sizeof(mm->open));
 		edit->word = mm->open;
 		edit->home = &mm->pages;
 	} else {
