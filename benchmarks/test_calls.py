@@ -50,7 +50,8 @@ def test_page_get_costs_at_most_1_6_bare_calls(kernel: Kernel, benchmark) -> Non
         ratio_to="bare cffi call",
     )
     benchmark.extra_info["ratio"] = ratio
-    assert ratio <= 1.6
+    if not kernel.checked:
+        assert ratio <= 1.6
 
 
 def test_an_operation_in_a_batch_costs_at_most_a_tenth_of_page_get(
@@ -78,7 +79,8 @@ def test_an_operation_in_a_batch_costs_at_most_a_tenth_of_page_get(
         ratio_to="page.get()",
     )
     benchmark.extra_info["ratio"] = ratio
-    assert ratio <= 0.1
+    if not kernel.checked:
+        assert ratio <= 0.1
 
 
 def test_put_page_and_percpu_ref_in_a_batch(kernel: Kernel) -> None:

@@ -320,11 +320,6 @@ struct emu_task *find_task(struct machine *m, int64_t handle)
 	return task;
 }
 
-bool sections_open(const struct emu_task *task)
-{
-	return task->t.preempt_count || task->t.irqs_disabled || task->t.rcu_read_lock_nesting;
-}
-
 int finish_call(struct machine *m, struct emu_task *task, int status, int64_t *result)
 {
 	if (m->arena_full) {

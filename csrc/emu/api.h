@@ -35,7 +35,10 @@ int64_t task_handle(const struct emu_task *task);
 /** find_task() - the task behind a handle, NULL if it is gone */
 struct emu_task *find_task(struct machine *m, int64_t handle);
 /** sections_open() - a call that is over must leave none open that nothing can close */
-bool sections_open(const struct emu_task *task);
+static inline bool sections_open(const struct emu_task *task)
+{
+	return task->t.preempt_count || task->t.irqs_disabled || task->t.rcu_read_lock_nesting;
+}
 /** finish_call() - status and result of a direct call that has run as far as it can */
 int finish_call(struct machine *m, struct emu_task *task, int status, int64_t *result);
 /** run_call() - run @fn in a callback's task, a context, or a task of its own */
