@@ -33,6 +33,7 @@ def config(rng: random.Random) -> Config:
         arena_size=rng.choice((256 << 10, 1 << 20, 8 << 20)),
         preempt_rcu=rng.random() < 0.7,
         debug_vm=rng.random() < 0.7,
+        physical_bits=rng.choice((34, 36)),
         kasan=rng.random() < 0.8,
         pat=rng.random() < 0.8,
     )
@@ -177,7 +178,7 @@ def objects(rng: random.Random, calls: int) -> None:
             pool = JUNK + tuple(known)
             try:
                 attribute = getattr(target, name)
-                if rng.random() < 0.1:
+                if rng.random() < 0.1 and isinstance(getattr(type(target), name), property):
                     setattr(target, name, rng.choice(pool))
                 if not callable(attribute):
                     found = attribute

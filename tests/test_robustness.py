@@ -680,24 +680,31 @@ def test_panicked_kernel_answers_nothing_until_it_is_restored() -> None:
         dev.printk("alive")
 
 
-def test_task_that_goes_round_in_circles_is_a_soft_lockup() -> None:
-    """Two trees share a resource: releasing a region walks in circles."""
-    with Kernel(on_violation="record") as k:
-        a, b = k.resource(0, 0xFFFF, "a"), k.resource(0, 0xFFFF, "b")
-        first, second = k.resource(0x1000, 0x1FFF), k.resource(0x2000, 0x2FFF)
-        a.request(first)
-        a.request(second)
-        # Detached with its subtree, "a" still lists what now goes into "b" the other way round.
-        b.request(second)
-        second.adjust(0x800, 0x100)
-        b.request(first)
-        first.adjust(0x4000, 0x100)
-        try:
-            a.release_region(0xF000, 0x10)
-            b.release_region(0xF000, 0x10)
-        except TaskDied:
-            assert k.violations[-1].kind == "soft-lockup"
-        k.percpu_ref().get()
+@pytest.mark.parametrize("checked", [True, False])
+def test_task_that_goes_round_in_circles_is_a_soft_lockup(checked: bool) -> None:
+    """A resource that is listed in one tree and lives in another closes a ring."""
+    with Kernel(checked=checked, on_violation="record") as k:
+        one, two = k.resource(0, 0xFFFF, "one"), k.resource(0, 0xFFFF, "two")
+        first, second, third = (k.resource(n << 12, n << 12 | 0xFF) for n in (1, 2, 3))
+        for r in (first, second, third):
+            one.request(r)
+        two.request(third)
+        third.adjust(0x1800, 0x100)
+        one.request(third)
+        with pytest.raises(TaskDied, match="soft lockup"):
+            one.lookup(0x9000)
+        assert [v.kind for v in k.violations] == ["soft-lockup"]
+        k.percpu_ref(flags=ATOMIC).get()
+        with pytest.raises(Blocked) as blocked:
+            k.resource(0, 1).request(k.resource(0, 0))
+        assert "resource_lock" in blocked.value.waits_for, "held by a task that is dead"
+
+
+def test_long_operation_that_the_host_asked_for_is_no_lockup() -> None:
+    with Kernel(checked=False) as k:
+        tree = k.radix_tree()
+        assert k._native.call("radix_tree_lookup_loop", tree._handle, 0, 1, 600_000_000) == 0
+        assert not k.violations
 
 
 def test_resource_cannot_be_linked_twice_or_into_itself(k: Kernel) -> None:

@@ -64,6 +64,7 @@ int __untracked machine_enter(struct machine *m, struct entry *saved)
 		return EMU_BUSY;
 	}
 	page_fault_stack();
+	watchdog_arm();
 	saved->machine = current_machine;
 	saved->context = kernel_context;
 	saved->nested = m->depth > 0;

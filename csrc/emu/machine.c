@@ -86,6 +86,7 @@ int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *d
 		return EMU_BAD_ARGUMENT;
 	page_fault_init();
 	page_fault_stack();
+	watchdog_arm();
 	arena = page_up(config->arena_size);
 	shadow = CHECKED_BUILD ? page_up(arena / 8) : 0;
 	dirty = TRACKS_STORES ? page_up(arena / DIRTY_LINE / 8 + sizeof(unsigned long)) : 0;

@@ -299,6 +299,7 @@ struct machine {
 	struct explorer *explorer; /* schedules are being explored */
 	bool arena_full;
 	long steps; /* accesses of the running task since it was switched to and locks */
+	long ticks; /* of the plain build's watchdog that found it on its stack since then */
 	bool refused; /* the running operation was asked something it cannot do */
 	bool quiet; /* no reports: the machine looks at its own objects */
 	int stacks_made;
@@ -467,6 +468,7 @@ void soft_lockup(struct machine *m) __attribute__((noreturn));
 static inline void watchdog_off(void)
 {
 	this_machine()->steps = -(1L << 62);
+	this_machine()->ticks = -(1L << 62);
 }
 void arena_exhausted(struct machine *m) __attribute__((noreturn));
 
@@ -578,6 +580,8 @@ void snapshot_drop_all(struct machine *m);
 
 /* --- page_fault.c --- */
 void page_fault_init(void);
+/** redirect_task() - from a signal handler: the running task goes on in @to, on a fresh stack */
+void redirect_task(struct machine *m, void *context, void (*to)(void));
 extern __thread bool page_fault_stack_ready __attribute__((tls_model("initial-exec")));
 void page_fault_stack_slow(void);
 /** page_fault_stack() - a task of this thread may overrun its stack: be ready */
@@ -585,6 +589,16 @@ static inline void page_fault_stack(void)
 {
 	if (unlikely(!page_fault_stack_ready))
 		page_fault_stack_slow();
+}
+
+/* --- watchdog.c --- */
+extern __thread bool watchdog_armed __attribute__((tls_model("initial-exec")));
+void watchdog_arm_slow(void);
+/** watchdog_arm() - tasks of this thread are watched from now on */
+static inline void watchdog_arm(void)
+{
+	if (unlikely(!watchdog_armed))
+		watchdog_arm_slow();
 }
 
 #endif

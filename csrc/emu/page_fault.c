@@ -59,30 +59,37 @@ static void oops(void)
 	task_die();
 }
 
+void redirect_task(struct machine *m, void *context, void (*to)(void))
+{
+	ucontext_t *uc = context;
+	uintptr_t top = (uintptr_t)stack_top(m, m->running->stack) & ~15UL;
+
+#if defined(__x86_64__)
+	uc->uc_mcontext.gregs[REG_RSP] = (greg_t)(top - 8);
+	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)to;
+#elif defined(__aarch64__)
+	uc->uc_mcontext.sp = top;
+	uc->uc_mcontext.pc = (uintptr_t)to;
+#else
+	(void)uc;
+	(void)top;
+	(void)to;
+#endif
+}
+
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	struct machine *m = current_machine;
 	struct sigaction *previous = sig == SIGSEGV ? &previous_segv : &previous_bus;
-	ucontext_t *uc = context;
 
+#if defined(__x86_64__) || defined(__aarch64__)
 	if (m && m->running && kernel_context.task == &m->running->t) {
-		char *top = stack_top(m, m->running->stack);
-
 		fault_address = (uintptr_t)info->si_addr;
-#if defined(__x86_64__)
 		/* The frames below are lost anyway: give the oops a fresh stack. */
-		uc->uc_mcontext.gregs[REG_RSP] = (greg_t)(((uintptr_t)top & ~15UL) - 8);
-		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)oops;
+		redirect_task(m, context, oops);
 		return;
-#elif defined(__aarch64__)
-		uc->uc_mcontext.sp = (uintptr_t)top & ~15UL;
-		uc->uc_mcontext.pc = (uintptr_t)oops;
-		return;
-#else
-		(void)top;
-		(void)uc;
-#endif
 	}
+#endif
 	if (previous->sa_flags & SA_SIGINFO) {
 		previous->sa_sigaction(sig, info, context);
 	} else if (previous->sa_handler != SIG_DFL && previous->sa_handler != SIG_IGN) {

@@ -87,6 +87,7 @@ static void __untracked switch_to_task(struct machine *m, struct emu_task *task)
 
 	m->running = task;
 	m->steps = 0;
+	m->ticks = 0;
 	kernel_context.task = &task->t;
 	kernel_context.cpu = (unsigned long)task->t.cpu;
 	asan_leave_stack(&kept, stack_bottom(m, task->stack), TASK_STACK_SIZE);
@@ -462,6 +463,7 @@ void cond_resched(void)
 {
 	this_machine()->running->steps = 0;
 	this_machine()->steps = 0;
+	this_machine()->ticks = 0;
 	might_sleep();
 }
 
