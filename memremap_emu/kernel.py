@@ -12,17 +12,19 @@ from memremap_emu.batch import Batch
 from memremap_emu.config import Config
 from memremap_emu.device import Device, Driver, Notifier
 from memremap_emu.drivers import BuiltinDriver, NamespaceMode, PciDriver
-from memremap_emu.errors import KernelError, Violation, ViolationRecord
+from memremap_emu.errors import KernelError
 from memremap_emu.faults import FaultInjection
 from memremap_emu.handles import Object, address, handle_of, optional_handle
 from memremap_emu.hmm import HmmDevice, HmmDevMem, VmFault
 from memremap_emu.iomem import IoMem
-from memremap_emu.memory import CacheMode, Memory, MemoryType, Page, PageMap
+from memremap_emu.memory import Memory, MemoryType, Page, PageMap
+from memremap_emu.mm import MemoryCalls
 from memremap_emu.module import Export, Module, Taint, exports
+from memremap_emu.observation import Observation
 from memremap_emu.percpu_ref import PerCpuRef
 from memremap_emu.radix_tree import RadixTree
+from memremap_emu.rcu import RcuCalls
 from memremap_emu.resource import Resource
-from memremap_emu.stats import Stats, Zone
 from memremap_emu.sync import Completion, Mutex, RwLock, SpinLock, WaitQueue
 from memremap_emu.tasks import Task
 from memremap_emu.trace import Trace
@@ -66,7 +68,7 @@ class Snapshot:
         native.check(native.lib.emu_snapshot_drop(native.machine, self._number))
 
 
-class Kernel:
+class Kernel(RcuCalls, MemoryCalls, Observation):
     """One emulated kernel on one machine.
 
     Args:
@@ -438,147 +440,6 @@ class Kernel:
         native.check(native.lib.emu_task_new(native.m, name.encode(), cpu, out))
         return Task(native, int(out[0]))
 
-    # --- RCU ---
-
-    def rcu_read_lock(self) -> None:
-        """rcu_read_lock(), inside a task context."""
-        self._native.call("rcu_read_lock")
-
-    def rcu_read_unlock(self) -> None:
-        """rcu_read_unlock()."""
-        self._native.call("rcu_read_unlock")
-
-    def rcu_read_lock_sched(self) -> None:
-        """rcu_read_lock_sched(), inside a task context."""
-        self._native.call("rcu_read_lock_sched")
-
-    def rcu_read_unlock_sched(self) -> None:
-        """rcu_read_unlock_sched()."""
-        self._native.call("rcu_read_unlock_sched")
-
-    def preempt_disable(self) -> None:
-        """preempt_disable(), inside a task context."""
-        self._native.call("preempt_disable")
-
-    def preempt_enable(self) -> None:
-        """preempt_enable()."""
-        self._native.call("preempt_enable")
-
-    def call_rcu(self, callback: Callable[[], Any]) -> None:
-        """call_rcu(): the callback runs after a grace period."""
-        self._call_rcu("call_rcu", callback)
-
-    def call_rcu_sched(self, callback: Callable[[], Any]) -> None:
-        """call_rcu_sched()."""
-        self._call_rcu("call_rcu_sched", callback)
-
-    def _call_rcu(self, op: str, callback: Callable[[], Any]) -> None:
-        number = self._native.callback(("rcu", callback), lambda a, b: callback())
-        self._native.call(op, number)
-
-    def synchronize_rcu(self) -> None:
-        """synchronize_rcu()."""
-        self._native.call("synchronize_rcu")
-
-    def synchronize_sched(self) -> None:
-        """synchronize_sched()."""
-        self._native.call("synchronize_sched")
-
-    def rcu_barrier(self) -> None:
-        """rcu_barrier(): the RCU callbacks queued so far have run."""
-        self._native.call("rcu_barrier")
-
-    def rcu_barrier_sched(self) -> None:
-        """rcu_barrier_sched(): the RCU-sched callbacks queued so far have run."""
-        self._native.call("rcu_barrier_sched")
-
-    def run_callbacks(self, n: int = -1) -> None:
-        """Ends grace periods: runs up to ``n`` due callbacks (-1 all) and who they wake."""
-        self._native.check(self._native.lib.emu_run(self._native.m, n))
-
-    # --- context ---
-
-    @property
-    def context(self) -> dict[str, bool | int]:
-        """What the running task may do: in_softirq, irqs_off, in_atomic, rcu_sched_held, ..."""
-        bits = self._native.call("context")
-        names = ("in_softirq", "irqs_off", "in_atomic", "rcu_sched_held", "rcu_held")
-        found: dict[str, bool | int] = {n: bool(bits >> i & 1) for i, n in enumerate(names)}
-        found["cpu"] = bits >> 8
-        return found
-
-    def might_sleep(self) -> None:
-        """might_sleep()."""
-        self._native.call("might_sleep")
-
-    def cond_resched(self) -> None:
-        """cond_resched()."""
-        self._native.call("cond_resched")
-
-    # --- memory ---
-
-    def dev_pagemap_get_ops(self) -> None:
-        """dev_pagemap_get_ops()."""
-        self._native.call("dev_pagemap_get_ops")
-
-    def dev_pagemap_put_ops(self) -> None:
-        """dev_pagemap_put_ops()."""
-        self._native.call("dev_pagemap_put_ops")
-
-    @property
-    def devmap_managed_key(self) -> bool:
-        """static_key_enabled(&devmap_managed_key)."""
-        return bool(self._native.call("devmap_managed_key"))
-
-    @property
-    def max_pfn(self) -> int:
-        """max_pfn."""
-        return self._native.call("max_pfn")
-
-    def zone(self, name: Literal["Device", "Normal"] = "Device", node: int = 0) -> Zone:
-        """A zone of a node."""
-        which = {"Device": 1, "Normal": 0}[name]
-        return Zone(*(self._native.call("zone_field", node, which, i) for i in range(4)))
-
-    def pfn_valid(self, pfn: int) -> bool:
-        """pfn_valid()."""
-        return self.page(pfn).valid
-
-    def section_memmap_pfn(self, section: int) -> int | None:
-        """First page of the section's memmap in an altmap, None if it is in ordinary memory."""
-        pfn = self._native.call("section_memmap_pfn", address(section, "section"))
-        return None if pfn == -1 else pfn
-
-    def linear_mapping_present(self, pfn: int) -> bool:
-        """Is the page in the direct map?"""
-        return bool(self._native.call("linear_mapping_present", address(pfn, "pfn")))
-
-    def zero_shadow_present(self, pfn: int) -> bool:
-        """Has the page kasan zero shadow?"""
-        return bool(self._native.call("zero_shadow_present", address(pfn, "pfn")))
-
-    def va(self, physical: int) -> int:
-        """__va()."""
-        return self._native.call("va", address(physical)) & ((1 << 64) - 1)
-
-    def ioremap(self, mode: CacheMode, start: int, size: int) -> int:
-        """ioremap_cache(), ioremap_wc(), ioremap_nocache() or ioremap_wt(): address or 0."""
-        return self._native.call("ioremap", int(mode), address(start), address(size)) & (
-            (1 << 64) - 1
-        )
-
-    def iounmap(self, mapped: int) -> None:
-        """iounmap()."""
-        self._native.call("iounmap", address(mapped))
-
-    def constant(self, name: str) -> int:
-        """A constant of the emulated kernel by its name in C; ValueError if it is not known.
-
-        Among them are ``PAGES_PER_SECTION``, ``LIST_POISON1`` and
-        ``sizeof(struct dev_pagemap)``.
-        """
-        return self._native.call("constant", self._native.intern(name)) & ((1 << 64) - 1)
-
     # --- HMM ---
 
     def hmm_devmem(
@@ -782,87 +643,6 @@ class Kernel:
         count = native.ffi.new("int *")
         native.lib.emu_fault_sites(native.machine, names, calls, 96, count)
         return {native.text(names[i]): int(calls[i]) for i in range(count[0])}
-
-    # --- looking ---
-
-    @property
-    def dmesg(self) -> list[str]:
-        """Lines of the kernel log, oldest first."""
-        return [text for _, text in self._native.log()]
-
-    @property
-    def dmesg_levels(self) -> list[tuple[int, str]]:
-        """The same with levels: 0 emerg ... 7 debug."""
-        return self._native.log()
-
-    def clear_warn_once(self) -> None:
-        """Clears the flags of WARN_ONCE and friends, as writing to clear_warn_once does."""
-        self._native.call("clear_warn_once")
-
-    @property
-    def violations(self) -> list[ViolationRecord]:
-        """What the watchers have found so far."""
-        return self._native.violations()
-
-    @property
-    def stats(self) -> Stats:
-        """Counters."""
-        s = self._native.stats()
-        return Stats(
-            arena_used=int(s.arena_used),
-            arena_size=int(s.arena_size),
-            live_objects=int(s.live_objects),
-            live_bytes=int(s.live_bytes),
-            page_runs=int(s.page_runs),
-            section_runs=int(s.section_runs),
-            fallible_calls=int(s.fallible_calls),
-            violations=int(s.violations),
-            warnings=int(s.warnings),
-            rcu_pending=int(s.rcu_pending),
-            blocked_tasks=int(s.blocked_tasks),
-            trace_events=int(s.trace_end),
-            clock=int(s.clock),
-        )
-
-    @property
-    def state_hash(self) -> int:
-        """Hash of the kernel's objects and memory; equal states have equal hashes."""
-        out = self._native.ffi.new("uint64_t *")
-        self._native.check(self._native.lib.emu_state_hash(self._native.machine, out))
-        return int(out[0])
-
-    @property
-    def tasks(self) -> list[Task]:
-        """Tasks that exist: contexts, parked calls, ended ones that nobody has released."""
-        native = self._native
-        handles = native.ffi.new("int64_t[]", 128)
-        n = native.lib.emu_tasks(native.machine, handles, 128)
-        return [Task(native, int(handles[i])) for i in range(n)]
-
-    def _findings(self) -> list[ViolationRecord]:
-        text = self._native.quiescence()
-        if not text:
-            return []
-        lines = text.splitlines()
-        return [
-            ViolationRecord(kind=kind, message=message)
-            for kind, _, message in (line.partition("\t") for line in lines)
-        ]
-
-    def quiescence(self) -> list[ViolationRecord]:
-        """What devices that are not bound any more have left behind, tasks that hang included."""
-        return [f for f in self._findings() if f.kind != "note"]
-
-    @property
-    def permanent(self) -> list[str]:
-        """What stays for good although nobody owns it, because the kernel is made that way."""
-        return [f.message for f in self._findings() if f.kind == "note"]
-
-    def assert_quiescent(self) -> None:
-        """Raises Violation if `quiescence()` finds anything."""
-        found = self.quiescence()
-        if found:
-            raise Violation(found)
 
     def __repr__(self) -> str:
         build = "checked" if self.checked else "plain"

@@ -467,11 +467,15 @@ def token() -> str:
 
 
 @given(st.data())
-def test_a_damaged_token_is_refused_and_never_crashes(token: str, data: st.DataObject) -> None:
+def test_a_damaged_token_is_refused_or_says_the_same(token: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(token) - 1))
     by = data.draw(st.characters(exclude_characters=token[at]))
-    with pytest.raises(tokens.TokenError):
-        tokens.decode(token[:at] + by + token[at + 1 :])
+    try:
+        read = tokens.decode(token[:at] + by + token[at + 1 :])
+    except tokens.TokenError:
+        return
+    # The packing has two ways to say some things; a checksum holds what is said.
+    assert read == tokens.decode(token)
 
 
 @pytest.mark.parametrize("text", ["", "x", "mre1.", "mre1.AAAA", "mre2.AAAA", "mre1.é", "mre1.a b"])
