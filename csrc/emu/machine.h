@@ -46,8 +46,6 @@
 #define MAX_TASKS 128
 /* About a second. */
 #define SOFT_LOCKUP_STEPS (1L << 28)
-/* What taking or releasing a lock counts for. */
-#define LOCK_STEPS 32
 /* Pages that can be put one by one in the 20 s after which a watchdog barks. */
 #define SOFT_LOCKUP_PAGES 100000000UL
 #define LOG_SIZE (1UL << 20)
@@ -298,7 +296,7 @@ struct machine {
 	int64_t context; /* task in which calls run that name none */
 	struct explorer *explorer; /* schedules are being explored */
 	bool arena_full;
-	long steps; /* accesses of the running task since it was switched to and locks */
+	long steps; /* accesses of the running task since it was switched to (checked build) */
 	long ticks; /* of the plain build's watchdog that found it on its stack since then */
 	bool refused; /* the running operation was asked something it cannot do */
 	bool quiet; /* no reports: the machine looks at its own objects */

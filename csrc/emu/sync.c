@@ -81,11 +81,6 @@ static void lock_event(enum event_type type, const void *lock, const char *name)
 {
 	struct machine *m = this_machine();
 
-	/* The plain build has no other place to notice a task that goes round in circles. */
-	m->steps += LOCK_STEPS;
-	if (unlikely(m->steps >= SOFT_LOCKUP_STEPS && m->steps < SOFT_LOCKUP_STEPS + LOCK_STEPS) &&
-	    m->running)
-		soft_lockup(m);
 	trace_event(m, type, (uint64_t)((const char *)lock - m->arena), (uint64_t)(uintptr_t)name);
 }
 
