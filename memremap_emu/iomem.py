@@ -131,6 +131,9 @@ def read_source(source: str | os.PathLike[str]) -> tuple[str, str]:
     """Text and name of a map given as a path or as the text itself."""
     if isinstance(source, str) and ("\n" in source or " : " in source):
         return source, "<string>"
+    if not isinstance(source, str | os.PathLike):
+        # A number would be a file descriptor, and closed.
+        raise TypeError(f"a memory map is a path or a text, not {type(source).__name__}")
     with open(source) as file:
         return file.read(), os.fspath(source)
 

@@ -181,6 +181,13 @@ def test_number_of_another_type_is_a_type_error(k: Kernel, value: object) -> Non
             call()
 
 
+@pytest.mark.parametrize("value", [0, 1, True, None, b"x", 1.5])
+def test_memory_map_is_read_from_paths_and_text_only(k: Kernel, value: Any) -> None:
+    with pytest.raises(TypeError):
+        k.iomem.load(value)
+    os.fstat(1)  # still open
+
+
 @pytest.mark.parametrize("value", [-1, 1 << 64, 1 << 200, -(1 << 100)])
 def test_number_that_does_not_fit_is_a_value_error(k: Kernel, value: int) -> None:
     for call in (
