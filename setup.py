@@ -51,10 +51,15 @@ OUR_PROTOTYPE_FLAGS = ["-Werror=missing-prototypes", "-Werror=strict-prototypes"
 OUR_HEADERS = ["-Icsrc/include", "-Icsrc/emu"]
 KERNEL_FLAGS = ["-ffreestanding"]
 SANITIZERS = {
-    "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"],
+    "address": [
+        "-fsanitize=address,undefined",
+        # Defined by -fwrapv, and what tagged pointers do.
+        "-fno-sanitize=pointer-overflow",
+        "-fno-sanitize-recover=undefined",
+    ],
 }
 #: Following a wild pointer is for the machine's page fault handler to judge.
-KERNEL_SANITIZER_FLAGS = ["-fno-sanitize=null,alignment,pointer-overflow,object-size"]
+KERNEL_SANITIZER_FLAGS = ["-fno-sanitize=null,alignment,object-size"]
 
 GCC_KERNEL_FLAGS = ["-fno-ipa-icf"]
 GCC_INSTRUMENT = [

@@ -2,6 +2,7 @@
 /*
  * Making and unmaking machines.
  */
+#include "asan.h"
 #include "machine.h"
 
 #include <linux/kernel.h>
@@ -161,6 +162,8 @@ int emu_destroy(emu_machine *m)
 	snapshot_drop_all(m);
 	free(m->violations);
 	free(m->symbols);
+	/* What is mapped here next is somebody else's. */
+	asan_forget_frames(m->mapping, m->mapping_size);
 	munmap(m->mapping, m->mapping_size);
 	return EMU_OK;
 }

@@ -33,7 +33,8 @@ extern const struct op_table ops_percpu_ref, ops_sync, ops_rcu, ops_device, ops_
 
 /* Argument @i of an operation as a pointer to @type. */
 #define ARG(type, i) ((type *)(uintptr_t)args[i])
-#define STRING(i) ((const char *)(uintptr_t)args[i])
+/* A string; who can do without asks for 0, to all others that is an empty one. */
+#define STRING(i) (args[i] ? (const char *)(uintptr_t)args[i] : "")
 
 /**
  * object_new() - give an object of the emulated kernel a handle

@@ -104,8 +104,11 @@ static int64_t op_driver_attach(const int64_t *args)
 /* A device on the platform bus (1) or on none (0). */
 static int64_t op_device_new(const int64_t *args)
 {
-	struct device *dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+	struct device *dev;
 
+	if (args[2] < NUMA_NO_NODE || args[2] >= kernel_data()->config.numa_nodes)
+		return bad_argument("no such node");
+	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
 	if (!dev)
 		return 0;
 	device_initialize(dev);
@@ -234,8 +237,10 @@ static int64_t op_device_bind_driver(const int64_t *args)
 	struct device_driver *drv = ARG(struct device_driver, 1);
 	int ret;
 
-	if (!drv->p || !dev->bus || !device_is_registered(dev))
-		return bad_argument("a registered driver, and a device on a bus");
+	/* Drivers of other buses rely on what their probe has set up. */
+	if (!drv->p || drv->bus != &platform_bus_type || dev->bus != drv->bus ||
+	    !device_is_registered(dev))
+		return bad_argument("a registered driver, and a device on the platform bus");
 	device_lock(dev);
 	WRITE_ONCE(dev->driver, drv);
 	ret = device_bind_driver(dev);
@@ -292,7 +297,13 @@ static int64_t op_is_registered(const int64_t *args)
 
 static int64_t op_set_drvdata(const int64_t *args)
 {
-	dev_set_drvdata(ARG(struct device, 0), (void *)(uintptr_t)args[1]);
+	struct device *dev = ARG(struct device, 0);
+
+	/* A driver of the kernel follows it as a pointer. */
+	if ((dev->bus && dev->bus != &platform_bus_type) ||
+	    (dev->driver && dev->driver->probe != host_probe))
+		return bad_argument("the data of this device is its driver's");
+	dev_set_drvdata(dev, (void *)(uintptr_t)args[1]);
 	return 0;
 }
 

@@ -91,6 +91,11 @@ static int64_t op_devmem_add(const int64_t *args)
 {
 	if (!hmm_configured())
 		return 0;
+	/* Where nothing at all does not fit the kernel goes on looking for ever. */
+	if (!ALIGN((unsigned long)args[1], 1UL << PA_SECTION_SHIFT) &&
+	    region_intersects((resource_size_t)1 << kernel_data()->config.max_physmem_bits, 0, 0,
+			      IORES_DESC_NONE) != REGION_DISJOINT)
+		return bad_argument("no place for memory without a size");
 	this_machine()->s->hmm_get_ops++;
 	return devmem_result(hmm_devmem_add(new_ops(args[2], args[3]), ARG(struct device, 0),
 					    (unsigned long)args[1]));

@@ -8,6 +8,7 @@
  * not a task's fault.
  */
 #define _GNU_SOURCE
+#include "asan.h"
 #include "machine.h"
 
 #include <linux/mm.h>
@@ -85,6 +86,11 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 #if defined(__x86_64__) || defined(__aarch64__)
 	if (m && m->running && kernel_context.task == &m->running->t) {
 		fault_address = (uintptr_t)info->si_addr;
+<<<<<<< HEAD
+=======
+		asan_forget_frames(top - TASK_STACK_SIZE, TASK_STACK_SIZE);
+#if defined(__x86_64__)
+>>>>>>> 6d1f9a0 (What random calls found under the sanitizers)
 		/* The frames below are lost anyway: give the oops a fresh stack. */
 		redirect_task(m, context, oops);
 		return;

@@ -15,8 +15,7 @@
 
 #include <linux/printk.h>
 
-__thread bool watchdog_armed
-	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+__thread bool watchdog_armed __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 #if !defined(KERNEL_CHECKED) && defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
 
