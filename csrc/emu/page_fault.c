@@ -65,6 +65,7 @@ void redirect_task(struct machine *m, void *context, void (*to)(void))
 	ucontext_t *uc = context;
 	uintptr_t top = (uintptr_t)stack_top(m, m->running->stack) & ~15UL;
 
+	asan_forget_frames((char *)top - TASK_STACK_SIZE, TASK_STACK_SIZE);
 #if defined(__x86_64__)
 	uc->uc_mcontext.gregs[REG_RSP] = (greg_t)(top - 8);
 	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)to;
@@ -86,11 +87,6 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 #if defined(__x86_64__) || defined(__aarch64__)
 	if (m && m->running && kernel_context.task == &m->running->t) {
 		fault_address = (uintptr_t)info->si_addr;
-<<<<<<< HEAD
-=======
-		asan_forget_frames(top - TASK_STACK_SIZE, TASK_STACK_SIZE);
-#if defined(__x86_64__)
->>>>>>> 6d1f9a0 (What random calls found under the sanitizers)
 		/* The frames below are lost anyway: give the oops a fresh stack. */
 		redirect_task(m, context, oops);
 		return;
