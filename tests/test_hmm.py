@@ -128,6 +128,16 @@ def test_sizes_that_find_no_range_or_one_that_cannot_be_requested(
     assert tried == [answer]
 
 
+def test_a_search_that_never_moves_on_is_a_soft_lockup() -> None:
+    with Kernel(on_violation="record", checked=False, config=Config(physical_bits=48)) as k:
+        # Size 0 has its only candidate right behind the last address that has a section.
+        k.iomem.add(TOP - 0x1000, TOP + 0xFFF, "Reserved")
+        device = k.device("gpu.0")
+        with pytest.raises(TaskDied):
+            k.hmm_devmem(device, 0)
+        assert [v.kind for v in k.violations] == ["soft-lockup"]
+
+
 def test_a_request_that_fails_is_not_followed_by_another_lower_down(k: Kernel) -> None:
     driver = k.driver("hmm")
     device = driver.device(size=SECTION)

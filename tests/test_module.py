@@ -208,6 +208,13 @@ def test_one_module_of_a_name_at_a_time(k: Kernel) -> None:
     assert e.value.errno == errno.ENOENT
 
 
+def test_modules_and_symbols_have_names(k: Kernel) -> None:
+    module = k.module("drv")
+    for wrong in (lambda: k.module(None), lambda: module.need(None), lambda: module.resolve(None)):
+        with pytest.raises(ValueError, match="has a name"):
+            wrong()  # type: ignore[no-untyped-call]
+
+
 # --- building ---
 
 

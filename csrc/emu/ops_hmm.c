@@ -91,11 +91,6 @@ static int64_t op_devmem_add(const int64_t *args)
 {
 	if (!hmm_configured())
 		return 0;
-	/* Where nothing at all does not fit the kernel goes on looking for ever. */
-	if (!ALIGN((unsigned long)args[1], 1UL << PA_SECTION_SHIFT) &&
-	    region_intersects((resource_size_t)1 << kernel_data()->config.max_physmem_bits, 0, 0,
-			      IORES_DESC_NONE) != REGION_DISJOINT)
-		return bad_argument("no place for memory without a size");
 	this_machine()->s->hmm_get_ops++;
 	return devmem_result(hmm_devmem_add(new_ops(args[2], args[3]), ARG(struct device, 0),
 					    (unsigned long)args[1]));
@@ -171,6 +166,7 @@ static int64_t op_private_fault_loop(const int64_t *args)
 		return 0;
 	if (args[1] < 0 || args[1] > 1L << 32)
 		return bad_argument("a number of rounds");
+	watchdog_off();
 	for (int64_t i = 0; i < args[1]; i++)
 		sigbus += device_private_entry_fault(NULL, 0, private_entry(args[0], false), 0,
 						     NULL) == VM_FAULT_SIGBUS;

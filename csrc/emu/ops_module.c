@@ -11,8 +11,11 @@
 /* Name, licence (none: no tag) and bits: 1 in tree, 2 vermagic fits, 4 signed. */
 static int64_t op_module_new(const int64_t *args)
 {
-	struct module *mod = machine_alloc(this_machine(), sizeof(*mod));
+	struct module *mod;
 
+	if (!args[0])
+		return bad_argument("a module has a name");
+	mod = machine_alloc(this_machine(), sizeof(*mod));
 	mod->name = STRING(0);
 	mod->license = args[1] ? STRING(1) : NULL;
 	mod->intree = args[2] & 1;
@@ -27,6 +30,8 @@ static int64_t op_module_need(const int64_t *args)
 	struct module *mod = ARG(struct module, 0);
 	struct module_symbol *sym;
 
+	if (!args[1])
+		return bad_argument("a symbol has a name");
 	if (mod->loaded)
 		return bad_argument("the module is loaded");
 	sym = machine_alloc(this_machine(), sizeof(*sym));
@@ -57,6 +62,8 @@ static int64_t op_resolve_symbol(const int64_t *args)
 {
 	struct module *mod = ARG(struct module, 0);
 
+	if (!args[1])
+		return bad_argument("a symbol has a name");
 	/* Loading would begin with the licence. */
 	if (!mod->taints && !(mod->license && license_is_gpl_compatible(mod->license)))
 		return kind_of(find_symbol(STRING(1), false));
@@ -65,6 +72,8 @@ static int64_t op_resolve_symbol(const int64_t *args)
 
 static int64_t op_find_symbol(const int64_t *args)
 {
+	if (!args[0])
+		return bad_argument("a symbol has a name");
 	return kind_of(find_symbol(STRING(0), args[1] != 0));
 }
 
@@ -84,7 +93,7 @@ static int64_t op_module_field(const int64_t *args)
 
 static int64_t op_license_is_gpl_compatible(const int64_t *args)
 {
-	return license_is_gpl_compatible(STRING(0));
+	return args[0] && license_is_gpl_compatible(STRING(0));
 }
 
 static const struct op ops[] = {

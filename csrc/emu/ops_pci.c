@@ -18,6 +18,8 @@ static int64_t op_pci_dev_new(const int64_t *args)
 	struct hmm_test_platform_data *pdata;
 	struct pci_dev *pdev;
 
+	if (!args[0] || !args[1])
+		return bad_argument("a function has a name and a driver");
 	bus_drivers_autoprobe_store(&kernel_data()->pci.pci_bus_type, "0", 1);
 	pdev = pci_alloc_dev(STRING(0));
 	if (!pdev)
