@@ -143,9 +143,7 @@ def test_idle_page_loses_active_and_waiters_and_keeps_its_mapping(k: Kernel) -> 
 
 
 @pytest.mark.parametrize("type", MemoryType)
-def test_release_takes_the_last_reference_of_every_idle_page(
-    k: Kernel, type: MemoryType
-) -> None:
+def test_release_takes_the_last_reference_of_every_idle_page(k: Kernel, type: MemoryType) -> None:
     m = Mapped(k, type)
     m.unmap()
     assert m.released == 1 and m.idle == []

@@ -49,9 +49,7 @@ def test_one_mapping_of_another_type_does_not_disturb(
     assert k.dmesg == []
 
 
-def test_two_mappings_of_different_types_are_ebusy_with_both_lines(
-    k: Kernel, dev: Device
-) -> None:
+def test_two_mappings_of_different_types_are_ebusy_with_both_lines(k: Kernel, dev: Device) -> None:
     k.ioremap(UC, BASE, 0x1000)
     k.ioremap(WC, BASE + 0x2000, 0x1000)
     pm, ref = mapping(k)
@@ -85,9 +83,7 @@ def test_conflict_beside_the_section_does_not(k: Kernel, dev: Device) -> None:
     dev.memremap_pages(mapping(k)[0])
 
 
-def test_range_is_given_back_at_release_and_can_be_mapped_otherwise(
-    k: Kernel, dev: Device
-) -> None:
+def test_range_is_given_back_at_release_and_can_be_mapped_otherwise(k: Kernel, dev: Device) -> None:
     pm, _ = mapping(k)
     dev.memremap_pages(pm)
     dev.devres_release_all()
