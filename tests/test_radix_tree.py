@@ -78,6 +78,20 @@ def test_block_is_found_at_every_index_and_deleted_whole_by_any(
         assert tree.empty
 
 
+@pytest.mark.parametrize("order", [1, 5, 6, 7, 12, 18, 30])
+def test_block_at_index_zero_hangs_below_a_node_even_where_it_fills_a_tree(
+    k: Kernel, tree: RadixTree, order: int
+) -> None:
+    """An item in the root pointer would stand for index 0 alone."""
+    assert nodes(k, tree, 0, order) >= 1
+    tree.insert(0, 4, order)
+    assert tree.lookup(0) == tree.lookup((1 << order) - 1) == 4
+    assert tree.lookup(1 << order) is None
+    tree.insert(1 << order, 5)
+    assert tree.delete((1 << order) - 1) == 4
+    assert tree.lookup(1 << order) == 5
+
+
 def test_index_inside_a_block_is_rounded_down(tree: RadixTree) -> None:
     tree.insert(0x1234, 5, 8)
     assert tree.lookup(0x1200) == tree.lookup(0x12FF) == 5

@@ -10,6 +10,7 @@ import pytest
 
 from memremap_emu import Blocked, Kernel, Violation
 from memremap_emu.objects import Task
+from memremap_emu.trace import EventType
 
 UINT_MAX = (1 << 32) - 1
 
@@ -56,6 +57,16 @@ def test_complete_wakes_one_waiter_first_come_first_served(k: Kernel) -> None:
         x.complete()
         assert [t.done for t in tasks] == [True] * n + [False] * (3 - n)
     assert x.done == 0
+
+
+def test_complete_wakes_nobody_else(k: Kernel) -> None:
+    k.trace.enable()
+    x = k.completion()
+    for _ in range(3):
+        blocked(x.wait)
+    start = k.trace.position
+    x.complete()
+    assert [e.type for e in k.trace.events(start)].count(EventType.WAKE) == 1
 
 
 def test_complete_all_is_sticky_until_reinit(k: Kernel) -> None:
