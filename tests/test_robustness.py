@@ -584,6 +584,14 @@ def test_arena_too_small_to_boot_is_refused() -> None:
         Config(arena_size=4096)
 
 
+#: AddressSanitizer reserves terabytes for its shadow before anything else runs.
+limits_address_space = pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""),
+    reason="AddressSanitizer itself needs more address space than the limit allows",
+)
+
+
+@limits_address_space
 def test_arena_larger_than_the_address_space_of_the_host_is_a_memory_error() -> None:
     run("""
         import resource
@@ -604,6 +612,7 @@ def test_arena_larger_than_the_address_space_of_the_host_is_a_memory_error() -> 
     """)
 
 
+@limits_address_space
 def test_snapshots_beyond_the_memory_of_the_host_are_a_memory_error() -> None:
     run("""
         import resource
