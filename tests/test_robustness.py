@@ -592,6 +592,10 @@ limits_address_space = pytest.mark.skipif(
 
 
 @limits_address_space
+@pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""),
+    reason="AddressSanitizer reserves more address space than the limit that this test sets",
+)
 def test_arena_larger_than_the_address_space_of_the_host_is_a_memory_error() -> None:
     run("""
         import resource
@@ -613,6 +617,10 @@ def test_arena_larger_than_the_address_space_of_the_host_is_a_memory_error() -> 
 
 
 @limits_address_space
+@pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""),
+    reason="AddressSanitizer reserves more address space than the limit that this test sets",
+)
 def test_snapshots_beyond_the_memory_of_the_host_are_a_memory_error() -> None:
     run("""
         import resource
