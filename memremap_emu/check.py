@@ -7,30 +7,37 @@ Finding ranges is `memremap_emu.ranges`, one execution `memremap_emu.runs`, what
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from memremap_emu import ranges, tokens
 from memremap_emu.contract import FaultPoint
+from memremap_emu.drivers import not_modelled
 from memremap_emu.experiments import (
     ALL_MODES,
     DRIVERS,
     PROGRAMS,
+    RACES,
     Experiment,
     Mode,
     Program,
     Setup,
 )
+from memremap_emu.interleavings import Race, UnfitError
 from memremap_emu.iomem import Range
 from memremap_emu.ranges import BadInputError, MemoryMap
 from memremap_emu.runs import Bench, Finding, Outcome
-from memremap_emu.versions import DEFAULT_VERSION
+from memremap_emu.versions import DEFAULT_VERSION, select
 
 #: Bytes of memory of a device of hmm and hmm_public if the user gives none.
 DEFAULT_HMM_SIZE = 1 << 30
 #: With more than one fault per execution, seconds if the user gives none.
 DEFAULT_BUDGET = 60.0
+#: Executions of one program over its schedules, if the user gives no other bound.
+DEFAULT_EXECUTIONS = 4000
 #: One fault point met more often than this in one operation (a loop over sections, all alike)
 #: fails the first, the second, the middle and the last time only.
 MANY = 64
@@ -48,6 +55,10 @@ class Options:
         budget: seconds, None for as long as it takes
         keep_claims: what the running kernel had claimed in persistent memory stays claimed
         hmm_size: bytes of memory of a device of hmm and hmm_public
+        max_executions: of one program over its schedules and failing calls, 0: no bound
+        required: the drivers that the user asked for: without anything to drive they are an error
+        jobs: processes that share the work if there is no budget; the result is the same
+        explore: programs whose tasks race, too, over their schedules
     """
 
     memory: MemoryMap
@@ -57,6 +68,10 @@ class Options:
     budget: float | None = None
     keep_claims: bool = False
     hmm_size: int = DEFAULT_HMM_SIZE
+    max_executions: int = DEFAULT_EXECUTIONS
+    required: tuple[str, ...] = ()
+    jobs: int = 1
+    explore: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,7 @@ class RunReport:
         exhaustive: all that there are, under the bound on failing calls
         violations: the first of each
         refused: why the kernel declines by specification, None if it binds
+        asleep: executions given up because what follows had been seen
     """
 
     setup: Setup
@@ -86,6 +102,7 @@ class RunReport:
     exhaustive: bool = False
     violations: list[Violation] = field(default_factory=list)
     refused: str | None = None
+    asleep: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,7 +146,14 @@ def setups(options: Options) -> list[Setup]:
     Raises:
         BadInputError: there are none.
     """
-    modes = [mode for mode in ALL_MODES if mode.driver in options.drivers]
+    patches = select(options.version).patches
+    left_out = {name: not_modelled(name, patches) for name in options.drivers}
+    for name in options.required:
+        if left_out[name]:
+            raise BadInputError(f"{name} on {options.version}: {left_out[name]}")
+    modes = [
+        mode for mode in ALL_MODES if mode.driver in options.drivers and not left_out[mode.driver]
+    ]
     found = []
     for target in ranges.persistent_memory(options.memory):
         found += _on(options, target, [mode for mode in modes if mode.memory == "pmem"])
@@ -138,6 +162,10 @@ def setups(options: Options) -> list[Setup]:
     others = [mode for mode in modes if mode.memory in ("private", "coherent")]
     if others:
         found += _on_device_memory(options, others)
+    for name in options.required:
+        if all(setup.mode.driver != name for setup in found):
+            modes = [mode for mode in modes if mode.driver == name]
+            found = []
     if not found:
         source = options.memory.source
         if any(mode.memory == "bar" for mode in modes):
@@ -181,16 +209,99 @@ def check(options: Options, progress: Progress | None = None) -> Report:
     budget = options.budget
     if budget is None and options.max_faults > 1:
         budget = DEFAULT_BUDGET
-    deadline = None if budget is None else started + budget
-    campaigns = [Campaign(report, setup, progress, len(devices)) for setup in devices]
-    # What is most likely to show something first: a budget cuts the end off.
-    for campaign in campaigns:
-        campaign.run(deadline)
-    for faults in range(1, options.max_faults + 1):
-        for i, campaign in enumerate(campaigns):
-            campaign.run_with_faults(faults, _share(deadline, len(campaigns) - i))
+    if budget is None:
+        _check_all(report, devices, progress)
+    else:
+        _check_until(report, devices, progress, started + budget)
     report.seconds = time.monotonic() - started
     return report
+
+
+def _check_until(
+    report: Report, devices: Sequence[Setup], progress: Progress | None, deadline: float
+) -> None:
+    """What is most likely to show something first: a budget cuts the end off."""
+    campaigns = [Campaign(report, setup, progress, len(devices)) for setup in devices]
+    for campaign in campaigns:
+        campaign.run(deadline)
+    for campaign in campaigns:
+        if campaign.setup in _to_explore(report.options, campaigns):
+            for program in RACES:
+                campaign.explore(program, deadline)
+    for faults in range(1, report.options.max_faults + 1):
+        for i, campaign in enumerate(campaigns):
+            campaign.run_with_faults(faults, _share(deadline, len(campaigns) - i))
+
+
+def _check_all(report: Report, devices: Sequence[Setup], progress: Progress | None) -> None:
+    """Without a deadline: in as many processes as asked for, to the same result."""
+    options, total = report.options, len(devices)
+    with _Pool(options.jobs) as pool:
+        campaigns = []
+        for campaign in pool.map(_life, [(options, setup) for setup in devices]):
+            campaigns.append(campaign)
+            _take_over(report, campaign, progress, total)
+        chosen = _to_explore(options, campaigns)
+        races = [(options, setup, program) for setup in chosen for program in RACES]
+        for campaign in pool.map(_race, races):
+            _take_over(report, campaign, progress, total)
+
+
+def _take_over(report: Report, campaign: Campaign, progress: Progress | None, total: int) -> None:
+    report.runs += campaign.report.runs
+    report.errors += campaign.report.errors
+    if progress is not None:
+        progress(report, total)
+
+
+def _to_explore(options: Options, campaigns: Sequence[Campaign]) -> list[Setup]:
+    """Schedules do not depend on addresses: the first range that binds stands for all."""
+    if not options.explore:
+        return []
+    chosen: dict[Mode, Setup] = {}
+    for campaign in campaigns:
+        if campaign.binds:
+            chosen.setdefault(campaign.setup.mode, campaign.setup)
+    return list(chosen.values())
+
+
+def _life(work: tuple[Options, Setup]) -> Campaign:
+    """All that one task does with one device."""
+    options, setup = work
+    campaign = Campaign(Report(options), setup)
+    campaign.run()
+    for faults in range(1, options.max_faults + 1):
+        campaign.run_with_faults(faults)
+    return campaign
+
+
+def _race(work: tuple[Options, Setup, Program]) -> Campaign:
+    """One program whose tasks race, on one device."""
+    options, setup, program = work
+    campaign = Campaign(Report(options), setup)
+    campaign.explore(program)
+    return campaign
+
+
+class _Pool:
+    """Processes that work is handed to, in order; with one job there are none."""
+
+    def __init__(self, jobs: int) -> None:
+        self._pool = multiprocessing.get_context("fork").Pool(jobs) if jobs > 1 else None
+
+    def __enter__(self) -> _Pool:
+        return self
+
+    def map(self, function: Callable[[Any], Campaign], work: Sequence[Any]) -> Iterator[Campaign]:
+        """The results, in the order of the work, as they come."""
+        if self._pool is None:
+            return map(function, work)
+        return self._pool.imap(function, work)
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool.join()
 
 
 def _share(deadline: float | None, parts: int) -> float | None:
@@ -242,6 +353,56 @@ class Campaign:
             for i, run in enumerate(programs):
                 share = _share(deadline, len(programs) - i)
                 run.exhaustive = self._search(bench, run, faults, share)
+
+    @property
+    def binds(self) -> bool:
+        """Does the kernel bind the device?"""
+        return bool(self.runs) and all(run.refused is None for run in self.runs)
+
+    def explore(self, program: Program, deadline: float | None = None) -> None:
+        """A program whose tasks race, if it fits: all schedules, and with each call failing."""
+        if not program.fits(self.setup.mode):
+            return
+        run = RunReport(self.setup, program)
+        try:
+            with Race(self.setup, program) as race:
+                self.report.runs.append(run)
+                run.exhaustive = self._explore(race, run, deadline)
+        except UnfitError:
+            return
+        except Exception as e:
+            self._fail(e, PROGRAMS[0], ())
+        if self._progress is not None:
+            self._progress(self.report, self._total)
+
+    def _explore(self, race: Race, run: RunReport, deadline: float | None) -> bool:
+        """True if it has seen every schedule with at most one failing call."""
+        bound = self.report.options.max_executions
+        exhaustive = True
+        last = 0
+        fault = 0
+        while fault <= last:
+            seconds = 0.0
+            if deadline is not None:
+                seconds = deadline - time.monotonic()
+            left = bound - run.executions if bound else 0
+            if (bound and left <= 0) or seconds < 0:
+                return False
+            found = race.explore(fault, max_executions=left, max_seconds=seconds)
+            run.executions += found.exploration.executions
+            run.asleep += found.exploration.asleep
+            exhaustive = exhaustive and found.exploration.exhaustive
+            keys = self._keys.setdefault(run.program.name, set())
+            for finding, schedule in found.findings:
+                if finding.key not in keys:
+                    keys.add(finding.key)
+                    faults = (fault,) if fault else ()
+                    token = self._token(run.program, faults, finding, schedule)
+                    run.violations.append(Violation(finding, token))
+            if run.program.faults and self.report.options.max_faults:
+                last = max(last, found.exploration.fallible_calls)
+            fault += 1
+        return exhaustive
 
     # --- executions ---
 
@@ -296,8 +457,10 @@ class Campaign:
             self._progress(self.report, self._total)
         return outcome
 
-    def _token(self, program: Program, faults: tuple[int, ...], finding: Finding) -> str:
-        experiment = Experiment(self.setup, program, faults)
+    def _token(
+        self, program: Program, faults: tuple[int, ...], finding: Finding, schedule: bytes = b""
+    ) -> str:
+        experiment = Experiment(self.setup, program, faults, schedule)
         return tokens.encode(tokens.Replay(experiment, finding.kind, tokens.digest(finding.key)))
 
     def _fail(self, error: Exception, program: Program, faults: tuple[int, ...]) -> None:

@@ -20,12 +20,13 @@ from memremap_emu import (
     cli_bugs,
     cli_modpost,
     cli_versions,
+    interleavings,
     ranges,
     report,
     runs,
     tokens,
 )
-from memremap_emu.experiments import ALL_DRIVERS, DRIVERS
+from memremap_emu.experiments import ALL_DRIVERS
 from memremap_emu.ranges import BadInputError
 from memremap_emu.versions import DEFAULT_VERSION, GRAMMAR, select, versions
 
@@ -80,7 +81,10 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Takes every driver, in every mode, on every range of persistent memory "
         "through bind, use, unbind and rebind: without faults, with each fallible call failing "
         "in turn, beside a second device, and with a page, the pagemap or an I/O held across "
-        "unbind.  Exit status 0: no violation, 1: violations, 2: bad input.",
+        "unbind.  Then, on the first range that binds, unbind, rebind and a probe that fails race "
+        "with whoever puts a page, looks one up, ends an I/O, faults or binds a second device in "
+        "the same section, over all schedules.  Exit status 0: no violation, 1: violations, "
+        "2: bad input.",
     )
     parser.add_argument(
         "--iomem",
@@ -106,7 +110,7 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="NAME",
         action="append",
         help=f"only this driver: {', '.join(ALL_DRIVERS)}; may be given more than once "
-        f"(default: {', '.join(DRIVERS)})",
+        "(default: each that finds something to drive)",
     )
     parser.add_argument(
         "--hmm-size",
@@ -121,6 +125,27 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=_count,
         default=1,
         help="failing calls per execution, at most (default: 1; 0: none fails)",
+    )
+    parser.add_argument(
+        "--sequential",
+        action="store_true",
+        help="one task at a time, one schedule: no program whose tasks race",
+    )
+    parser.add_argument(
+        "--max-executions",
+        metavar="N",
+        type=_count,
+        default=check.DEFAULT_EXECUTIONS,
+        help="executions of one program over its schedules and failing calls, 0: as many as there "
+        f"are (default: {check.DEFAULT_EXECUTIONS})",
+    )
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=_jobs,
+        default=_processors(),
+        help="processes (default: one a processor); the result does not depend on it",
     )
     parser.add_argument(
         "--budget",
@@ -142,6 +167,16 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError("must be a whole number, not negative")
     return int(text)
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 256:
+        raise argparse.ArgumentTypeError("must be 1 to 256")
+    return int(text)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _size(text: str) -> int:
@@ -173,7 +208,11 @@ def _check(arguments: argparse.Namespace) -> int:
     options = check.Options(
         memory,
         version=arguments.version,
-        drivers=tuple(dict.fromkeys(arguments.driver or DRIVERS)),
+        drivers=tuple(dict.fromkeys(arguments.driver or ALL_DRIVERS)),
+        required=tuple(arguments.driver or ()),
+        max_executions=arguments.max_executions,
+        jobs=arguments.jobs,
+        explore=not arguments.sequential,
         max_faults=arguments.max_faults,
         budget=arguments.budget,
         keep_claims=arguments.keep_claims,
@@ -216,7 +255,7 @@ class _Progress:
         if now < self._next:
             return
         self._next = now + _PROGRESS_INTERVAL
-        devices = len({id(run.setup) for run in found.runs})
+        devices = len({run.setup for run in found.runs})
         violations = len(found.distinct())
         print(
             f"\r\x1b[Kdevice {devices} of {total}, {found.executions} executions, "
@@ -252,7 +291,10 @@ def _replay(arguments: argparse.Namespace) -> int:
         raise BadInputError(str(e)) from None
     _known_version(replay.experiment.setup.version)
     try:
-        outcome = runs.execute(replay.experiment)
+        if replay.experiment.program.tasks:
+            outcome = interleavings.execute(replay.experiment)
+        else:
+            outcome = runs.execute(replay.experiment)
     except Exception as e:
         return _complain(f"internal error: {type(e).__name__}: {e}")
     same = next((f for f in outcome.findings if tokens.digest(f.key) == replay.digest), None)

@@ -66,6 +66,10 @@ class Program:
         second: a second device, on other memory, is bound all the while
         pages: it needs struct pages
         queue: it needs a block queue
+        memory: it needs memory of this kind, empty: any
+        tasks: what is done at the same time after that, over all schedules: a name and operations
+            of `memremap_emu.interleavings.Race` for each task; none: it is all one task
+        section: two devices share a section, each with half of it
     """
 
     name: str
@@ -74,10 +78,19 @@ class Program:
     second: bool = False
     pages: bool = False
     queue: bool = False
+    memory: str = ""
+    tasks: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    section: bool = False
 
     def fits(self, mode: Mode) -> bool:
         """Can a device in this mode be taken through it?"""
-        return (mode.pages or not self.pages) and (mode.queue or not self.queue)
+        return (
+            (mode.pages or not self.pages)
+            and (mode.queue or not self.queue)
+            and (not self.memory or mode.memory == self.memory)
+            # Private memory goes where it is put, to sections of its own.
+            and not (self.section and mode.memory in ("private", "coherent"))
+        )
 
 
 _LIFE = ("bind", "use", "unbind", "bind", "use", "unbind")
@@ -97,6 +110,74 @@ PROGRAMS = (
 )
 
 
+_REBIND = ("unbind", "bind", "unbind")
+
+
+def _race(
+    name: str,
+    operations: tuple[str, ...],
+    *tasks: tuple[str, ...],
+    faults: bool = False,
+    pages: bool = True,
+    queue: bool = False,
+    memory: str = "",
+    section: bool = False,
+) -> Program:
+    named = tuple((operations[0], operations) for operations in tasks)
+    return Program(
+        name,
+        operations,
+        faults=faults,
+        pages=pages,
+        queue=queue,
+        memory=memory,
+        tasks=named,
+        section=section,
+    )
+
+
+#: What is explored over all schedules.
+RACES = (
+    _race("unbind-put_page", ("bind", "get_page"), ("unbind",), ("put_page",)),
+    _race("rebind-put_page", ("bind", "get_page"), _REBIND, ("put_page",)),
+    _race("unbind-lookup", ("bind",), ("unbind",), ("lookup",)),
+    _race("rebind-lookup", ("bind",), _REBIND, ("lookup",)),
+    _race("unbind-put_page-lookup", ("bind", "get_page"), ("unbind",), ("put_page",), ("lookup",)),
+    _race(
+        "unbind-bio_endio",
+        ("bind", "submit_bio"),
+        ("unbind",),
+        ("bio_endio",),
+        pages=False,
+        queue=True,
+    ),
+    _race(
+        "unbind-fault",
+        ("bind", "get_page"),
+        ("unbind",),
+        ("fault", "put_page"),
+        memory="private",
+    ),
+    _race("probe-lookup", (), ("bind", "unbind"), ("lookup",), faults=True),
+    _race(
+        "unbind-bind-same-section",
+        ("bind",),
+        ("unbind",),
+        ("bind_second", "unbind_second"),
+        section=True,
+    ),
+    _race(
+        "probe-probe-same-section",
+        (),
+        ("bind", "unbind"),
+        ("bind_second", "unbind_second"),
+        section=True,
+        faults=True,
+    ),
+)
+EVERY_PROGRAM = (*PROGRAMS, *RACES)
+
+
 def mode_named(driver: str, name: str) -> Mode:
     """The mode of that driver and name; KeyError if there is none."""
     for mode in ALL_MODES:
@@ -107,7 +188,7 @@ def mode_named(driver: str, name: str) -> Mode:
 
 def program_named(name: str) -> Program:
     """The program of that name; KeyError if there is none."""
-    for program in PROGRAMS:
+    for program in EVERY_PROGRAM:
         if program.name == name:
             return program
     raise KeyError(name)
@@ -146,12 +227,15 @@ class Experiment:
     Attributes:
         setup: machine and device
         program: what is done
-        faults: numbers of the calls that fail, counted from 1 over the whole program, ascending
+        faults: numbers of the calls that fail, counted from 1 over the whole program, ascending;
+            where tasks race, over all that these do
+        schedule: where tasks race: process of each step
     """
 
     setup: Setup
     program: Program
     faults: tuple[int, ...] = ()
+    schedule: bytes = b""
 
     def with_faults(self, *faults: int) -> Experiment:
         """The same with these calls failing."""

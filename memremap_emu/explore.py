@@ -31,6 +31,23 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
+class Found:
+    """A violation of some executions; violations that differ in numbers only are one.
+
+    Attributes:
+        record: as the first of these executions gave it
+        execution: number of that execution, from 1
+        executions: how many gave it
+        schedule: process of each step of the first of them
+    """
+
+    record: ViolationRecord
+    execution: int
+    executions: int
+    schedule: bytes
+
+
+@dataclass(frozen=True)
 class Exploration:
     """What an exploration has found.
 
@@ -46,6 +63,8 @@ class Exploration:
         final_hash: hash of the set of them
         violations: what the first of them broke
         schedule: process of each step of the first of them
+        found: every distinct violation, up to sixteen, in the order in which they came
+        fallible_calls: of the execution that met most
     """
 
     outcome: Outcome
@@ -58,6 +77,8 @@ class Exploration:
     final_hash: int
     violations: tuple[ViolationRecord, ...]
     schedule: bytes
+    found: tuple[Found, ...] = ()
+    fallible_calls: int = 0
 
     @property
     def exhaustive(self) -> bool:
@@ -239,4 +260,18 @@ class Program:
             final_hash=int(result.final_hash),
             violations=violations,
             schedule=bytes(ffi.buffer(result.schedule, length)) if result.violating else b"",
+            found=tuple(
+                Found(
+                    ViolationRecord(
+                        kind=native.text(native.lib.emu_violation_kind_name(v.kind)),
+                        message=native.text(v.message),
+                        func=native.text(v.func),
+                    ),
+                    int(v.execution),
+                    int(v.executions),
+                    bytes(ffi.buffer(v.schedule, min(int(v.schedule_length), 4096))),
+                )
+                for v in result.found[0 : result.nr_found]
+            ),
+            fallible_calls=int(result.fallible_calls),
         )

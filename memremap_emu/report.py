@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from memremap_emu.check import Report, RunReport, Violation
+from memremap_emu.experiments import Setup
 from memremap_emu.runs import Finding, Outcome
 from memremap_emu.tokens import Replay
 
@@ -49,9 +50,9 @@ def as_text(report: Report) -> str:
     lines.append(f"{options.version} on {options.memory.source}")
     lines.append("")
     rows = [("driver", "mode", "range", "runs", "result")]
-    devices: dict[int, list[RunReport]] = {}
+    devices: dict[Setup, list[RunReport]] = {}
     for run in report.runs:
-        devices.setdefault(id(run.setup), []).append(run)
+        devices.setdefault(run.setup, []).append(run)
     for runs in devices.values():
         setup = runs[0].setup
         executions = sum(run.executions for run in runs)

@@ -623,19 +623,8 @@ class Run:
     def _find_page(self) -> int | None:
         """A device page in the middle of the range, away from metadata and pads."""
         setup = self.bench.setup
-        size = setup.end - setup.start + 1
         start = self.bench.start_of(self.device, setup.start)
-        shift = self.kernel.config.page_shift
-        candidates = [(start + size // 8 * eighths) >> shift for eighths in (6, 5, 7, 4, 3, 2)]
-        # The index has whole pages only, counted from the first.
-        behind = (start >> shift) + (size >> shift)
-        for pfn in (*candidates, start >> shift, behind - 1):
-            if not 0 <= pfn < behind:
-                continue
-            page = self.kernel.page(pfn)
-            if page.valid and page.initialised and page.pgmap is not None:
-                return pfn
-        return None
+        return first_device_page(self.kernel, start, setup.end - setup.start + 1)
 
     def _state(self, device: Device, start: int) -> State:
         """What can be seen of a bound device."""
@@ -704,6 +693,22 @@ class Run:
             self._hang()
         self._watch()
         self._quiescence("after unbind of both devices")
+
+
+def first_device_page(kernel: Kernel, start: int, size: int) -> int | None:
+    """Pfn of a device page in the middle of [start, start + size), away from metadata and pads,
+    None if there is none."""
+    shift = kernel.config.page_shift
+    candidates = [(start + size // 8 * eighths) >> shift for eighths in (6, 5, 7, 4, 3, 2)]
+    # The index has whole pages only, counted from the first.
+    behind = (start >> shift) + (size >> shift)
+    for pfn in (*candidates, start >> shift, behind - 1):
+        if not 0 <= pfn < behind:
+            continue
+        page = kernel.page(pfn)
+        if page.valid and page.initialised and page.pgmap is not None:
+            return pfn
+    return None
 
 
 def _nothing() -> None:

@@ -26,6 +26,9 @@ from memremap_emu.iomem import IomemError, parse
 PREFIX = "mre1."
 #: Larger than any memory map that `check` reads.
 MAX_SIZE = 32 << 20
+#: Of a schedule.
+MAX_STEPS = 4096
+MAX_PROCESSES = 16
 #: Part of the format: what most tokens contain.
 _DICTIONARY = (
     b"0000000-fffffff : Reserved\n    : Kernel code\n : Crash kernel\n  : namespace0.0\n"
@@ -74,6 +77,8 @@ def encode(replay: Replay) -> str:
         list(replay.experiment.faults),
         setup.iomem,
     ]
+    if replay.experiment.program.tasks:
+        fields.append(_runs(replay.experiment.schedule))
     data = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
     deflate = zlib.compressobj(9, zlib.DEFLATED, 15, 9, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
     packed = deflate.compress(data) + deflate.flush()
@@ -117,9 +122,32 @@ def _text(value: Any) -> str:
     return value
 
 
+def _runs(schedule: bytes) -> list[int]:
+    """A schedule as pairs: process, how many steps in a row."""
+    pairs: list[int] = []
+    for process in schedule:
+        if pairs and pairs[-2] == process:
+            pairs[-1] += 1
+        else:
+            pairs += [process, 1]
+    return pairs
+
+
+def _schedule(pairs: Any = ()) -> bytes:
+    numbers = [_number(n) for n in pairs]
+    if len(numbers) % 2 or sum(numbers[1::2]) > MAX_STEPS:
+        raise ValueError("not a schedule")
+    schedule = b""
+    for process, steps in zip(numbers[::2], numbers[1::2], strict=True):
+        if process >= MAX_PROCESSES or not steps:
+            raise ValueError("not a schedule")
+        schedule += bytes([process]) * steps
+    return schedule
+
+
 def _replay(fields: Any) -> Replay:
     try:
-        version, program, violation, driver, mode, where, faults, iomem = fields
+        version, program, violation, driver, mode, where, faults, iomem, *rest = fields
         kind, number = violation
         start, end, second = where
         setup = Setup(
@@ -132,8 +160,13 @@ def _replay(fields: Any) -> Replay:
         )
         parse(setup.iomem, "the token's memory map")
         experiment = Experiment(
-            setup, program_named(_text(program)), tuple(_number(n) for n in faults)
+            setup,
+            program_named(_text(program)),
+            tuple(_number(n) for n in faults),
+            _schedule(*rest),
         )
+        if bool(experiment.program.tasks) != bool(experiment.schedule):
+            raise ValueError(f"{program} with or without a schedule")
         if setup.end < setup.start:
             raise ValueError("the range ends before it starts")
         if experiment.faults != tuple(sorted({*experiment.faults} - {0})):

@@ -73,6 +73,7 @@ struct explorer {
 	const struct emu_explore_options *options;
 	struct emu_explore_result *result;
 	long snapshot;
+	unsigned long fallible_start; /* fallible calls before the program begins */
 	unsigned int running; /* process that is taking a step */
 	unsigned int depth;
 	unsigned int prefix; /* steps that repeat the execution before */

@@ -34,6 +34,7 @@
 #undef memcpy
 #undef strlen
 #undef strcmp
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,15 +221,30 @@ static void report_hang(struct explorer *x)
 	}
 }
 
+/* Each line of the quiescence check is a kind, a tab and what was found. */
 static void report_leaks(struct explorer *x)
 {
-	char text[1024];
+	char text[2048];
 	size_t length;
 
 	emu_quiescence(x->m, text, sizeof(text), &length);
-	if (length) {
-		text[sizeof(text) - 1] = '\0';
-		report_violation(VIOLATION_LEAK, "%s", text);
+	if (!length)
+		return;
+	text[sizeof(text) - 1] = '\0';
+	for (char *save, *line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char *message = strchr(line, '\t');
+		int kind = VIOLATION_LEAK;
+
+		if (!message)
+			continue;
+		*message++ = '\0';
+		if (!strcmp(line, "note"))
+			continue; /* permanent by specification */
+		for (int i = 0; i < NR_VIOLATION_KINDS; i++)
+			if (!strcmp(line, emu_violation_kind_name(i)))
+				kind = i;
+		report_violation(kind, "%s", message);
 	}
 }
 
@@ -264,6 +280,56 @@ static void keep_schedule(struct explorer *x)
 		r->schedule[i] = (uint8_t)x->steps[i].proc;
 }
 
+/* Are two messages equal but for the numbers in them? */
+static bool same_but_for_numbers(const char *a, const char *b)
+{
+	while (*a && *b) {
+		if (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
+			while (isxdigit((unsigned char)*a) || *a == 'x')
+				a++;
+			while (isxdigit((unsigned char)*b) || *b == 'x')
+				b++;
+		} else if (*a++ != *b++) {
+			return false;
+		}
+	}
+	return *a == *b;
+}
+
+/* Keeps what the execution at hand has broken, with the schedule that shows it. */
+static void keep_violations(struct explorer *x, int known)
+{
+	struct emu_explore_result *r = x->result;
+	struct machine *m = x->m;
+
+	for (int i = known; i < m->s->nr_violations; i++) {
+		const struct violation *v = &m->violations[i];
+		struct emu_explored_violation *f = r->found;
+		size_t n;
+
+		while (f < r->found + r->nr_found &&
+		       !(f->kind == v->kind && !strcmp(f->func, v->func) &&
+			 same_but_for_numbers(f->message, v->message)))
+			f++;
+		if (f < r->found + r->nr_found) {
+			f->executions++;
+			continue;
+		}
+		if (r->nr_found == sizeof(r->found) / sizeof(*r->found))
+			continue;
+		r->nr_found++;
+		f->kind = v->kind;
+		memcpy(f->func, v->func, sizeof(f->func));
+		memcpy(f->message, v->message, sizeof(f->message));
+		f->execution = r->executions;
+		f->executions = 1;
+		f->schedule_length = x->depth;
+		n = x->depth < EMU_SCHEDULE_LENGTH ? x->depth : EMU_SCHEDULE_LENGTH;
+		for (size_t k = 0; k < n; k++)
+			f->schedule[k] = (uint8_t)x->steps[k].proc;
+	}
+}
+
 /* The next execution: the deepest step from which somebody is still to be tried. */
 static bool backtrack(struct explorer *x)
 {
@@ -297,15 +363,17 @@ static void explore(struct explorer *x)
 			return;
 		}
 		if (outcome == RUN_TOO_LONG) {
-			r->status = EMU_EXPLORE_TOO_LONG;
-			keep_schedule(x);
-			return;
+			/* It may never end: that is not seen by this search, which goes on. */
+			r->too_long++;
+			continue;
 		}
 		if (outcome == RUN_ASLEEP) {
 			r->asleep++;
 			continue;
 		}
 		r->executions++;
+		if (m->s->fallible_calls - x->fallible_start > r->fallible_calls)
+			r->fallible_calls = m->s->fallible_calls - x->fallible_start;
 		keep_final_state(x);
 		if (somebody_hangs(x))
 			report_hang(x);
@@ -313,6 +381,7 @@ static void explore(struct explorer *x)
 			report_leaks(x);
 		if (m->s->nr_violations > known) {
 			r->violating++;
+			keep_violations(x, known);
 			if (r->violating == 1) {
 				r->first_violation = r->executions;
 				keep_schedule(x);
@@ -336,7 +405,7 @@ static void explore(struct explorer *x)
 			}
 		}
 	} while (backtrack(x));
-	r->status = EMU_EXPLORE_EXHAUSTED;
+	r->status = r->too_long ? EMU_EXPLORE_TOO_LONG : EMU_EXPLORE_EXHAUSTED;
 }
 
 /* One execution that follows @schedule, and then whoever can. */
@@ -358,6 +427,7 @@ static void replay(struct explorer *x)
 		else if (o->check_quiescence)
 			report_leaks(x);
 		x->result->violating = x->m->s->nr_violations > x->m->call_violations_start;
+		keep_violations(x, x->m->call_violations_start);
 		if (x->result->violating)
 			x->result->status = EMU_EXPLORE_VIOLATION;
 		break;
@@ -423,6 +493,7 @@ static int explore_program(struct machine *m, const struct emu_program_task *tas
 	}
 	if (status == EMU_OK) {
 		m->rcu_mode = RCU_MANUAL;
+		x->fallible_start = m->s->fallible_calls;
 		if (options->schedule_length)
 			replay(x);
 		else

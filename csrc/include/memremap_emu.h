@@ -246,7 +246,7 @@ enum emu_explore_status {
 	EMU_EXPLORE_EXHAUSTED, /* every schedule, up to equivalence */
 	EMU_EXPLORE_VIOLATION, /* stopped at the first violation */
 	EMU_EXPLORE_BOUND, /* a bound ended it */
-	EMU_EXPLORE_TOO_LONG, /* an execution of too many steps: the program may never end */
+	EMU_EXPLORE_TOO_LONG, /* some executions had too many steps: they may never end */
 	EMU_EXPLORE_REFUSED /* an operation of the program cannot be explored */
 };
 
@@ -261,17 +261,32 @@ struct emu_explore_options {
 	size_t schedule_length;
 };
 
+/* A violation of an exploration: the first of those that differ in numbers only. */
+struct emu_explored_violation {
+	int32_t kind;
+	char func[64];
+	char message[320];
+	uint64_t execution; /* that showed it first, counted from 1 */
+	uint64_t executions; /* that showed it */
+	uint32_t schedule_length;
+	uint8_t schedule[4096];
+};
+
 struct emu_explore_result {
 	int32_t status;
 	uint64_t executions;
 	uint64_t asleep;
+	uint64_t too_long; /* given up after too many steps */
 	uint64_t steps;
 	uint64_t violating;
 	uint64_t first_violation;
 	uint64_t final_states; /* distinct ones, by hash */
 	uint64_t final_hash; /* of the set of them */
+	uint64_t fallible_calls; /* of the execution that met most */
 	uint32_t schedule_length;
 	uint8_t schedule[4096];
+	uint32_t nr_found;
+	struct emu_explored_violation found[16]; /* what does not fit is counted in violating */
 };
 
 int emu_explore(emu_machine *m, const struct emu_program_task *tasks, int nr_tasks,

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Programs whose tasks race, over all their schedules; check explores them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memremap_emu import check, interleavings, ranges, tokens
+from memremap_emu.check import Options
+from memremap_emu.cli import main
+from memremap_emu.experiments import RACES, Experiment, Setup, mode_named, program_named
+from memremap_emu.interleavings import Race, UnfitError
+
+PMEM = "100000000-107ffffff : Persistent Memory\n"
+RAM = "00100000-0fffffff : System RAM\n"
+BAR = "c0000000-c7ffffff : PCI Bus 0000:00\n  c0000000-c7ffffff : 0000:00:01.0\n"
+#: Bounds the wrong outcomes; the right ones need far less.
+BOUND = 20000
+
+
+def setup_of(driver: str, mode: str, version: str) -> Setup:
+    """A device of one section."""
+    found = mode_named(driver, mode)
+    if found.memory == "pmem":
+        return Setup(version, PMEM, found, 0x100000000, 0x107FFFFFF)
+    if found.memory == "bar":
+        return Setup(version, BAR, found, 0xC0000000, 0xC7FFFFFF)
+    return Setup(version, RAM, found, 0x3FFFF8000000, 0x3FFFFFFFFFFF)
+
+
+WITH_PAGES = [
+    ("pmem", "fsdax"),
+    ("dax_pmem", "plain"),
+    ("hmm", "private"),
+    ("hmm_public", "coherent"),
+    ("p2pdma", "bar"),
+]
+
+
+@pytest.mark.parametrize("driver, mode", WITH_PAGES)
+def test_final_put_races_with_unbind_in_the_series(driver: str, mode: str) -> None:
+    with Race(setup_of(driver, mode, "memremap-v6"), program_named("unbind-put_page")) as race:
+        found = race.explore(max_executions=BOUND)
+    assert found.exploration.exhaustive
+    assert "memmap-removed" in {finding.kind for finding, _ in found.findings}
+
+
+@pytest.mark.parametrize("driver, mode", [pair for pair in WITH_PAGES if pair[0] != "p2pdma"])
+@pytest.mark.parametrize(
+    "program", ["unbind-put_page", "rebind-put_page", "unbind-put_page-lookup"]
+)
+def test_final_put_does_not_race_with_unbind_after_its_fix(
+    driver: str, mode: str, program: str
+) -> None:
+    with Race(setup_of(driver, mode, "v5.2"), program_named(program)) as race:
+        found = race.explore(max_executions=BOUND)
+    assert found.exploration.exhaustive
+    assert "memmap-removed" not in {finding.kind for finding, _ in found.findings}
+
+
+@pytest.mark.parametrize("driver, mode", WITH_PAGES[1:4])
+def test_lookup_never_races_with_unbind_in_the_series(driver: str, mode: str) -> None:
+    with Race(setup_of(driver, mode, "memremap-v6"), program_named("unbind-lookup")) as race:
+        found = race.explore(max_executions=BOUND)
+    assert found.exploration.exhaustive
+    assert not found.findings
+
+
+def test_replay_shows_the_violation_of_its_schedule_again() -> None:
+    setup, program = setup_of("dax_pmem", "plain", "memremap-v6"), program_named("unbind-put_page")
+    with Race(setup, program) as race:
+        (finding, schedule), *_ = race.explore(max_executions=BOUND).findings
+    experiment = Experiment(setup, program, (), schedule)
+    token = tokens.encode(tokens.Replay(experiment, finding.kind, tokens.digest(finding.key)))
+    again = tokens.decode(token).experiment
+    assert again == experiment
+    assert finding.key in {f.key for f in interleavings.execute(again).findings}
+
+
+def test_failing_calls_race_too() -> None:
+    """A probe that fails leaves nobody waiting, except where the release of HMM's ref is not
+    armed yet."""
+    setup, program = setup_of("hmm", "private", "memremap-v6"), program_named("probe-lookup")
+    with Race(setup, program) as race:
+        calls = race.explore(max_executions=BOUND).exploration.fallible_calls
+        kinds = [
+            {finding.kind for finding, _ in race.explore(n, max_executions=BOUND).findings}
+            for n in range(1, calls + 1)
+        ]
+    assert calls > 10
+    assert any("hang" in found for found in kinds)
+    assert set() in kinds
+
+
+def test_a_device_that_does_not_bind_is_unfit() -> None:
+    text = "100000000-103ffffff : System RAM\n104000000-107ffffff : Persistent Memory\n"
+    setup = Setup("memremap-v6", text, mode_named("dax_pmem", "plain"), 0x104000000, 0x107FFFFFF)
+    with pytest.raises(UnfitError):
+        Race(setup, program_named("unbind-lookup"))
+
+
+def test_every_race_fits_some_mode() -> None:
+    assert all(any(race.fits(mode_named(*pair)) for pair in WITH_PAGES) for race in RACES)
+
+
+def options(tmp_path: Path, **more: object) -> Options:
+    path = tmp_path / "iomem"
+    path.write_text(PMEM)
+    fields: dict[str, object] = {
+        "drivers": ("dax_pmem",),
+        "explore": True,
+        "max_executions": 40,
+        "max_faults": 0,
+        **more,
+    }
+    return Options(ranges.read(str(path)), **fields)  # type: ignore[arg-type]
+
+
+def test_check_is_exhaustive_only_below_its_bound(tmp_path: Path) -> None:
+    runs = {r.program.name: r for r in check.check(options(tmp_path)).runs if r.program.tasks}
+    assert runs["unbind-put_page"].exhaustive
+    assert not runs["unbind-put_page-lookup"].exhaustive
+    assert runs["unbind-put_page-lookup"].executions == 40
+
+
+def test_check_in_several_processes_reports_the_same(tmp_path: Path) -> None:
+    one, two = (check.check(options(tmp_path, jobs=jobs)) for jobs in (1, 2))
+    assert one.runs == two.runs
+
+
+def test_check_sequential_explores_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "iomem"
+    path.write_text(PMEM)
+    arguments = ["check", "--iomem", str(path), "--driver", "dax_pmem", "--max-faults", "0"]
+    main([*arguments, "--sequential", "-j1"])
+    assert "5 runs" not in capsys.readouterr().out.splitlines()[-1]
+    main([*arguments, "--max-executions", "10", "-j1"])
+    assert " bounded, not exhaustive" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("pairs", [[0], [99, 1], [0, 0], [0, 5000]])
+def test_damaged_schedules_are_refused(pairs: list[int]) -> None:
+    with pytest.raises(ValueError, match="not a schedule"):
+        tokens._schedule(pairs)
