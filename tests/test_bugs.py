@@ -363,7 +363,7 @@ def test_check_and_replay_accept_every_version(
 ) -> None:
     file = tmp_path / "iomem"
     file.write_text(MAP)
-    arguments = ["--iomem", str(file), "--max-faults", "0", "--driver", "dax_pmem"]
+    arguments = ["--iomem", str(file), "--max-faults", "0", "--driver", "dax_pmem", "--sequential"]
     status = cli.main(["check", *arguments, "--version", version, "--format", "json"])
     document = json.loads(capsys.readouterr().out)
     found = [v for r in document["runs"] for v in r["violations"]]
