@@ -158,6 +158,7 @@ RACES = (
         ("fault", "put_page"),
         memory="private",
     ),
+    _race("unbind-p2pmem", ("bind",), ("unbind",), ("use_p2pmem",), memory="bar"),
     _race("probe-lookup", (), ("bind", "unbind"), ("lookup",), faults=True),
     _race(
         "unbind-bind-same-section",

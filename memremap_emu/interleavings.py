@@ -166,6 +166,9 @@ class Race:
     def _do_fault(self, task: ProgramTask) -> None:
         task.call("device_private_fault_loop", self._pfn, 1)
 
+    def _do_use_p2pmem(self, task: ProgramTask) -> None:
+        task.call("pci_use_p2pmem", self.device, 1)
+
     def _do_bio_endio(self, task: ProgramTask) -> None:
         assert self._bio is not None
         task.end_bio(self._bio)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from memremap_emu.device import Device, Driver
-from memremap_emu.drivers import BuiltinDriver
+from memremap_emu.drivers import BuiltinDriver, PciDriver
 from memremap_emu.errors import Blocked, KernelError, TaskDied, ViolationRecord
 from memremap_emu.faults import FaultInjection
 from memremap_emu.kernel import Kernel
@@ -74,6 +74,7 @@ class DeviceSpec:
     altmap: bool = False
     request: bool = True
     fault: str | None = None
+    regions: int = 1
 
 
 @dataclass(frozen=True)
@@ -214,10 +215,13 @@ def _device(name: str, value: Any) -> DeviceSpec:
         fields.take("altmap", bool, False),
         fields.take("request", bool, True),
         fields.take("fault", str, None),
+        fields.take("regions", int, 1),
     )
     fields.end()
-    if found.driver not in (PAGES, *BuiltinDriver._BUILTIN):
-        known = ", ".join((PAGES, *BuiltinDriver._BUILTIN))
+    if not 1 <= found.regions <= 6:
+        raise ValueError(f"device {name!r} has {found.regions} regions, not 1 to 6")
+    if found.driver not in (PAGES, *BuiltinDriver._BUILTIN, *PciDriver._BUILTIN):
+        known = ", ".join((PAGES, *BuiltinDriver._BUILTIN, *PciDriver._BUILTIN))
         raise ValueError(f"unknown driver {found.driver!r}; known: {known}")
     return found
 
@@ -272,7 +276,7 @@ def _read(fields: _Fields) -> list[Scenario]:
     fields.end()
     found = [scenario] if plain else []
     for name in names:
-        short = name.removeprefix(f"{scenario.id.lower()}-")
+        short = name.removeprefix(f"{scenario.id.lower()}-").removeprefix("p2pdma-")
         found.append(replace(scenario, id=f"{scenario.id}/{short}", modes=(name,)))
     return found
 
@@ -412,6 +416,14 @@ class Run:
                 pages = PagesDriver(kernel, spec, number)
                 self._drivers[spec.name] = pages.driver
                 self._devices[spec.name] = pages.device(number)
+            elif spec.driver in PciDriver._BUILTIN:
+                pci = kernel.driver(spec.driver)
+                self._drivers[spec.name] = pci
+                if spec.driver == "hmm":
+                    self._devices[spec.name] = pci.device(size=spec.size)
+                else:
+                    bars = {i: (spec.start + i * spec.size, spec.size) for i in range(spec.regions)}
+                    self._devices[spec.name] = pci.device(bars=bars)
             else:
                 builtin = kernel.driver(spec.driver, mode=spec.mode, altmap=spec.altmap)
                 self._drivers[spec.name] = builtin
@@ -453,7 +465,11 @@ class Run:
 
     def do_bind(self, step: Step) -> None:
         """The driver is bound, which may fail."""
-        self._drivers[step.device].bind(self._devices[step.device])
+        spec = self._specs[step.device]
+        # Where it is a driver of ours the fault is meant for one call of its.
+        site = spec.fault if spec.driver != PAGES else None
+        with self.kernel.fault_injection(site) if site else nullcontext():
+            self._drivers[step.device].bind(self._devices[step.device])
 
     def do_unbind(self, step: Step) -> None:
         """The driver is unbound, if it is bound."""

@@ -143,7 +143,14 @@ def test_a_scenario_of_ones_own_is_read_and_runs() -> None:
         ({"title": 3}, "'title' of the scenario is no str"),
         ({"steps": ["fly d"]}, "unknown step 'fly d'; known: bind"),
         ({"steps": ["bind e"]}, "names no device"),
-        ({"devices": {"d": {"driver": "hmm", "start": "0", "size": "1G"}}}, "unknown driver 'hmm'"),
+        (
+            {"devices": {"d": {"driver": "nvme", "start": "0", "size": "1G"}}},
+            "unknown driver 'nvme'",
+        ),
+        (
+            {"devices": {"d": {"driver": "p2pdma", "start": "0", "size": "1G", "regions": 7}}},
+            "7 regions, not 1 to 6",
+        ),
         ({"devices": {"d": {"driver": "pmem", "start": "x", "size": "1G"}}}, "invalid literal"),
         ({"modes": ["b99"]}, "unknown modes: b99"),
         ({"colour": "red"}, "unknown fields: colour"),

@@ -246,9 +246,69 @@ def test_the_unconverted_driver_is_refused_by_the_series_and_then_waits_for_ever
         assert refusal(unbound(k, a=(BAR0, SECTION)), 0) == -errno.EINVAL
 
 
-def test_the_unconverted_driver_is_no_mode_of_a_kernel_without_the_shutdown_fix() -> None:
-    with pytest.raises(ValueError, match="shutdown"):
-        Kernel("v4.19", modes=["p2pdma-unconverted"])
+def test_the_unconverted_driver_is_what_it_was_written_for_before_the_series() -> None:
+    with Kernel("v4.19", modes=["p2pdma-unconverted"]) as k:
+        driver, device = bound(k)
+        driver.unbind(device)
+        k.assert_quiescent()
+
+
+# --- since each resource has a reference of its own ---
+
+OWN_ORDERS = {
+    "v5.2": ("devm_kmalloc_release", "pci_p2pdma_release", *RESOURCE, *RESOURCE),
+    "v5.2 without final-put": (
+        "devm_kmalloc_release",
+        "pci_p2pdma_release",
+        *(RESOURCE[0], "p2pdma_pagemap_cleanup_action", RESOURCE[1]),
+        *(RESOURCE[0], "p2pdma_pagemap_cleanup_action", RESOURCE[1]),
+    ),
+}
+
+
+@pytest.mark.parametrize("version", OWN_ORDERS)
+def test_each_resource_ends_by_itself(version: str) -> None:
+    with Kernel.select(version, trace=True) as k:
+        driver, device = bound(k)
+        assert device.devres == OWN_ORDERS[version]
+        assert device.p2pdma_ref is None
+        start = k.trace.position
+        driver.unbind(device)
+        names = {"p2pdma_pagemap_kill", "percpu_ref_exit", "gen_pool_destroy"}
+        got = [f for f in k.trace.functions(start) if f in names]
+        k.assert_quiescent()
+        driver.bind(device)
+        driver.unbind(device)
+    assert got == ["p2pdma_pagemap_kill", "percpu_ref_exit"] * 2 + ["gen_pool_destroy"]
+
+
+def test_memory_holds_the_resource_that_it_lies_in_and_no_other() -> None:
+    with Kernel("v5.2") as k:
+        driver, device = bound(k)
+        piece = device.alloc_p2pmem(4096)
+        with pytest.raises(Blocked, match="p2p_pgmap->ref_done"):
+            driver.unbind(device)
+        device.free_p2pmem(piece, 4096)
+        assert not device.bound and device.p2pmem is None
+        k.assert_quiescent()
+
+
+def test_a_shared_reference_under_a_core_that_waits_never_becomes_idle() -> None:
+    with Kernel("v5.2", modes=["a11-shared-ref"]) as k:
+        driver, device = bound(k)
+        with pytest.raises(Blocked, match="devmap_ref_done"):
+            driver.unbind(device)
+        assert [v.kind for v in k.quiescence()] == ["hang"]
+
+
+def test_a_pool_that_cannot_take_the_range_ends_the_mapping_since_its_fix() -> None:
+    with Kernel("v5.2") as k:
+        driver = k.driver("p2pdma")
+        device = driver.device(BAR0, SECTION)
+        with k.fault_injection("gen_pool_add_owner"), pytest.raises(KernelError):
+            driver.bind(device)
+        k.assert_quiescent()
+        driver.bind(device)
 
 
 # --- what fails, and what it leaves ---
@@ -306,7 +366,7 @@ def test_a_pool_that_cannot_take_the_range_frees_the_pagemap_under_its_mapping()
     with Kernel(on_violation="record") as k:
         driver = k.driver("p2pdma")
         device = driver.device(BAR0, SECTION)
-        with k.fault_injection("gen_pool_add_virt"), pytest.raises((KernelError, TaskDied)):
+        with k.fault_injection("gen_pool_add_owner"), pytest.raises((KernelError, TaskDied)):
             driver.bind(device)
         first = k.violations[0]
         assert (first.kind, first.func) == ("use-after-free", "devm_memremap_pages_release")
@@ -319,7 +379,7 @@ def test_the_failure_table_has_every_fallible_step() -> None:
         before = k.fault_sites
         driver.bind(device)
         met = {site for site, calls in k.fault_sites.items() if calls > before.get(site, 0)}
-    assert met - {"driver_sysfs_add", "gen_pool_add_virt"} == {site for site, _ in FAILURES}
+    assert met - {"driver_sysfs_add", "gen_pool_add_owner"} == {site for site, _ in FAILURES}
 
 
 def test_a_second_resource_that_fails_leaves_the_first_to_be_released() -> None:

@@ -132,6 +132,17 @@ static int64_t op_has_p2pmem(const int64_t *args)
 	return pdev && pci_has_p2pmem(pdev);
 }
 
+/* Memory that is given back at once, by one task: its address, 0 if there is none. */
+static int64_t op_use_p2pmem(const int64_t *args)
+{
+	struct pci_dev *pdev = pci_dev_of(args);
+	void *addr = pdev ? pci_alloc_p2pmem(pdev, (size_t)args[1]) : NULL;
+
+	if (addr)
+		pci_free_p2pmem(pdev, addr, (size_t)args[1]);
+	return (int64_t)(uintptr_t)addr;
+}
+
 /* The group "p2pmem", -1 where there is none: size, available, published; and the ref. */
 static int64_t op_p2pdma_field(const int64_t *args)
 {
@@ -142,7 +153,9 @@ static int64_t op_p2pdma_field(const int64_t *args)
 		return 0;
 	p2p = pdev->p2pdma;
 	if (args[1] == 3)
-		return p2p ? object_or_new('R', &p2p->devmap_ref, NULL) : 0;
+		/* Where each resource has its own there is none to speak of. */
+		return p2p && p2p->devmap_ref.release ? object_or_new('R', &p2p->devmap_ref, NULL) :
+							0;
 	if (!p2p || !p2p->sysfs)
 		return -1;
 	switch (args[1]) {
@@ -194,6 +207,7 @@ static const struct op ops[] = {
 	OP("pci_p2pdma_add_resource", "Diii", "e", op_add_resource),
 	OP("pci_alloc_p2pmem", "Di", "u", op_alloc_p2pmem),
 	OP("pci_free_p2pmem", "Dii", "v", op_free_p2pmem),
+	OP("pci_use_p2pmem", "Di", "u", op_use_p2pmem),
 	OP("pci_p2pmem_virt_to_bus", "Di", "u", op_virt_to_bus),
 	OP("pci_p2pmem_publish", "Di", "v", op_publish),
 	OP("pci_has_p2pmem", "D", "b", op_has_p2pmem),

@@ -104,7 +104,11 @@ static const struct mode_info mode_infos[NR_MODES] = {
 	[MODE_P2PDMA_UNCONVERTED] = {
 		.name = "p2pdma-unconverted",
 		.title = "p2pdma as it was written, before it gave its pagemaps a kill callback",
-		.needs = BIT_OF(PATCH_SHUTDOWN),
+	},
+	[MODE_P2PDMA_SHARED_REF] = {
+		.name = "a11-shared-ref",
+		.title = "p2pdma with one ref for all resources, on a core that waits for it",
+		.needs = BIT_OF(PATCH_FINAL_PUT),
 	},
 };
 

@@ -90,19 +90,20 @@ struct gen_pool *gen_pool_create(unsigned int min_alloc_order, int nid)
 EXPORT_SYMBOL(gen_pool_create);
 
 /**
- * gen_pool_add_virt() - add a range
+ * gen_pool_add_owner() - add a range of somebody's
  * @pool: pool
  * @virt: first address
  * @phys: bus address of it
  * @size: bytes
  * @nid: node
+ * @owner: what gen_pool_alloc_owner() and gen_pool_free_owner() tell about its pieces
  *
- * mirrors lib/genalloc.c:gen_pool_add_virt, v4.19
+ * mirrors lib/genalloc.c:gen_pool_add_owner, v5.2
  *
  * Context: may sleep.  Return: 0 or -ENOMEM.
  */
-int gen_pool_add_virt(struct gen_pool *pool, unsigned long virt, phys_addr_t phys, size_t size,
-		      int nid)
+int gen_pool_add_owner(struct gen_pool *pool, unsigned long virt, phys_addr_t phys, size_t size,
+		       int nid, void *owner)
 {
 	unsigned long nbits = size >> pool->min_alloc_order;
 	struct gen_pool_chunk *chunk;
@@ -116,11 +117,20 @@ int gen_pool_add_virt(struct gen_pool *pool, unsigned long virt, phys_addr_t phy
 	chunk->start_addr = virt;
 	chunk->end_addr = virt + size - 1;
 	chunk->avail = size;
+	chunk->owner = owner;
 
 	spin_lock(&pool->lock);
 	list_add(&chunk->next_chunk, &pool->chunks);
 	spin_unlock(&pool->lock);
 	return 0;
+}
+EXPORT_SYMBOL(gen_pool_add_owner);
+
+/* The same for a range that is nobody's; mirrors gen_pool_add_virt, v4.19. */
+int gen_pool_add_virt(struct gen_pool *pool, unsigned long virt, phys_addr_t phys, size_t size,
+		      int nid)
+{
+	return gen_pool_add_owner(pool, virt, phys, size, nid, NULL);
 }
 EXPORT_SYMBOL(gen_pool_add_virt);
 
@@ -147,15 +157,16 @@ void gen_pool_destroy(struct gen_pool *pool)
 EXPORT_SYMBOL(gen_pool_destroy);
 
 /**
- * gen_pool_alloc() - take a piece, first fit
+ * gen_pool_alloc_owner() - take a piece, first fit
  * @pool: pool
  * @size: bytes, rounded up to units
+ * @owner: where to leave whose it is; may be NULL
  *
- * mirrors lib/genalloc.c:gen_pool_alloc, v4.19
+ * mirrors lib/genalloc.c:gen_pool_alloc_owner, v5.2
  *
  * Context: any.  Return: address, or 0.
  */
-unsigned long gen_pool_alloc(struct gen_pool *pool, size_t size)
+unsigned long gen_pool_alloc_owner(struct gen_pool *pool, size_t size, void **owner)
 {
 	unsigned int order = pool->min_alloc_order;
 	unsigned long nbits, addr = 0;
@@ -178,24 +189,34 @@ unsigned long gen_pool_alloc(struct gen_pool *pool, size_t size)
 		change_bits(chunk->bits, start_bit, nbits, true);
 		chunk->avail -= nbits << order;
 		addr = chunk->start_addr + (start_bit << order);
+		if (owner)
+			*owner = chunk->owner;
 		break;
 	}
 	spin_unlock(&pool->lock);
 	return addr;
 }
+EXPORT_SYMBOL(gen_pool_alloc_owner);
+
+/* The same for whoever does not ask; mirrors gen_pool_alloc, v4.19. */
+unsigned long gen_pool_alloc(struct gen_pool *pool, size_t size)
+{
+	return gen_pool_alloc_owner(pool, size, NULL);
+}
 EXPORT_SYMBOL(gen_pool_alloc);
 
 /**
- * gen_pool_free() - give a piece back
+ * gen_pool_free_owner() - give a piece back
  * @pool: pool
  * @addr: what gen_pool_alloc() returned; anything else is a bug
  * @size: the size it was asked for
+ * @owner: where to leave whose it is; may be NULL
  *
- * mirrors lib/genalloc.c:gen_pool_free, v4.19
+ * mirrors lib/genalloc.c:gen_pool_free_owner, v5.2
  *
  * Context: any.
  */
-void gen_pool_free(struct gen_pool *pool, unsigned long addr, size_t size)
+void gen_pool_free_owner(struct gen_pool *pool, unsigned long addr, size_t size, void **owner)
 {
 	unsigned int order = pool->min_alloc_order;
 	unsigned long nbits = (size + BIT(order) - 1) >> order;
@@ -213,11 +234,20 @@ void gen_pool_free(struct gen_pool *pool, unsigned long addr, size_t size)
 			BUG_ON(!test_bit(chunk->bits, start_bit + i));
 		change_bits(chunk->bits, start_bit, nbits, false);
 		chunk->avail += nbits << order;
+		if (owner)
+			*owner = chunk->owner;
 		spin_unlock(&pool->lock);
 		return;
 	}
 	spin_unlock(&pool->lock);
 	BUG();
+}
+EXPORT_SYMBOL(gen_pool_free_owner);
+
+/* The same for whoever does not ask; mirrors gen_pool_free, v4.19. */
+void gen_pool_free(struct gen_pool *pool, unsigned long addr, size_t size)
+{
+	gen_pool_free_owner(pool, addr, size, NULL);
 }
 EXPORT_SYMBOL(gen_pool_free);
 
