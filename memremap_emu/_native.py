@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from types import GeneratorType
@@ -107,18 +108,19 @@ class Native:
         self.lib = self.library.lib
         self.raise_violations = raise_violations
         self._handle = self.ffi.new_handle(self)
-        self._result = self.ffi.new("int64_t *")
-        self._length = self.ffi.new("size_t *")
-        self._text_room = (self.ffi.new("char[]", 4096), 4096)
+        #: Bytes of the longest text so far: room for the next one.
+        self._text_size = 4096
         #: Changes whenever something is given a number: tells what restoring must forget.
         self.numbered = object()
         self._strings: dict[str, int] = {}
         self._callbacks: list[Callback | None] = [None]
         self._callback_ids: dict[Any, int] = {}
         self._parked: dict[int, Generator[Callable[[], Any], Any, Any]] = {}
-        self._exceptions: list[BaseException] = []
-        #: Callbacks in progress: what they raise surfaces when the outermost call ends.
-        self._depth = 0
+        #: What callbacks have raised, by thread: another one may enter the machine before the
+        #: call that they were called from is back in Python.
+        self._exceptions: dict[int, list[BaseException]] = {}
+        #: Callbacks in progress, by thread: what they raise surfaces when the outermost call ends.
+        self._depth: dict[int, int] = {}
         fields = config.native() | {
             "cpus": cpus,
             "rcu_manual": rcu_manual,
@@ -169,8 +171,9 @@ class Native:
             data = text.encode()
             if b"\0" in data:
                 raise ValueError("a name cannot contain a NUL byte")
-            self._check(self.lib.emu_intern(self.machine, data, self._result), None, 0)
-            number = self._strings[text] = int(self._result[0])
+            out = self.ffi.new("int64_t *")
+            self._check(self.lib.emu_intern(self.machine, data, out), None, 0)
+            number = self._strings[text] = int(out[0])
             self.numbered = object()
         return number
 
@@ -182,6 +185,8 @@ class Native:
             Blocked, Violation, ArenaFull, TaskDied, KernelPanic, ValueError: see errors.
         """
         op = self.library.ops[name]
+        # Its own: between the end of the call and the next line another thread may make one.
+        out = self.ffi.new("int64_t *")
         try:
             status = self.lib.emu_call(
                 self.m,
@@ -189,9 +194,9 @@ class Native:
                 op.number,
                 len(args),
                 [signed(a) for a in args],
-                self._result,
+                out,
             )
-            result = int(self._result[0])
+            result = int(out[0])
         except OverflowError as e:
             raise ValueError(f"{name}: an argument is not an integer of 64 bits") from e
         if status or self._exceptions:
@@ -201,11 +206,12 @@ class Native:
         return result
 
     def _check(self, status: int, op: Operation | None, result: int) -> None:
-        if self._depth == 0 and self._exceptions:
-            exceptions, self._exceptions = self._exceptions, []
+        if self._exceptions and (thread := threading.get_ident()) not in self._depth:
+            exceptions = self._exceptions.pop(thread, [])
             if len(exceptions) == 1:
                 raise exceptions[0]
-            raise BaseExceptionGroup("callbacks raised", exceptions)
+            if exceptions:
+                raise BaseExceptionGroup("callbacks raised", exceptions)
         if status & VIOLATION:
             status &= ~VIOLATION
             if self.raise_violations:
@@ -245,8 +251,9 @@ class Native:
 
     def set_context(self, task: int) -> int:
         """Makes a task the context of direct calls, 0 none; the one before."""
-        self.check(self.lib.emu_set_context(self.m, task, self._result))
-        return int(self._result[0])
+        before = self.ffi.new("int64_t *")
+        self.check(self.lib.emu_set_context(self.m, task, before))
+        return int(before[0])
 
     def numbers(self) -> tuple[dict[str, int], list[Callback | None], dict[Any, int]]:
         """Strings and callbacks that have a number, to go with a snapshot."""
@@ -277,7 +284,9 @@ class Native:
 
     def upcall(self, frame: int, callback: int, a: int, b: int, resumed: bool) -> int:
         """The kernel calls: runs the callback on the host's stack."""
-        self._depth += 1
+        thread = threading.get_ident()
+        depth = self._depth.get(thread, 0)
+        self._depth[thread] = depth + 1
         try:
             if resumed:
                 generator = self._parked.pop(frame, None)
@@ -291,10 +300,13 @@ class Native:
         except KernelError as e:
             return -(e.errno or -CALLBACK_FAILED)
         except BaseException as e:
-            self._exceptions.append(e)
+            self._exceptions.setdefault(thread, []).append(e)
             return CALLBACK_FAILED
         finally:
-            self._depth -= 1
+            if depth:
+                self._depth[thread] = depth
+            else:
+                del self._depth[thread]
 
     @staticmethod
     def _answer(value: Any) -> int:
@@ -392,17 +404,19 @@ class Native:
 
     def _read_text(self, read: Callable[[Any, int, Any], int]) -> str:
         """Text of any length: asks again when the room was not enough."""
+        out = self.ffi.new("size_t *")
         while True:
-            buf, size = self._text_room
-            status = read(buf, size, self._length)
+            size = self._text_size
+            buf = self.ffi.new("char[]", size)
+            status = read(buf, size, out)
             if status:
                 self.check(status)
-            length = int(self._length[0])
+            length = int(out[0])
             if length == 0:
                 return ""
             if length < size:
                 return self.text(buf)
-            self._text_room = (self.ffi.new("char[]", length + 1), length + 1)
+            self._text_size = max(length + 1, self._text_size)
 
     def symbol(self, address: int) -> str:
         """Name of the function around a code address, hex if unknown."""

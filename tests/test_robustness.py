@@ -763,6 +763,81 @@ def test_kernel_used_by_two_threads_at_once_is_refused(k: Kernel) -> None:
     k.percpu_ref().get()
 
 
+class AnotherThreadsTurn:
+    """The machine's library, where another thread runs between the end of a call and its result."""
+
+    def __init__(self, lib: Any, turn: Callable[[], object]) -> None:
+        self.lib = lib
+        self.turn: Callable[[], object] | None = turn
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(self.lib, name)
+        if name not in ("emu_call", "emu_text"):
+            return function
+
+        def call(*args: Any) -> Any:
+            status = function(*args)
+            turn, self.turn = self.turn, None
+            if turn:
+                thread = threading.Thread(target=turn)
+                thread.start()
+                thread.join(10)
+            return status
+
+        return call
+
+
+def test_result_of_a_call_is_its_own_whoever_calls_before_it_is_read(k: Kernel) -> None:
+    ref, other = k.percpu_ref(), k.percpu_ref()
+    ref.get(6)
+    found: list[int] = []
+    k._native.lib = AnotherThreadsTurn(k._native.lib, lambda: found.append(other.logical))
+    assert ref.logical == 7
+    assert found == [1]
+
+
+def test_text_of_a_reading_is_its_own_whoever_reads_before_it_is_decoded(k: Kernel) -> None:
+    one, two = k.device("one.0"), k.device("two.0")
+    found: list[str] = []
+    k._native.lib = AnotherThreadsTurn(k._native.lib, lambda: found.append(two.name))
+    assert one.name == "one.0"
+    assert found == ["two.0"]
+
+
+def test_what_a_callback_raised_is_told_to_the_thread_that_ran_it(k: Kernel) -> None:
+    dev, ref = k.device("d.0"), k.percpu_ref()
+
+    def action(data: Any) -> None:
+        raise LookupError("from the action")
+
+    dev.add_action(action)
+    found: list[int] = []
+    k._native.lib = AnotherThreadsTurn(k._native.lib, lambda: found.append(ref.logical))
+    with pytest.raises(LookupError, match="from the action"):
+        dev.devres_release_all()
+    assert found == [1]
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_reading_a_full_machine_leaves_the_next_call_alone(checked: bool) -> None:
+    k = Kernel(checked=checked, config=Config(arena_size=256 << 10))
+    ref, dev = k.percpu_ref(), k.device("d.0")
+    k.iomem.add(BASE, BASE + SECTION - 1, "Persistent Memory")
+    for size in (2048, 1, 0):  # down to the last byte
+        for i in range(10_000):
+            try:
+                k._native.intern(f"{i:x}".ljust(size, "."))
+            except ArenaFull:
+                break
+        else:
+            pytest.fail("the arena never gets full")
+    for read in (lambda: str(k.iomem), lambda: dev.name, lambda: repr(ref), lambda: k.state_hash):
+        with contextlib.suppress(ArenaFull):
+            read()
+        ref.get()
+        ref.put()
+
+
 def life(checked: bool) -> int:
     """Bind, use, unbind: what every kernel must end with."""
     with Kernel(checked=checked) as k:

@@ -449,6 +449,10 @@ int call_in_passing(struct machine *m, task_fn fn, const int64_t *args, int narg
 	if (task) {
 		task_start(m, task, fn, args, nargs);
 		status = run_alone(m, task);
+		if (m->arena_full) {
+			m->arena_full = false; /* this call's, not the next one's */
+			status = EMU_ARENA_FULL;
+		}
 		task_free(m, task);
 	} else {
 		status = host_allocation(m, false);
