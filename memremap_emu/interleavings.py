@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from memremap_emu import columns
 from memremap_emu.device import Bio, Device
 from memremap_emu.drivers import BuiltinDriver, PciDriver
 from memremap_emu.errors import KernelError, ViolationRecord
@@ -189,21 +190,32 @@ class Race:
             )
         findings = []
         for found in exploration.found:
-            log = self.replay(found.schedule, fault).log if found.schedule else []
-            findings.append((self._finding(found.record, log), found.schedule))
+            again = self.replay(found.schedule, fault)
+            finding = self._finding(found.record, again.log, again.columns)
+            findings.append((finding, found.schedule))
         return Explored(exploration, tuple(findings))
 
     def replay(self, schedule: bytes, fault: int = 0) -> Outcome:
-        """Runs one schedule; the machine is left in the state that it leads to."""
+        """Runs one schedule; the machine is left in the state that it leads to.
+
+        The outcome has the columns that show what each task did when.
+        """
         self._start.restore()
-        first = len(self.kernel.dmesg)
-        outcome = Outcome()
-        with self._failing(fault):
-            exploration = self._tasks().explore(schedule=schedule, check_quiescence=True)
-        outcome.log = list(self.kernel.dmesg[first:])
-        for found in exploration.found:
-            outcome.findings.append(self._finding(found.record, outcome.log))
-        return outcome
+        trace = self.kernel.trace
+        tasks = self._tasks()
+        first, position = len(self.kernel.dmesg), trace.position
+        trace.enable()
+        try:
+            with self._failing(fault):
+                exploration = tasks.explore(schedule=schedule, check_quiescence=True)
+            events = trace.events(position)
+        finally:
+            trace.enable(False)
+        log = self.kernel.dmesg[first:]
+        broken = [f"{found.record.kind}: {found.record.message}" for found in exploration.found]
+        shown = columns.render(events, [name for name, _ in self.program.tasks], broken)
+        findings = [self._finding(found.record, log, shown) for found in exploration.found]
+        return Outcome(findings=findings, log=log, columns=shown)
 
     def _failing(self, fault: int) -> ExitStack:
         stack = ExitStack()
@@ -211,11 +223,18 @@ class Race:
             stack.enter_context(self.kernel.fault_injection(nth=fault))
         return stack
 
-    def _finding(self, record: ViolationRecord, log: list[str]) -> Finding:
+    def _finding(self, record: ViolationRecord, log: list[str], shown: str = "") -> Finding:
         racing = " | ".join(", ".join(operations) for _, operations in self.program.tasks)
         where = f"{record.func}() during {racing}" if record.func else f"during {racing}"
         return Finding(
-            record.kind, record.message, where, record.func, (), (), tuple(log[-LOG_LINES:])
+            record.kind,
+            record.message,
+            where,
+            record.func,
+            (),
+            (),
+            tuple(log[-LOG_LINES:]),
+            shown,
         )
 
 

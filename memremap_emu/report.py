@@ -83,6 +83,7 @@ def _violation(number: int, violation: Violation, runs: Sequence[RunReport]) -> 
     if others:
         names = ", ".join(f"{mode} {where}" for mode, where in sorted(others))
         lines.append(f"   also: {names}")
+    lines += [f"     {line}".rstrip() for line in finding.columns.splitlines()]
     lines += [f"   | {line}" for line in finding.log]
     lines.append(f"   memremap-emu replay {violation.replay}")
     return lines
@@ -163,6 +164,8 @@ def replay_as_text(replay: Replay, outcome: Outcome, same: Finding | None) -> st
         failed = ", ".join(f"{name}()" for name in outcome.failed) or "none was met"
         lines.append(f"failing: fallible call {numbers}: {failed}")
     lines += [f"  {entry}" for entry in outcome.history]
+    if outcome.columns:
+        lines += ["", *(f"  {line}".rstrip() for line in outcome.columns.splitlines()), ""]
     lines += [f"  | {line}" for line in outcome.log]
     if outcome.refused:
         lines.append(f"refused {outcome.refused}")

@@ -61,6 +61,7 @@ class Finding:
         failed: the calls that had failed until then
         history: operations so far and how they ended
         log: last lines of the kernel log
+        columns: where tasks race: who did what when
     """
 
     kind: str
@@ -70,6 +71,7 @@ class Finding:
     failed: tuple[str, ...]
     history: tuple[str, ...]
     log: tuple[str, ...]
+    columns: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -88,6 +90,7 @@ class Outcome:
         refused: why the kernel declines to bind by specification, None if it binds
         history: operations and how they ended
         log: the kernel log of the execution
+        columns: where tasks race: who did what when
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -96,6 +99,7 @@ class Outcome:
     refused: str | None = None
     history: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    columns: str = ""
 
 
 @dataclass

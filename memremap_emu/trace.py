@@ -30,6 +30,7 @@ class EventType(IntEnum):
     VIOLATION = 13
     TASK = 14
     FALLIBLE = 15
+    OPERATION = 16
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Event:
         task: process id
         cpu: virtual CPU
         softirq: in softirq context
+        argument: of an operation of a program: its first; of RCU_RUN: 0 RCU, 1 RCU-sched
     """
 
     type: EventType
@@ -49,6 +51,7 @@ class Event:
     task: int
     cpu: int
     softirq: bool
+    argument: int = 0
 
 
 #: One of `Trace.calls`: (FUNC, name, 1), (FALLIBLE, fault point, how many times in a row), or
@@ -59,10 +62,11 @@ Call = tuple[EventType, str, int]
 class Trace:
     """Events so far; the machine keeps the last 32768."""
 
-    _NAME_IN_A = (EventType.FAULT, EventType.FALLIBLE)
+    _NAME_IN_A = (EventType.FAULT, EventType.FALLIBLE, EventType.OPERATION)
     _CALLS = (EventType.FUNC, EventType.FAULT, EventType.FALLIBLE)
     #: struct emu_event
     _EVENT = Struct("=HBBIQQQ")
+    _ARGUMENT_IN_B = (EventType.OPERATION, EventType.RCU_RUN)
     _SYMBOL_IN_A = (EventType.FUNC, EventType.RCU_QUEUE, EventType.RCU_RUN)
     _NAME_IN_B = (
         EventType.ALLOC,
@@ -105,7 +109,12 @@ class Trace:
                 name = self._native.string_at(int(raw.a))
             elif kind in self._NAME_IN_B:
                 name = self._native.string_at(int(raw.b))
-            found.append(Event(kind, name, int(raw.task), int(raw.cpu), bool(raw.softirq)))
+            argument = int(raw.b) if kind in self._ARGUMENT_IN_B else 0
+            if kind is EventType.VIOLATION:
+                name = self._native.text(self._native.lib.emu_violation_kind_name(int(raw.a)))
+            found.append(
+                Event(kind, name, int(raw.task), int(raw.cpu), bool(raw.softirq), argument)
+            )
         return found
 
     def calls(self, functions: frozenset[str], start: int = 0) -> list[Call]:

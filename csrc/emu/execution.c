@@ -13,6 +13,16 @@
 
 /* --- what the tasks tell --- */
 
+/* An operation begins, for whoever looks, with the first visible thing that it does. */
+static void operation_begins(struct machine *m, struct emu_task *task)
+{
+	if (!task->operation)
+		return;
+	trace_event(m, EVENT_OPERATION, (uint64_t)(uintptr_t)task->operation,
+		    (uint64_t)task->operation_argument);
+	task->operation = NULL;
+}
+
 void explore_point(struct machine *m, const struct access *access)
 {
 	struct emu_task *task = m->running;
@@ -24,6 +34,7 @@ void explore_point(struct machine *m, const struct access *access)
 	task->pending.rcu_read = (uint8_t)rcu_entering(task);
 	task->run = RUN_READY;
 	task_yield(m, task);
+	operation_begins(m, task);
 	rcu_enter(m, task);
 }
 
@@ -182,7 +193,15 @@ int64_t run_program_task(const int64_t *args)
 	const struct emu_program_task *program = (const void *)(uintptr_t)args[0];
 	const int64_t *decoded = (const int64_t *)(uintptr_t)args[1];
 
-	for (size_t i = 0; i < program->nr_ops; i++)
-		find_op(program->ops[i].op)->fn(decoded + i * TASK_ARGS);
+	for (size_t i = 0; i < program->nr_ops; i++) {
+		const struct op *o = find_op(program->ops[i].op);
+		struct machine *m = this_machine();
+
+		m->running->operation = o->info.name;
+		m->running->operation_argument = program->ops[i].nargs ? program->ops[i].args[0] :
+									 0;
+		o->fn(decoded + i * TASK_ARGS);
+		operation_begins(m, m->running);
+	}
 	return 0;
 }

@@ -185,6 +185,8 @@ struct emu_task {
 	unsigned long steps;
 	unsigned long serial;
 	struct access pending; /* what it does next, while schedules are explored */
+	const char *operation; /* of a program, that has not done anything visible yet */
+	int64_t operation_argument;
 };
 
 /**
@@ -527,6 +529,7 @@ enum event_type {
 	EVENT_VIOLATION,
 	EVENT_TASK,
 	EVENT_FALLIBLE, /* a: name of the fault point, b: how many calls */
+	EVENT_OPERATION, /* of a program that is explored; a: its name, b: its first argument */
 };
 
 void __trace_event(struct machine *m, enum event_type type, uint64_t a, uint64_t b);

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One execution of several tasks, a column for each, as commit messages of the kernel show a race.
+
+What is shown: where each operation of a task begins, that is with the first thing that others
+could see; the functions of `LANDMARKS` as they are entered; who waits for what; which call fails;
+callbacks of RCU in a column of their own.  All of these are functions that no compiler inlines,
+so that the text depends on the schedule alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memremap_emu.trace import Event, EventType
+
+#: Functions that tell how far a life has come.
+LANDMARKS = frozenset(
+    {
+        "add_pages",
+        "arch_add_memory",
+        "arch_remove_memory",
+        "blk_cleanup_queue",
+        "blk_freeze_queue_start",
+        "blk_mq_freeze_queue_wait",
+        "devm_memremap_pages",
+        "devm_memremap_pages_release",
+        "devres_release_all",
+        "gen_pool_destroy",
+        "percpu_ref_exit",
+        "percpu_ref_init",
+        "percpu_ref_kill_and_confirm",
+        "put_dev_pagemap",
+        "radix_tree_delete",
+        "synchronize_rcu",
+    }
+)
+#: What operations of programs are called.
+_OPERATIONS = {
+    "bind_store": "bind",
+    "unbind_store": "unbind",
+    "get_dev_pagemap_loop": "get_dev_pagemap",
+    "device_private_fault_loop": "device_private_entry_fault",
+    "pci_use_p2pmem": "pci_alloc_p2pmem",
+}
+#: Operations whose first argument is a pfn.
+_OF_PAGES = frozenset({"get_page", "put_page", "get_dev_pagemap_loop", "device_private_fault_loop"})
+_FLAVOURS = ("RCU", "RCU-sched")
+#: Columns are as wide as what is in them, and at least this.
+_WIDTH = 20
+
+
+def render(events: Sequence[Event], tasks: Sequence[str], violations: Sequence[str]) -> str:
+    """The columns as text.
+
+    Args:
+        events: of one execution, see `memremap_emu.trace.Trace.events`
+        tasks: names of the program's tasks, in order
+        violations: what the execution broke, a line each
+    """
+    heads = [f"CPU{number}: {name}" for number, name in enumerate(tasks)]
+    rows = _rows(events, heads)
+    widths = [
+        max(_WIDTH, len(head), *(len(text) for column, text in rows if column == number), 0) + 2
+        for number, head in enumerate(heads)
+    ]
+    lines = ["".join(head.ljust(width) for head, width in zip(heads, widths, strict=True))]
+    lines.append("".join(("-" * (width - 2)).ljust(width) for width in widths))
+    lines += [" " * sum(widths[:column]) + text for column, text in rows]
+    lines += [f"=> {text}" for text in violations]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _rows(events: Sequence[Event], heads: list[str]) -> list[tuple[int, str]]:
+    """(column, text) of the events that are shown; a repeated one stands once.
+
+    A flavour of RCU that has callbacks adds its head to ``heads``.
+    """
+    # The program's tasks are made first, one after the other.
+    first = min((e.task for e in events if e.task and not e.softirq), default=0)
+    columns = {first + number: number for number in range(len(heads))}
+    flavours: dict[int, int] = {}
+    rows: list[tuple[int, str]] = []
+    for event in events:
+        text = _text(event)
+        if text is None:
+            continue
+        if event.type is EventType.RCU_RUN:
+            if event.argument not in flavours:
+                flavours[event.argument] = len(heads)
+                heads.append(_FLAVOURS[event.argument])
+            columns[event.task] = flavours[event.argument]
+        column = columns.get(event.task)
+        if column is not None and (not rows or rows[-1] != (column, text)):
+            rows.append((column, text))
+    return rows
+
+
+def _text(event: Event) -> str | None:
+    name = event.name
+    match event.type:
+        case EventType.OPERATION:
+            shown = _OPERATIONS.get(name, name)
+            return f"{shown}({event.argument:#x})" if name in _OF_PAGES else f"{shown}()"
+        case EventType.FUNC if name in LANDMARKS:
+            return f"  {name}()"
+        case EventType.BLOCK:
+            return f"  waits for {name}"
+        case EventType.FAULT:
+            return f"  {name}() fails"
+        case EventType.VIOLATION:
+            return f"  <== {name}"
+        case EventType.RCU_RUN:
+            return f"{name}()"
+        case _:
+            return None
