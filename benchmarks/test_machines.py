@@ -42,6 +42,35 @@ def test_create_and_destroy(kernel: Kernel, benchmark) -> None:
     )
 
 
+def test_create_and_destroy_anew(kernel: Kernel) -> None:
+    """Without the mapping that the last machine of the thread left behind: it has another size."""
+    native = library(kernel.checked)
+    ffi, lib = native.ffi, native.lib
+    out = ffi.new("emu_machine **")
+    configs = [
+        ffi.new(
+            "struct emu_config *",
+            Config(arena_size=size).native() | {"cpus": 4, "rcu_manual": False, "trace": False},
+        )
+        for size in (32 << 20, 64 << 20)
+    ]
+
+    def cycle(config: object) -> None:
+        assert lib.emu_create(config, lib.emu_python_upcall, ffi.NULL, out) == 0
+        lib.emu_destroy(out[0])
+
+    cycle(configs[0])
+    anew, _kept, ratio = pairs(lambda: cycle(configs[1]), lambda: cycle(configs[0]), ROUNDS)
+    figure(
+        "create + destroy, mapped anew",
+        anew * 1e6,
+        "us",
+        build=build_of(kernel),
+        ratio=ratio,
+        ratio_to="one in a mapping left behind",
+    )
+
+
 def bound(k: Kernel):
     pmem = k.driver("pmem", mode="fsdax")
     device = pmem.device(BASE, GiB)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memremap_emu import Kernel
+from memremap_emu import Config, Kernel
+from memremap_emu._native import library
 from tests.model.player import Line, Player, scripts
 
 both_builds = pytest.mark.parametrize("checked", [True, False], ids=["checked", "plain"])
@@ -146,3 +147,50 @@ def test_machines_live_side_by_side_in_one_thread() -> None:
     assert [ref.logical for ref in refs] == [i + 1 for i in range(20)]
     for k in kernels:
         k.close()
+
+
+LIVES: dict[str, list[Line]] = {
+    "nothing": [],
+    "a device mapped, used and unbound": [
+        ("map", 4, 1, 0),
+        ("get_page", 1, 7, 0),
+        ("put_page", 0, 0, 0),
+        ("unbind", 0, 0, 0),
+    ],
+    "tasks that were parked to the end": PARKING,
+    "tasks that were woken": PARKING + WAKING,
+}
+
+
+@both_builds
+@pytest.mark.parametrize("life", LIVES.values(), ids=list(LIVES))
+def test_machine_in_memory_that_another_one_left_behind_starts_like_the_first(
+    checked: bool, life: list[Line]
+) -> None:
+    """Byte for byte: its state, heap, shadow, log and trace, at the same addresses."""
+    ffi, lib = library(checked).ffi, library(checked).lib
+    arena = 256 << 10
+    fields = Config(arena_size=arena).native() | {"cpus": 4, "rcu_manual": True, "trace": True}
+    size = arena + (1 << 20) + (1 << 15) * ffi.sizeof("struct emu_event")
+    config, out = ffi.new("struct emu_config *", fields), ffi.new("emu_machine **")
+
+    def newborn() -> tuple[Any, bytes]:
+        assert lib.emu_create(config, lib.emu_python_upcall, ffi.NULL, out) == 0
+        memory = bytes(ffi.buffer(ffi.cast("char *", out[0]), size))
+        assert lib.emu_destroy(out[0]) == 0
+        return out[0], memory
+
+    def lives() -> None:
+        first = newborn()
+        for back in (False, True):
+            player = Player(checked=checked, arena_size=arena)
+            before = player.k.snapshot()
+            player.play(life)
+            if back:
+                before.restore()
+            player.close()
+            assert newborn() == first
+
+    # A thread of its own has nothing left behind by other tests.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lives).result()

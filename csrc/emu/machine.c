@@ -4,6 +4,7 @@
  */
 #include "asan.h"
 #include "machine.h"
+#include "spare.h"
 
 #include <linux/kernel.h>
 #include <linux/patches.h>
@@ -72,6 +73,22 @@ static bool config_is_legal(const struct emu_config *c)
 	       c->arena_size >= (256UL << 10) && c->arena_size <= (1UL << 36);
 }
 
+/* What every machine touches, @used bytes and some stack, comes in one go: no page faults. */
+static struct machine *map_machine(size_t size, size_t stacks, size_t used)
+{
+	struct machine *m;
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	m = (struct machine *)(p + stacks);
+	madvise((char *)m - PAGE_BYTES, PAGE_BYTES + page_up(used), MADV_POPULATE_WRITE);
+	m->mapping = p;
+	m->mapping_size = size;
+	return m;
+}
+
 int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *data,
 	       emu_machine **machine)
 {
@@ -95,16 +112,11 @@ int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *d
 	head = (sizeof(*m) + 63) & ~63UL;
 	total = stacks + page_up(head + arena) + shadow + dirty + LOG_SIZE +
 		page_up(TRACE_EVENTS * sizeof(struct emu_event));
-	p = mmap(NULL, total, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-	if (p == MAP_FAILED)
+	m = spare_take(total);
+	if (!m)
+		m = map_machine(total, stacks, head + BOOT_BYTES);
+	if (!m)
 		return EMU_NO_MEMORY;
-	m = (struct machine *)(p + stacks);
-	/* What every machine touches, in one go; without it they are page faults. */
-	madvise((char *)m - PAGE_BYTES, PAGE_BYTES + page_up(head + BOOT_BYTES),
-		MADV_POPULATE_WRITE);
-	m->mapping = p;
-	m->mapping_size = total;
 	m->stacks = (char *)m;
 	m->arena = (char *)m + head;
 	m->arena_size = arena;
@@ -155,16 +167,20 @@ int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *d
 
 int emu_destroy(emu_machine *m)
 {
+	struct violation *violations;
+
 	if (!m)
 		return EMU_CLOSED;
 	if (__atomic_load_n(&m->thread, __ATOMIC_ACQUIRE))
 		return EMU_BUSY;
 	snapshot_drop_all(m);
-	free(m->violations);
-	free(m->symbols);
 	/* What is mapped here next is somebody else's. */
 	asan_forget_frames(m->mapping, m->mapping_size);
-	munmap(m->mapping, m->mapping_size);
+	violations = m->violations;
+	free(m->symbols);
+	if (!spare_keep(m))
+		munmap(m->mapping, m->mapping_size);
+	free(violations);
 	return EMU_OK;
 }
 

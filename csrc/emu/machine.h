@@ -303,6 +303,10 @@ struct machine {
 	bool refused; /* the running operation was asked something it cannot do */
 	bool quiet; /* no reports: the machine looks at its own objects */
 	int stacks_made;
+	bool task_died; /* at any time, restored or not */
+	struct {
+		unsigned long brk, log_end, trace_end;
+	} most; /* of these at any time before the last restore */
 	struct snapshot *snapshots;
 	const void *host_stack; /* which the running task was entered from, for asan.h */
 	size_t host_stack_size;

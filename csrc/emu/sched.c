@@ -240,6 +240,7 @@ void task_die(void)
 
 	if (!task)
 		__builtin_trap(); /* the machine itself is broken: nothing runs on the host's stack */
+	m->task_died = true;
 	task->run = RUN_DEAD;
 	task->t.state = TASK_DEAD;
 	switch_to_host(m, task);

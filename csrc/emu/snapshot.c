@@ -10,6 +10,8 @@
 #include "asan.h"
 #include "machine.h"
 
+#include <linux/kernel.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +150,9 @@ int snapshot_restore(struct machine *m, long id)
 
 	if (!snap)
 		return -1;
+	m->most.brk = max(m->most.brk, brk);
+	m->most.log_end = max(m->most.log_end, m->s->log_end);
+	m->most.trace_end = max(m->most.trace_end, m->s->trace_end);
 	if (TRACKS_STORES && m->dirty_since == snap)
 		restore_dirty(m, snap);
 	else
