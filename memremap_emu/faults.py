@@ -41,7 +41,7 @@ class FaultInjection:
     def __exit__(self, *_: object) -> None:
         self._counts = self._count()
         self._plan = -1
-        self._native.lib.emu_fault_clear(self._native.machine)
+        self._native.check(self._native.lib.emu_fault_clear(self._native.machine))
 
     def _count(self) -> tuple[int, int]:
         if self._plan < 0:

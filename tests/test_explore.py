@@ -183,3 +183,16 @@ def test_reduced_search_finds_what_full_search_finds(part: int) -> None:
             ), f"generated_program({seed})"
         compared += 1
     assert compared >= 40
+
+
+def test_whoever_waits_for_a_switch_is_woken_after_it_is_over_in_every_schedule() -> None:
+    """Woken before confirm_switch is cleared, one that looks at once would sleep for ever."""
+    with Kernel(cpus=2, on_violation="record") as k:
+        ref = k.percpu_ref(None)
+        program = Program(k)
+        program.task("one").call("percpu_ref_switch_to_atomic_sync", ref)
+        program.task("two").call("percpu_ref_switch_to_atomic_sync", ref)
+        found = program.explore()
+    assert found.exhaustive
+    assert found.violating == 0
+    assert found.executions > 1

@@ -64,6 +64,8 @@ def test_the_same_calls_lead_to_the_same_hash(checked: bool, script: list[Line],
 @both_builds
 @given(scripts, scripts)
 @example(PARKING, WAKING)
+# Between the two, statistics are read.
+@example([("map", 0, 0, 1)], [("get_page", 0, 0, 0), ("fail", 0, 0, 0)])
 def test_restore_comes_back_to_exactly_what_was(
     checked: bool, first: list[Line], then: list[Line]
 ) -> None:

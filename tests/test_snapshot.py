@@ -181,3 +181,29 @@ def test_equal_programs_from_one_snapshot_reach_equal_states(k: Kernel) -> None:
         run()
         hashes.add(k.state_hash)
     assert len(hashes) == 1
+
+
+def look(k: Kernel) -> None:
+    assert k.stats.page_runs
+    assert k.state_hash
+
+
+def plan_a_failure(k: Kernel) -> None:
+    k.fault_injection("kmalloc", nth=7).__enter__()
+
+
+@pytest.mark.parametrize("between", [look, plan_a_failure])
+@pytest.mark.parametrize("checked", [True, False], ids=["checked", "plain"])
+def test_restore_brings_back_what_changed_without_a_call(
+    checked: bool, between: Callable[[Kernel], None]
+) -> None:
+    """Looking at a machine puts the page back that was touched last, a plan is a change too."""
+    with Kernel(checked=checked) as k:
+        k.iomem.add(0x100000000, 0x107FFFFFF, "Persistent Memory")
+        driver = k.driver("dax_pmem")
+        driver.bind(driver.device(0x100000000, 1 << 27))
+        before = k.snapshot()
+        k.page(0x104000).get()
+        between(k)
+        before.restore()
+        assert first_difference(k, before) == -1

@@ -92,6 +92,29 @@ int __untracked machine_leave(struct machine *m, const struct entry *saved, int 
 	return status;
 }
 
+int __untracked machine_look(struct machine *m, struct entry *saved)
+{
+	unsigned long self = (unsigned long)&current_machine, nobody = 0;
+
+	if (!m)
+		return EMU_CLOSED;
+	if (!__atomic_compare_exchange_n(&m->thread, &nobody, self, false, __ATOMIC_ACQUIRE,
+					 __ATOMIC_RELAXED) &&
+	    nobody != self)
+		return EMU_BUSY;
+	saved->nested = nobody == self;
+	saved->machine = current_machine;
+	current_machine = m;
+	return EMU_OK;
+}
+
+void __untracked machine_look_away(struct machine *m, const struct entry *saved)
+{
+	current_machine = saved->machine;
+	if (!saved->nested)
+		__atomic_store_n(&m->thread, 0, __ATOMIC_RELEASE);
+}
+
 const char *emu_error(emu_machine *m)
 {
 	return m->error;

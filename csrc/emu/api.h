@@ -21,6 +21,14 @@ struct entry {
 	bool nested;
 };
 
+/**
+ * machine_look() - as machine_enter(), for what is no call: nothing runs
+ *
+ * EMU_OK: until machine_look_away() no other thread gets inside, and what is
+ * stored in the arena is seen to be stored.
+ */
+int machine_look(struct machine *m, struct entry *saved);
+void machine_look_away(struct machine *m, const struct entry *saved);
 /** machine_enter() - EMU_OK: the thread is inside @m, until machine_leave() */
 int machine_enter(struct machine *m, struct entry *saved);
 /** machine_leave() - @status, with EMU_VIOLATION if the call broke a rule */

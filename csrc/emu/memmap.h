@@ -102,10 +102,12 @@ void memmap_name_page(struct memmap *memmap, unsigned long pfn);
 void memmap_close_page(struct memmap *memmap);
 
 /* Number of runs of struct pages and of sections, for statistics. */
-static inline unsigned long memmap_page_runs(struct memmap *memmap)
+/** memmap_page_runs() - how many runs the struct pages make, the open one put back */
+static inline unsigned long memmap_page_runs(const struct memmap *memmap)
 {
-	memmap_close_page(memmap);
-	return memmap->pages.nr;
+	if (memmap->open_pfn == NO_PAGE_OPEN)
+		return memmap->pages.nr;
+	return run_map_count_with(&memmap->pages, memmap->open_pfn, memmap->open);
 }
 
 static inline unsigned long memmap_section_runs(const struct memmap *memmap)

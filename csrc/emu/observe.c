@@ -4,7 +4,7 @@
  * this runs anything in it.
  */
 #define _GNU_SOURCE
-#include "machine.h"
+#include "api.h"
 
 #undef snprintf
 #undef vsnprintf
@@ -182,7 +182,7 @@ int emu_violation_report(emu_machine *m, int kind, const char *func, const char 
 	return EMU_OK;
 }
 
-int emu_fault_plan(emu_machine *m, const char *site, uint64_t nth, int flags, int *plan)
+static int fault_plan(struct machine *m, const char *site, uint64_t nth, int flags, int *plan)
 {
 	struct machine_state *s = m->s;
 	struct fault_plan *p;
@@ -218,6 +218,18 @@ int emu_fault_plan(emu_machine *m, const char *site, uint64_t nth, int flags, in
 	return EMU_OK;
 }
 
+int emu_fault_plan(emu_machine *m, const char *site, uint64_t nth, int flags, int *plan)
+{
+	struct entry saved;
+	int status = machine_look(m, &saved);
+
+	if (status == EMU_OK) {
+		status = fault_plan(m, site, nth, flags, plan);
+		machine_look_away(m, &saved);
+	}
+	return status;
+}
+
 int emu_fault_hits(emu_machine *m, int plan, uint64_t *hits, uint64_t *seen)
 {
 	if (plan < 0 || plan >= m->s->nr_plans)
@@ -229,8 +241,14 @@ int emu_fault_hits(emu_machine *m, int plan, uint64_t *hits, uint64_t *seen)
 
 int emu_fault_clear(emu_machine *m)
 {
-	m->s->nr_plans = 0;
-	return EMU_OK;
+	struct entry saved;
+	int status = machine_look(m, &saved);
+
+	if (status == EMU_OK) {
+		m->s->nr_plans = 0;
+		machine_look_away(m, &saved);
+	}
+	return status;
 }
 
 int emu_fault_sites(emu_machine *m, const char **names, uint64_t *calls, int max, int *count)

@@ -194,6 +194,25 @@ void run_map_clear(struct run_map *map, unsigned long start, unsigned long n)
 	overwrite(map, start, n, NULL);
 }
 
+unsigned long run_map_count_with(const struct run_map *map, unsigned long key,
+				 const unsigned long word[RUN_WORDS])
+{
+	unsigned long i = run_map_index(map, key), nr = map->nr;
+	const struct run *run = &map->runs[i];
+
+	if (holds(run, word))
+		return nr;
+	if (run->start < key)
+		nr++;
+	else if (i && run_end(run - 1) == key && holds(run - 1, word))
+		nr--;
+	if (run_end(run) > key + 1)
+		nr++;
+	else if (i + 1 < map->nr && run[1].start == key + 1 && holds(run + 1, word))
+		nr--;
+	return nr;
+}
+
 const char *run_map_check(const struct run_map *map)
 {
 	for (unsigned long i = 0; i < map->nr; i++) {

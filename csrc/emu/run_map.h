@@ -89,6 +89,15 @@ void run_map_reserve(struct run_map *map, unsigned long n);
 void run_map_clear(struct run_map *map, unsigned long start, unsigned long n);
 
 /**
+ * run_map_count_with() - how many runs there would be with one key changed
+ * @map: map, which stays as it is
+ * @key: a key that is present
+ * @word: what run_map_set() would give it
+ */
+unsigned long run_map_count_with(const struct run_map *map, unsigned long key,
+				 const unsigned long word[RUN_WORDS]);
+
+/**
  * run_map_check() - is @map in its one proper form?
  *
  * Return: NULL, or what is wrong with it.

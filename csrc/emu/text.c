@@ -5,7 +5,7 @@
  */
 #include <linux/percpu-refcount.h>
 
-#include "ops.h"
+#include "api.h"
 
 #include <linux/ioport.h>
 #include <linux/kernel.h>
@@ -175,7 +175,11 @@ int emu_state_hash(emu_machine *m, uint64_t *out)
 	uint64_t hash = 0xcbf29ce484222325UL;
 	struct run_map *maps[MEMMAP_NR_MAPS];
 	struct alloc_header *h;
+	struct entry saved;
+	int status = machine_look(m, &saved);
 
+	if (status != EMU_OK)
+		return status;
 	memmap_maps(&m->s->memmap, maps);
 	for (int i = 0; i < MEMMAP_NR_MAPS; i++)
 		for (unsigned long r = 0; r < maps[i]->nr; r++)
@@ -183,6 +187,7 @@ int emu_state_hash(emu_machine *m, uint64_t *out)
 	for (h = first_object(m); h; h = next_object(m, h))
 		if (!h->freed && h->kind != OBJECT_MACHINE)
 			hash = hash_words(m, hash, (const char *)h + 64, h->size);
+	machine_look_away(m, &saved);
 	*out = hash;
 	return EMU_OK;
 }
