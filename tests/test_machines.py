@@ -164,7 +164,8 @@ LIVES: dict[str, list[Line]] = {
         ("unbind", 0, 0, 0),
     ],
     "tasks that were parked to the end": LAWFUL,
-    "tasks that were woken": LAWFUL + WAKING,
+    "tasks that were woken": LAWFUL
+    + [line for line in WAKING if line[0] in ("complete", "grace_period")],
 }
 
 
