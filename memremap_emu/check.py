@@ -15,7 +15,6 @@ from typing import Any
 
 from memremap_emu import ranges, tokens
 from memremap_emu.contract import FaultPoint
-from memremap_emu.drivers import not_modelled
 from memremap_emu.experiments import (
     ALL_MODES,
     DRIVERS,
@@ -30,7 +29,7 @@ from memremap_emu.interleavings import Race, UnfitError
 from memremap_emu.iomem import Range
 from memremap_emu.ranges import BadInputError, MemoryMap
 from memremap_emu.runs import Bench, Finding, Outcome
-from memremap_emu.versions import DEFAULT_VERSION, select
+from memremap_emu.versions import DEFAULT_VERSION
 
 #: Bytes of memory of a device of hmm and hmm_public if the user gives none.
 DEFAULT_HMM_SIZE = 1 << 30
@@ -146,14 +145,7 @@ def setups(options: Options) -> list[Setup]:
     Raises:
         BadInputError: there are none.
     """
-    patches = select(options.version).patches
-    left_out = {name: not_modelled(name, patches) for name in options.drivers}
-    for name in options.required:
-        if left_out[name]:
-            raise BadInputError(f"{name} on {options.version}: {left_out[name]}")
-    modes = [
-        mode for mode in ALL_MODES if mode.driver in options.drivers and not left_out[mode.driver]
-    ]
+    modes = [mode for mode in ALL_MODES if mode.driver in options.drivers]
     found = []
     for target in ranges.persistent_memory(options.memory):
         found += _on(options, target, [mode for mode in modes if mode.memory == "pmem"])

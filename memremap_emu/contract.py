@@ -235,6 +235,11 @@ class Contract:
         up over a conflict.  As long as the kill is an action of the driver's, it is registered
         in every mode, but not before the mapping has been tried.
         """
+        if self.driver in ("hmm", "hmm_public") and "hmm-memremap" not in self.patches:
+            # An action of HMM's own; "use devm semantics" forgot it for private memory.
+            if "hmm-devm" in self.patches and self.driver == "hmm":
+                return (0,)
+            return (1,) if probe.bound else (0, 1)
         if not self._kill_in_pagemap:
             return (1,) if probe.bound else (0, 1)
         gave_up = probe.conflict and "final-put" not in self.patches

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
@@ -75,13 +74,6 @@ class BuiltinDriver:
 
     def __repr__(self) -> str:
         return f"<driver {self.name} {self.mode.name.lower()}{' altmap' if self.altmap else ''}>"
-
-
-def not_modelled(driver: str, patches: Collection[str]) -> str:
-    """Why a driver is not there as it was in a kernel with these patches, empty: it is."""
-    if driver in ("hmm", "hmm_public") and "hmm-memremap" not in patches:
-        return "HMM before the patch hmm-memremap is not modelled"
-    return ""
 
 
 class PciDriver:

@@ -140,6 +140,8 @@ class Bench:
             mode.driver, mode=mode.namespace, altmap=mode.altmap
         )
         self.device = self._make(setup.start, setup.end - setup.start + 1)
+        #: HMM had an index of its own, in which get_dev_pagemap() does not look.
+        self.hidden = mode.memory in ("private", "coherent") and "hmm-memremap" not in k.patches
         #: What the namespace had to say about its size.
         self.creation_log = tuple(k.dmesg)
         self.contract = Contract(mode.driver, frozenset(k.patches))
@@ -413,8 +415,9 @@ class Run:
         mode = self.bench.setup.mode
         pfn = self.reference.pfn if self.reference else None
         if mode.pages and pfn is not None:
-            self.op_get_dev_pagemap()
-            self._drop()
+            if not self.bench.hidden:
+                self.op_get_dev_pagemap()
+                self._drop()
             page = self.kernel.page(pfn)
             counts = [page.count]
             page.get()
@@ -458,6 +461,8 @@ class Run:
 
     def op_get_dev_pagemap(self) -> str:
         """Somebody holds the pagemap from now on."""
+        if self.bench.hidden:
+            raise _EndOfRunError
         page = self._device_page()
         pagemap = self.kernel.get_dev_pagemap(page.pfn)
         if pagemap is None:

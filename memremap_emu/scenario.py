@@ -410,6 +410,7 @@ class Run:
         kernel.iomem.load(scenario.memory)
         self._drivers: dict[str, Any] = {}
         self._devices: dict[str, Device] = {}
+        self._first: dict[str, int] = {}
         self._specs = {spec.name: spec for spec in scenario.devices}
         for number, spec in enumerate(scenario.devices):
             if spec.driver == PAGES:
@@ -461,6 +462,8 @@ class Run:
         return alive
 
     def _pfn(self, step: Step) -> int:
+        if self._specs[step.device].driver == "hmm":
+            return self._first[step.device] + step.page
         return (self._specs[step.device].start >> self.kernel.config.page_shift) + step.page
 
     def do_bind(self, step: Step) -> None:
@@ -470,6 +473,10 @@ class Run:
         site = spec.fault if spec.driver != PAGES else None
         with self.kernel.fault_injection(site) if site else nullcontext():
             self._drivers[step.device].bind(self._devices[step.device])
+        if spec.driver == "hmm":
+            # Private memory is where it was put.
+            devmem = self._drivers[step.device].devmem(self._devices[step.device])
+            self._first[step.device] = devmem.pfn_first
 
     def do_unbind(self, step: Step) -> None:
         """The driver is unbound, if it is bound."""
@@ -488,6 +495,18 @@ class Run:
         """The device must be bound: what failed is contrary to the contract."""
         if not self._devices[step.device].bound:
             self.found.append(ViolationRecord("contract", f"device {step.device} is not bound"))
+
+    def do_expect_waiting(self, step: Step) -> None:
+        """While a page is in use, unbind must not have ended."""
+        if any(task.state == "blocked" for task in self.kernel.tasks):
+            return
+        self.found.append(
+            ViolationRecord(
+                "contract",
+                f"unbind of {step.device} has ended although a page of it is in use: "
+                f"pfn {self._pfn(step):#x}",
+            )
+        )
 
     def do_expect_mapped(self, step: Step) -> None:
         """If the device is bound, get_dev_pagemap() must find its pages."""

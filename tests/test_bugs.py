@@ -258,7 +258,7 @@ def test_bisect_walks_between_good_and_bad_only(capsys: pytest.CaptureFixture[st
     [
         (["A01", "--good", "v4.19", "--bad", "v5.0"], "--good v4.19: the violation shows there"),
         (["A01", "--bad", "v5.2"], "the violation does not show there"),
-        (["A06"], "A06 cannot be run"),
+        (["C04"], "C04 cannot be run"),
         (["A01", "--good", "v5.1"], "unknown version 'v5.1'"),
         (["A01", "--good", "v5.2 without deferred-init", "--bad", "v4.19"], "no prefix"),
         (["nothing.json"], "no scenario file, replay token or known bug 'nothing.json'"),

@@ -141,7 +141,6 @@ def test_json_is_the_same_each_time(small: str) -> None:
             "{tmp}/ram: no persistent memory; --memmap",
         ),
         (["--iomem", "{tmp}/ram", "--driver", "p2pdma"], "{tmp}/ram: no BAR of a PCI function"),
-        (["--iomem", "{tmp}/ram", "--driver", "hmm", "--version", "v4.19"], "is not modelled"),
         (["-j", "0"], "must be 1 to 256"),
         (["--iomem", "{tmp}/ram", "--memmap", "4G"], "--memmap 4G: persistent memory is SIZE!"),
         (["--iomem", "{tmp}/ram", "--memmap", "1M!3G"], "'PCI Bus 0000:00' of {tmp}/ram:2"),

@@ -5,6 +5,7 @@
 #include "machine.h"
 
 #include <linux/mm.h>
+#include <linux/patches.h>
 
 static struct memmap *memmap(void)
 {
@@ -102,6 +103,20 @@ static void owned_part(const unsigned long *word, unsigned long *from, unsigned 
 	*end = max(min(*end, last), *from);
 }
 
+/*
+ * HMM before hmm-memremap never puts its own count of a page: one that has only
+ * that is held by nobody.
+ */
+static bool is_unputtable_hmm(const unsigned long *word)
+{
+	const struct machine *m = this_machine();
+	const struct dev_pagemap *pgmap = (const void *)word[PAGE_PGMAP];
+
+	if (patched(PATCH_HMM_MEMREMAP) || word[PAGE_PGMAP] - (uintptr_t)m->arena >= m->s->brk)
+		return false;
+	return pgmap->type == MEMORY_DEVICE_PRIVATE || pgmap->type == MEMORY_DEVICE_PUBLIC;
+}
+
 /* Pages of [@from, @end) on which somebody holds references stay as ghosts. */
 static void keep_ghosts(struct memmap *mm, const unsigned long *run_word, unsigned long from,
 			unsigned long end)
@@ -114,6 +129,8 @@ static void keep_ghosts(struct memmap *mm, const unsigned long *run_word, unsign
 		word[i] = run_word[i];
 	count = (int)(u32)word[PAGE_COUNTS];
 	if (word[PAGE_INIT] != PAGE_INITIALISED || count <= 0)
+		return;
+	if (count == 1 && is_unputtable_hmm(word))
 		return;
 	if (count == 1) {
 		owned_part(word, &owned, &owned_end);

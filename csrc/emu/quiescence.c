@@ -13,6 +13,7 @@
 #include "ops.h"
 
 #include <linux/device.h>
+#include <linux/hmm.h>
 #include <linux/kernel.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
@@ -73,8 +74,9 @@ static bool pagemap_alive(struct machine *m, const struct dev_pagemap *pgmap)
 }
 
 static void index_entry(struct machine *m, struct findings *f, struct alive *alive,
-			unsigned long pfn, const struct dev_pagemap *pgmap)
+			unsigned long pfn, const void *entry, size_t offset)
 {
+	const struct dev_pagemap *pgmap = (const void *)((const char *)entry + offset);
 	int i;
 
 	for (i = 0; i < alive->count; i++)
@@ -88,22 +90,38 @@ static void index_entry(struct machine *m, struct findings *f, struct alive *ali
 	finding(f, "leak", "index entry at pfn 0x%lx of a pagemap that no bound device owns", pfn);
 }
 
+/* What an entry stands for has its pagemap at @offset; a key is @shift bits short of a pfn. */
 static void walk_index(struct machine *m, struct findings *f, struct alive *alive,
-		       const struct radix_tree_node *node, unsigned long base)
+		       const struct radix_tree_node *node, unsigned long base, unsigned int shift,
+		       size_t offset)
 {
 	for (unsigned long i = 0; i < RADIX_TREE_MAP_SIZE; i++) {
 		const char *entry = node->slots[i];
 		const char *untagged = entry - RADIX_TREE_INTERNAL_NODE;
-		unsigned long pfn = base + (i << node->shift);
+		unsigned long key = base + (i << node->shift);
 
 		if (!entry)
 			continue;
 		if (!radix_tree_is_internal_node(entry))
-			index_entry(m, f, alive, pfn, (const struct dev_pagemap *)entry);
+			index_entry(m, f, alive, key << shift, entry, offset);
 		else if (untagged < (const char *)node->slots ||
 			 untagged >= (const char *)(node->slots + RADIX_TREE_MAP_SIZE))
-			walk_index(m, f, alive, (const struct radix_tree_node *)untagged, pfn);
+			walk_index(m, f, alive, (const struct radix_tree_node *)untagged, key,
+				   shift, offset);
 	}
+}
+
+static void walk_tree(struct machine *m, struct findings *f, struct alive *alive, const char *root,
+		      unsigned int shift, size_t offset)
+{
+	if (!root)
+		return;
+	if (radix_tree_is_internal_node(root))
+		walk_index(m, f, alive,
+			   (const struct radix_tree_node *)(root - RADIX_TREE_INTERNAL_NODE), 0,
+			   shift, offset);
+	else
+		index_entry(m, f, alive, 0, root, offset);
 }
 
 /*
@@ -223,7 +241,6 @@ int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length)
 	struct findings f = { .buf = buf, .size = size };
 	struct alive alive = { .count = 0 };
 	struct machine_state *s = m->s;
-	const char *root;
 	bool any_bound = false;
 	unsigned long pfn, ghosts;
 	int for_good = s->hmm_get_ops + s->kernel.hmm_test.nr_adds.counter;
@@ -231,16 +248,10 @@ int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length)
 	current_machine = m;
 	kernel_context.data = &s->kernel;
 	check_tasks(m, &f);
-	root = s->kernel.memremap.pgmap_radix.rnode;
-	if (root) {
-		if (radix_tree_is_internal_node(root))
-			walk_index(
-				m, &f, &alive,
-				(const struct radix_tree_node *)(root - RADIX_TREE_INTERNAL_NODE),
-				0);
-		else
-			index_entry(m, &f, &alive, 0, (const struct dev_pagemap *)root);
-	}
+	walk_tree(m, &f, &alive, s->kernel.memremap.pgmap_radix.rnode, 0, 0);
+	walk_tree(m, &f, &alive, s->kernel.hmm.hmm_devmem_radix.rnode,
+		  (unsigned int)(s->kernel.config.section_size_bits - s->kernel.config.page_shift),
+		  offsetof(struct hmm_devmem, pagemap));
 	check_ranges(m, &f, &alive);
 	check_memory(m, &f, &any_bound);
 	if (!any_bound && !alive.count) {

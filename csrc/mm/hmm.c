@@ -33,6 +33,8 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "hmm_internal.h"
+
 #define hmm_device_lock (kernel_data()->hmm.hmm_device_lock)
 #define hmm_device_mask (kernel_data()->hmm.hmm_device_mask)
 #define hmm_device_devt (kernel_data()->hmm.hmm_device_devt)
@@ -63,7 +65,7 @@ EXPORT_SYMBOL(hmm_vma_alloc_locked_page);
 
 /* ---- the life of a devmem ---- */
 
-static noinline void hmm_devmem_ref_release(struct percpu_ref *ref)
+noinline void hmm_devmem_ref_release(struct percpu_ref *ref)
 {
 	struct hmm_devmem *devmem = container_of(ref, struct hmm_devmem, ref);
 
@@ -90,21 +92,50 @@ static noinline void hmm_devmem_ref_kill(struct percpu_ref *ref)
 	percpu_ref_kill(ref);
 }
 
-static int hmm_devmem_fault(struct vm_area_struct *vma, unsigned long addr, const struct page *page,
-			    unsigned int flags, pmd_t *pmdp)
+int hmm_devmem_fault(struct vm_area_struct *vma, unsigned long addr, const struct page *page,
+		     unsigned int flags, pmd_t *pmdp)
 {
 	struct hmm_devmem *devmem = page_pgmap(page)->data;
 
 	return devmem->ops->fault(devmem, vma, addr, page, flags, pmdp);
 }
 
-static void hmm_devmem_free(struct page *page, void *data)
+void hmm_devmem_free(struct page *page, void *data)
 {
 	struct hmm_devmem *devmem = data;
 
 	/* Whose page it was is nobody's business once it is free. */
 	set_page_mapping(page, 0);
 	devmem->ops->free(devmem, page);
+}
+
+void hmm_devmem_init_fields(struct hmm_devmem *devmem, const struct hmm_devmem_ops *ops,
+			    struct device *device)
+{
+	init_completion(&devmem->completion);
+	devmem->pfn_first = -1UL;
+	devmem->pfn_last = -1UL;
+	devmem->resource = NULL;
+	devmem->device = device;
+	devmem->ops = ops;
+}
+
+struct resource *hmm_devmem_request_free(struct device *device, unsigned long size)
+{
+	struct resource *res;
+	resource_size_t addr;
+
+	addr = min(iomem_resource.end,
+		   ((resource_size_t)1 << kernel_data()->config.max_physmem_bits) - 1);
+	addr = addr - size + 1UL;
+
+	for (; addr > size && addr >= iomem_resource.start; addr -= size) {
+		if (region_intersects(addr, size, 0, IORES_DESC_NONE) != REGION_DISJOINT)
+			continue;
+		res = devm_request_mem_region(device, addr, size, dev_name(device));
+		return res ? res : ERR_PTR(-ENOMEM);
+	}
+	return ERR_PTR(-ERANGE);
 }
 
 /* Everything up to the range; what fails from here on is undone by devres. */
@@ -119,12 +150,7 @@ static struct hmm_devmem *hmm_devmem_new(const struct hmm_devmem_ops *ops, struc
 	if (!devmem)
 		return ERR_PTR(-ENOMEM);
 
-	init_completion(&devmem->completion);
-	devmem->pfn_first = -1UL;
-	devmem->pfn_last = -1UL;
-	devmem->resource = NULL;
-	devmem->device = device;
-	devmem->ops = ops;
+	hmm_devmem_init_fields(devmem, ops, device);
 
 	ret = percpu_ref_init(&devmem->ref, &hmm_devmem_ref_release, 0, GFP_KERNEL);
 	if (ret)
@@ -173,7 +199,7 @@ static struct hmm_devmem *hmm_devmem_map(struct hmm_devmem *devmem, enum memory_
  * one, seen in steps of its own size.  If that one cannot be requested no other
  * is tried.
  *
- * mirrors mm/hmm.c:hmm_devmem_add, v4.19 + 5/7 ... 7/7
+ * mirrors mm/hmm.c:hmm_devmem_add, v4.19 + 5/7 ... 7/7; before 6/7: hmm_before.c
  *
  * Context: process, may sleep.
  * Return: the memory, until the driver is unbound, or ERR_PTR: -ENOMEM, -ERANGE
@@ -182,27 +208,19 @@ static struct hmm_devmem *hmm_devmem_map(struct hmm_devmem *devmem, enum memory_
 struct hmm_devmem *hmm_devmem_add(const struct hmm_devmem_ops *ops, struct device *device,
 				  unsigned long size)
 {
-	struct hmm_devmem *devmem = hmm_devmem_new(ops, device);
-	resource_size_t addr;
+	struct hmm_devmem *devmem;
+	struct resource *res;
 
+	if (!patched(PATCH_HMM_MEMREMAP))
+		return hmm_devmem_add_before(ops, device, size);
+
+	devmem = hmm_devmem_new(ops, device);
 	if (IS_ERR(devmem))
 		return devmem;
-
-	size = ALIGN(size, SECTION_SIZE);
-	addr = min(iomem_resource.end,
-		   ((resource_size_t)1 << kernel_data()->config.max_physmem_bits) - 1);
-	addr = addr - size + 1UL;
-
-	for (; addr > size && addr >= iomem_resource.start; addr -= size) {
-		if (region_intersects(addr, size, 0, IORES_DESC_NONE) != REGION_DISJOINT)
-			continue;
-		devmem->resource = devm_request_mem_region(device, addr, size, dev_name(device));
-		if (!devmem->resource)
-			return ERR_PTR(-ENOMEM);
-		break;
-	}
-	if (!devmem->resource)
-		return ERR_PTR(-ERANGE);
+	res = hmm_devmem_request_free(device, ALIGN(size, SECTION_SIZE));
+	if (IS_ERR(res))
+		return ERR_CAST(res);
+	devmem->resource = res;
 
 	devmem->resource->desc = IORES_DESC_DEVICE_PRIVATE_MEMORY;
 	return hmm_devmem_map(devmem, MEMORY_DEVICE_PRIVATE);
@@ -228,6 +246,8 @@ struct hmm_devmem *hmm_devmem_add_resource(const struct hmm_devmem_ops *ops, str
 
 	if (res->desc != IORES_DESC_DEVICE_PUBLIC_MEMORY)
 		return ERR_PTR(-EINVAL);
+	if (!patched(PATCH_HMM_MEMREMAP))
+		return hmm_devmem_add_resource_before(ops, device, res);
 
 	devmem = hmm_devmem_new(ops, device);
 	if (IS_ERR(devmem))
@@ -329,6 +349,7 @@ int __init hmm_init(void)
 	int ret;
 
 	spin_lock_init(&hmm_device_lock);
+	hmm_before_init();
 
 	ret = alloc_chrdev_region(&hmm_device_devt, 0, HMM_DEVICE_MAX, "hmm_device");
 	if (ret)

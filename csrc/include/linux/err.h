@@ -27,4 +27,10 @@ static inline bool IS_ERR_OR_NULL(const void *ptr)
 	return !ptr || IS_ERR(ptr);
 }
 
+/* The same error as a pointer to something else. */
+static inline void *ERR_CAST(const void *ptr)
+{
+	return (void *)(uintptr_t)ptr;
+}
+
 #endif

@@ -184,6 +184,8 @@ struct hmm_data {
 	unsigned long hmm_device_mask[4];
 	kernel_dev_t hmm_device_devt;
 	struct class *hmm_device_class;
+	struct mutex hmm_devmem_lock; /* before hmm-memremap */
+	struct radix_tree_root hmm_devmem_radix; /* by section; under hmm_devmem_lock */
 };
 
 struct pci_data {
