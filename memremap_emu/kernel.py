@@ -357,6 +357,7 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
         altmap: bool = False,
         probe: Callable[[Device], Any] | None = None,
         remove: Callable[[Device], Any] | None = None,
+        match: Callable[[Device], int] | None = None,
         register: bool = True,
     ) -> Any:
         """A driver that comes with the kernel, or one of one's own.
@@ -367,7 +368,8 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
         struct pages on the device), ``"memory"`` (struct pages without info block) or
         ``"raw"``; ``"dax_pmem"`` takes ``altmap``.  Any other name with ``probe`` (and
         ``remove``) is a driver of the platform bus: it drives devices called ``name.N``.
-        ``probe`` returns 0 or a negative errno, or raises KernelError.
+        ``probe`` returns 0 or a negative errno, or raises KernelError.  ``match`` answers for
+        the bus, in place of the names: 1 yes, 0 no, a negative errno as a bus that cannot tell.
 
         Returns:
             A `BuiltinDriver`, a `PciDriver` or a `Driver`.
@@ -397,6 +399,9 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
             for f in (probe, remove)
         ]
         driver: Driver = self._new(Driver, "driver_new", native.intern(name), *numbers)
+        if match is not None:
+            key = ("match", len(native._callbacks))
+            driver._call("driver_match", native.callback(key, self._device_callback(match)))
         if register:
             driver.register()
         return driver

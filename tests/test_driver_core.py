@@ -192,6 +192,57 @@ def test_device_matches_the_driver_of_its_name_only(r: Recorder) -> None:
     assert errno_of(r.driver.bind, dev) == 19
 
 
+def test_match_of_a_driver_answers_in_place_of_the_names(k: Kernel) -> None:
+    asked: list[str] = []
+
+    def match(device: Device) -> int:
+        asked.append(device.name)
+        return int(device.name == "any.7")
+
+    driver = k.driver("odd", probe=lambda device: 0, match=match)
+    devices = [k.device(name) for name in ("odd.0", "any.7")]
+    assert asked == ["odd.0", "any.7"]
+    assert [dev.driver == driver for dev in devices] == [False, True]
+
+
+def test_negative_match_of_a_new_device_ends_the_search_and_is_told_nobody(k: Kernel) -> None:
+    k.driver("first", probe=lambda device: 0, match=lambda device: -5)
+    k.driver("dev", probe=lambda device: 0)
+    dev = k.device("dev.0")
+    assert dev.driver is None, "the second driver would have matched"
+
+
+def test_match_that_asks_for_deferral_queues_the_device_and_is_probed_all_the_same(
+    k: Kernel,
+) -> None:
+    events: list[str] = []
+    k.driver("d", probe=lambda device: events.append("probe"), match=lambda device: -EPROBE_DEFER)
+    assert k.device("dev.0").bound and events == ["probe"]
+
+
+def test_negative_match_counts_as_one_when_somebody_writes_to_bind(k: Kernel) -> None:
+    k.autoprobe(False)
+    driver = k.driver("d", probe=lambda device: 0, match=lambda device: -5)
+    dev = k.device("dev.0")
+    driver.bind(dev)
+    assert dev.driver == driver
+
+
+@pytest.mark.parametrize("errno", [5, 12])
+def test_negative_match_fails_the_registration_and_leaves_freed_memory_on_the_bus(
+    errno: int,
+) -> None:
+    with Kernel(checked=True) as k:
+        k.device("dev.0")
+        driver = k.driver("d", probe=lambda device: 0, match=lambda device: -errno, register=False)
+        assert errno_of(driver.register) == errno
+        with pytest.raises(Violation) as violation:
+            k.device("dev.1")
+        (first, *_) = violation.value.records
+        assert first.kind == "use-after-free"
+        assert "bus_add_driver" in first.message
+
+
 def test_registering_a_driver_name_twice_is_ebusy(r: Recorder) -> None:
     second = r.k.driver("drv", probe=lambda device: 0, register=False)
     assert errno_of(second.register) == 16

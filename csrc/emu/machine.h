@@ -247,6 +247,8 @@ struct machine_state {
 	int nr_callback_symbols;
 	int host_get_ops; /* dev_pagemap_get_ops() by the host that it has not put */
 	int hmm_get_ops; /* and by HMM, which never puts it, on behalf of the host */
+	/* What the platform bus compares names with, once the host's drivers may answer instead. */
+	int (*platform_match)(struct device *dev, struct device_driver *drv);
 	struct host_action *actions; /* what devm actions of the host stand for */
 	struct resource walk; /* what a resource walker has just handed to the host */
 	unsigned long log_end;

@@ -17,6 +17,7 @@ struct host_driver {
 	struct device_driver drv;
 	int64_t probe;
 	int64_t remove;
+	int64_t match;
 };
 
 /**
@@ -53,6 +54,15 @@ static int host_remove(struct device *dev)
 	return h->remove ? (int)upcall(h->remove, device_handle(dev), 0) : 0;
 }
 
+static int host_match(struct device *dev, struct device_driver *drv)
+{
+	struct host_driver *h = container_of(drv, struct host_driver, drv);
+
+	if (drv->probe != host_probe || !h->match)
+		return this_machine()->s->platform_match(dev, drv);
+	return (int)upcall(h->match, device_handle(dev), 0);
+}
+
 static int host_notify(struct notifier_block *nb, unsigned long action, void *data)
 {
 	struct host_notifier *h = container_of(nb, struct host_notifier, nb);
@@ -81,6 +91,20 @@ static int64_t op_driver_new(const int64_t *args)
 	h->probe = args[1];
 	h->remove = args[2];
 	return object_new('L', &h->drv, h);
+}
+
+static int64_t op_driver_match(const int64_t *args)
+{
+	struct device_driver *drv = ARG(struct device_driver, 0);
+
+	if (drv->bus != &platform_bus_type || drv->probe != host_probe)
+		return bad_argument("the driver is none of the platform bus");
+	if (platform_bus_type.match != host_match) {
+		this_machine()->s->platform_match = platform_bus_type.match;
+		platform_bus_type.match = host_match;
+	}
+	container_of(drv, struct host_driver, drv)->match = args[1];
+	return 0;
 }
 
 static int64_t op_driver_register(const int64_t *args)
@@ -362,6 +386,7 @@ static int64_t op_notifier_free(const int64_t *args)
 
 static const struct op ops[] = {
 	OP("driver_new", "sxx", "L", op_driver_new),
+	OP("driver_match", "Li", "v", op_driver_match),
 	OP("driver_register", "L", "e", op_driver_register),
 	OP("driver_unregister", "L", "v", op_driver_unregister),
 	OP("driver_attach", "L", "e", op_driver_attach),
