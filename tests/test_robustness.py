@@ -901,6 +901,22 @@ def test_kernel_made_in_one_thread_works_in_another(k: Kernel) -> None:
     ref.put()
 
 
+def test_task_that_overruns_its_stack_dies_and_takes_nobody_along(k: Kernel) -> None:
+    ref, completion = k.percpu_ref(), k.completion("c")
+    with pytest.raises(Blocked) as blocked:
+        completion.wait()
+    calls = k._native.call("use_stack", 16 << 10)
+    assert calls == 32
+    with pytest.raises((TaskDied, Violation)):
+        k._native.call("use_stack", 1 << 20)
+    assert any("unable to handle kernel paging request" in line for line in k.dmesg)
+    assert k._native.call("use_stack", 16 << 10) == calls
+    ref.get()
+    assert ref.logical == 2
+    completion.complete()
+    assert blocked.value.task.done, "its stack is next to the one that was overrun"
+
+
 def test_oops_in_a_thread_that_made_no_kernel_is_an_oops_all_the_same() -> None:
     run("""
         import threading

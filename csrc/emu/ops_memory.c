@@ -474,6 +474,24 @@ static int64_t op_ref_loop(const int64_t *args)
 	return hits;
 }
 
+#define STACK_FRAME 512L
+
+/* A frame of its own for each call, and the compiler knows no way around it. */
+static noinline int64_t use_stack(int64_t bytes)
+{
+	volatile char frame[STACK_FRAME];
+
+	frame[0] = 1;
+	frame[STACK_FRAME - 1] = 2;
+	return bytes > STACK_FRAME ? use_stack(bytes - STACK_FRAME) + frame[0] : frame[0];
+}
+
+/* A call chain of about so many bytes, for whoever wants to see where stacks end. */
+static int64_t op_use_stack(const int64_t *args)
+{
+	return use_stack(args[0]);
+}
+
 /* The yardstick of a restore: copies 4 KiB from here to there. */
 static int64_t op_copy_loop(const int64_t *args)
 {
@@ -516,5 +534,6 @@ static const struct op ops[] = {
 	OP("get_dev_pagemap_loop", "iii", "u", op_pagemap_loop),
 	OP("percpu_ref_loop", "Rii", "u", op_ref_loop),
 	OP("copy_4k_loop", "i", "v", op_copy_loop),
+	OP("use_stack", "i", "i", op_use_stack),
 };
 OP_TABLE(ops_memory, ops);
