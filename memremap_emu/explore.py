@@ -30,6 +30,19 @@ class Outcome(Enum):
     REFUSED = 4
 
 
+class Strategy(Enum):
+    """Which schedules an exploration runs, and in which order; see csrc/emu/strategy.c.
+
+    ``DPOR``, ``DFS`` and ``PREEMPTIONS`` are searches that end, ``PCT`` and ``RANDOM`` sample.
+    """
+
+    DPOR = 0
+    DFS = 1
+    PREEMPTIONS = 2
+    PCT = 3
+    RANDOM = 4
+
+
 @dataclass(frozen=True)
 class Found:
     """A violation of some executions; violations that differ in numbers only are one.
@@ -192,10 +205,13 @@ class Program:
         max_seconds: float = 0.0,
         stop_at_violation: bool = True,
         check_quiescence: bool = False,
-        plain: bool = False,
+        strategy: Strategy | str = Strategy.DPOR,
+        max_preemptions: int = 2,
+        seed: int = 0,
         schedule: bytes = b"",
     ) -> Exploration:
-        """Runs the program over its schedules, depth first with partial-order reduction.
+        """Runs the program over its schedules, unless told otherwise depth first with
+        partial-order reduction.
 
         The kernel is afterwards in the state of the first violating execution if
         ``stop_at_violation`` ended it, else in the state it was in before.
@@ -205,13 +221,23 @@ class Program:
             max_seconds: give up after so long, 0 never
             stop_at_violation: end with the first execution that breaks a rule
             check_quiescence: judge what is left behind at the end of each execution
-            plain: every schedule without reduction, the yardstick
+            strategy: a `Strategy` or its name in lower case; only a search that was neither
+                bounded nor sampled is ``exhaustive``
+            max_preemptions: of ``PREEMPTIONS``: steps that take the processor from somebody who
+                could go on; of ``PCT``: changes of priority, 16 at most
+            seed: of ``PCT`` and ``RANDOM``
             schedule: replay this schedule instead
 
         Raises:
             ValueError: no task, too many, the plain build, an operation that cannot be
-                explored (one that calls back into Python).
+                explored (one that calls back into Python), an unknown strategy, or one that
+                samples without a bound.
         """
+        if isinstance(strategy, str):
+            if strategy.upper() not in Strategy.__members__:
+                known = ", ".join(name.lower() for name in Strategy.__members__)
+                raise ValueError(f"unknown strategy {strategy!r}; known: {known}")
+            strategy = Strategy[strategy.upper()]
         native = self._kernel._native
         ffi = native.ffi
         keep: list[Any] = []
@@ -237,7 +263,9 @@ class Program:
                 "max_seconds": max_seconds,
                 "stop_at_violation": int(stop_at_violation),
                 "check_quiescence": int(check_quiescence),
-                "plain": int(plain),
+                "strategy": strategy.value,
+                "max_preemptions": max_preemptions,
+                "seed": seed,
                 "schedule": steps,
                 "schedule_length": len(schedule),
             },

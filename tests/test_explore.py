@@ -170,7 +170,7 @@ def test_reduced_search_finds_what_full_search_finds(part: int) -> None:
     for seed in range(part * 60, part * 60 + 60):
         k, program = generated_program(seed)
         with k:
-            full = program.explore(stop_at_violation=False, plain=True, max_executions=3000)
+            full = program.explore(stop_at_violation=False, strategy="dfs", max_executions=3000)
             if not full.exhaustive:
                 continue
             reduced = program.explore(stop_at_violation=False)
@@ -196,3 +196,59 @@ def test_whoever_waits_for_a_switch_is_woken_after_it_is_over_in_every_schedule(
     assert found.exhaustive
     assert found.violating == 0
     assert found.executions > 1
+
+
+def locks_in_two_orders(k: Kernel) -> Program:
+    a, b = k.mutex("a"), k.mutex("b")
+    program = Program(k)
+    program.task("ab").lock(a).lock(b).unlock(b).unlock(a)
+    program.task("ba").lock(b).lock(a).unlock(a).unlock(b)
+    return program
+
+
+@pytest.mark.parametrize(("bound", "kinds"), [(0, set()), (1, {"hang"}), (2, {"hang"})])
+def test_bounded_search_finds_what_takes_so_many_preemptions(bound: int, kinds: set[str]) -> None:
+    with Kernel(cpus=2, on_violation="record") as k:
+        found = locks_in_two_orders(k).explore(
+            strategy="preemptions", max_preemptions=bound, stop_at_violation=False
+        )
+    assert {f.record.kind for f in found.found} == kinds
+    # One pre-emption is all that this program has to offer.
+    assert found.exhaustive == (bound > 0)
+
+
+def test_a_bound_that_cuts_nothing_off_is_exhaustive() -> None:
+    with Kernel(cpus=2, on_violation="record") as k:
+        program = locks_in_two_orders(k)
+        full = program.explore(strategy="dfs", stop_at_violation=False)
+        bounded = program.explore(
+            strategy="preemptions", max_preemptions=20, stop_at_violation=False
+        )
+    assert bounded.exhaustive
+    assert (bounded.executions, bounded.final_hash) == (full.executions, full.final_hash)
+
+
+@pytest.mark.parametrize("strategy", ["pct", "random"])
+def test_sampling_finds_the_deadlock_and_is_never_exhaustive(strategy: str) -> None:
+    with Kernel(cpus=2, on_violation="record") as k:
+        program = locks_in_two_orders(k)
+        found = [
+            program.explore(
+                strategy=strategy, max_executions=50, seed=seed, stop_at_violation=False
+            )
+            for seed in (1, 1, 2)
+        ]
+    assert all(f.executions == 50 and not f.exhaustive and f.violating for f in found)
+    assert found[0] == found[1]
+    assert found[0].violating != found[2].violating or found[0].schedule != found[2].schedule
+
+
+def test_sampling_without_a_bound_and_unknown_strategies_are_refused() -> None:
+    with Kernel(cpus=2) as k:
+        program = locks_in_two_orders(k)
+        with pytest.raises(ValueError, match="needs a bound"):
+            program.explore(strategy="random")
+        with pytest.raises(ValueError, match="known: dpor, dfs, preemptions, pct, random"):
+            program.explore(strategy="best")
+        with pytest.raises(ValueError, match="no such strategy"):
+            program.explore(strategy="preemptions", max_preemptions=-1)

@@ -8,6 +8,7 @@
  */
 
 #include "api.h"
+#include "strategy.h"
 
 #define PROC_RCU MAX_PROGRAM_TASKS
 #define PROC_RCU_SCHED (MAX_PROGRAM_TASKS + 1)
@@ -16,6 +17,7 @@
 #define MAX_STEPS 4096
 #define MAX_LOCKS 64
 #define MAX_QUEUED 64
+#define MAX_CHANGES 16 /* of priorities, in an execution of EMU_PCT */
 #define MAX_FINAL_STATES 4096
 
 struct clock {
@@ -74,6 +76,13 @@ struct explorer {
 	struct emu_explore_result *result;
 	long snapshot;
 	unsigned long fallible_start; /* fallible calls before the program begins */
+	const struct strategy *strategy;
+	uint64_t random; /* state of the generator */
+	uint64_t priority[MAX_PROCS]; /* EMU_PCT: the highest goes */
+	unsigned int change[MAX_CHANGES]; /* depths at which the one that goes loses its own */
+	unsigned int changes;
+	unsigned int longest; /* execution so far, in steps */
+	bool cut; /* a bound on choices has left something out */
 	unsigned int running; /* process that is taking a step */
 	unsigned int depth;
 	unsigned int prefix; /* steps that repeat the execution before */

@@ -149,6 +149,8 @@ static enum outcome run_once(struct explorer *x)
 	x->queued[1].head = x->queued[1].tail = 0;
 	x->nr_locks = 0;
 	m->explorer = x;
+	if (x->strategy->begin)
+		x->strategy->begin(x);
 	for (int i = 0; i < x->nr_tasks; i++) {
 		struct emu_task *task =
 			task_create(m, TASK_DIRECT, x->program[i].name, x->program[i].cpu);
@@ -177,20 +179,17 @@ static enum outcome run_once(struct explorer *x)
 			choices = enabled & ~sleep;
 			if (!choices)
 				return RUN_ASLEEP;
-			/* Going on with the same task is the run with the fewest switches. */
-			if (x->depth && choices & 1U << x->steps[x->depth - 1].proc)
-				step->proc = x->steps[x->depth - 1].proc;
-			else
-				step->proc = (unsigned int)__builtin_ctz(choices);
-			step->backtrack = x->options->plain ? enabled : 1U << step->proc;
+			step->proc = x->strategy->choose(x, choices);
+			step->backtrack = x->strategy->alternatives(x, step);
 		}
 		step->done |= 1U << step->proc;
 		step->access = *pending_of(x, step->proc);
-		account(x, x->depth);
 		sleep = 0;
-		if (!x->options->plain)
+		if (x->strategy->reduces) {
+			account(x, x->depth);
 			sleep = still_asleep(x, step->sleep | (step->done & ~(1U << step->proc)),
 					     &step->access);
+		}
 		x->result->steps++;
 		run_proc(x, step->proc);
 		if (m->refused || m->arena_full)
@@ -333,6 +332,12 @@ static void keep_violations(struct explorer *x, int known)
 /* The next execution: the deepest step from which somebody is still to be tried. */
 static bool backtrack(struct explorer *x)
 {
+	if (x->depth > x->longest)
+		x->longest = x->depth;
+	if (x->strategy->samples) {
+		x->prefix = 0;
+		return true;
+	}
 	while (x->depth > 0) {
 		struct step *step = &x->steps[--x->depth];
 		uint32_t todo = step->backtrack & ~step->done & ~step->sleep;
@@ -405,7 +410,10 @@ static void explore(struct explorer *x)
 			}
 		}
 	} while (backtrack(x));
-	r->status = r->too_long ? EMU_EXPLORE_TOO_LONG : EMU_EXPLORE_EXHAUSTED;
+	if (x->cut)
+		r->status = EMU_EXPLORE_BOUND;
+	else
+		r->status = r->too_long ? EMU_EXPLORE_TOO_LONG : EMU_EXPLORE_EXHAUSTED;
 }
 
 /* One execution that follows @schedule, and then whoever can. */
@@ -479,6 +487,8 @@ static int explore_program(struct machine *m, const struct emu_program_task *tas
 	x->nr_tasks = nr_tasks;
 	x->options = options;
 	x->result = result;
+	x->strategy = strategy_numbered(options->strategy);
+	x->random = options->seed;
 	for (int i = 0; i < nr_tasks && status == EMU_OK; i++) {
 		x->decoded[i] = calloc(tasks[i].nr_ops + 1, TASK_ARGS * sizeof(int64_t));
 		if (!x->decoded[i])
@@ -526,6 +536,13 @@ int emu_explore(emu_machine *m, const struct emu_program_task *tasks, int nr_tas
 	} else if (!CHECKED_BUILD || nr_tasks < 1 || nr_tasks > MAX_PROGRAM_TASKS) {
 		snprintf(m->error, sizeof(m->error), "1 to %d tasks, in the checked build",
 			 MAX_PROGRAM_TASKS);
+		status = EMU_BAD_ARGUMENT;
+	} else if (!strategy_numbered(options->strategy) || options->max_preemptions < 0) {
+		snprintf(m->error, sizeof(m->error), "no such strategy");
+		status = EMU_BAD_ARGUMENT;
+	} else if (strategy_numbered(options->strategy)->samples && !options->schedule_length &&
+		   !options->max_executions && !(options->max_seconds > 0)) {
+		snprintf(m->error, sizeof(m->error), "a search that samples needs a bound");
 		status = EMU_BAD_ARGUMENT;
 	} else {
 		status = explore_program(m, tasks, nr_tasks, options, result);

@@ -250,13 +250,23 @@ enum emu_explore_status {
 	EMU_EXPLORE_REFUSED /* an operation of the program cannot be explored */
 };
 
+enum emu_strategy {
+	EMU_DPOR, /* depth first, partial-order reduction */
+	EMU_DFS, /* depth first, every schedule: the yardstick */
+	EMU_PREEMPTIONS, /* depth first, at most max_preemptions of them */
+	EMU_PCT, /* random priorities, max_preemptions changes; sampled */
+	EMU_RANDOM /* anybody, anywhere; sampled */
+};
+
 /* A schedule is the process of each step; with one given, it is replayed. */
 struct emu_explore_options {
 	uint64_t max_executions;
 	double max_seconds;
 	int32_t stop_at_violation;
 	int32_t check_quiescence;
-	int32_t plain; /* no reduction: every schedule, the yardstick */
+	int32_t strategy; /* enum emu_strategy; one that samples needs a bound */
+	int32_t max_preemptions;
+	uint64_t seed;
 	const uint8_t *schedule;
 	size_t schedule_length;
 };

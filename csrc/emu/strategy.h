@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef EMU_STRATEGY_H
+#define EMU_STRATEGY_H
+
+/*
+ * Which of those who can go on goes first, and who is to be tried after that:
+ * all that tells one search from another.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct explorer;
+struct step;
+
+/**
+ * struct strategy - a way to search the schedules of a program
+ * @reduces: executions that differ in the order of independent steps are one
+ * @samples: every execution is drawn anew; there is no end
+ * @begin: an execution begins; may be NULL
+ * @choose: who of @choices goes at the step at hand
+ * @alternatives: who is to be tried there some day, the chosen one included
+ */
+struct strategy {
+	bool reduces;
+	bool samples;
+	void (*begin)(struct explorer *x);
+	unsigned int (*choose)(struct explorer *x, uint32_t choices);
+	uint32_t (*alternatives)(struct explorer *x, const struct step *step);
+};
+
+/** strategy_numbered() - the strategy of enum emu_strategy, NULL: there is none */
+const struct strategy *strategy_numbered(int number);
+
+#endif
