@@ -97,7 +97,7 @@ CLANG_TRACK = [
     *("-mllvm", "-asan-stack=0"),
 ]
 #: ... but of those that answer the calls, and of two that say themselves what they write.
-UNTRACKED = ("dirty.c", "kasan.c", "snapshot.c", "coroutine.c", "memmap.c", "batch.c")
+UNTRACKED = ("dirty.c", "kasan.c", "snapshot.c", "coroutine.c", "memmap.c", "batch.c", "kcsan.c")
 
 
 def choose_compiler() -> None:

@@ -9,6 +9,7 @@
  * (constants, the machine's own structures) are nobody's object and are not
  * looked at.
  */
+#include "kcsan.h"
 #include "machine.h"
 
 #include <linux/kernel.h>
@@ -94,7 +95,7 @@ static inline bool accessible(const struct machine *m, size_t off, size_t size)
 	return true;
 }
 
-static inline void check_access(const void *addr, size_t size, bool write, const void *pc)
+static inline void check_bytes(const void *addr, size_t size, bool write, const void *pc)
 {
 	struct machine *m = this_machine();
 	size_t off;
@@ -113,6 +114,26 @@ static inline void check_access(const void *addr, size_t size, bool write, const
 		return;
 	if (unlikely(!accessible(m, off, size)))
 		kasan_report(m, (uintptr_t)addr, size, write, pc, NULL);
+}
+
+static inline void check_access(const void *addr, size_t size, bool write, const void *pc)
+{
+	struct machine *m = this_machine();
+
+	check_bytes(addr, size, write, pc);
+	if (unlikely(m && m->explorer))
+		kcsan_plain(m, addr, size, write, pc);
+}
+
+/* Atomic and volatile accesses. */
+static inline void check_marked(const volatile void *addr, size_t size, enum kcsan_access kind,
+				int order, const void *pc)
+{
+	struct machine *m = this_machine();
+
+	check_bytes((const void *)addr, size, kind != KCSAN_LOAD, pc);
+	if (unlikely(m && m->explorer))
+		kcsan_marked(m, (const void *)addr, size, kind, order, pc);
 }
 
 void kasan_touch(const void *p, size_t size, bool write, const char *func)
@@ -143,12 +164,13 @@ static inline void visible(const volatile void *addr, size_t size, bool write)
 		check_access(addr, size, write, PC); \
 	}
 
-#define VISIBLE(name, size, write)                   \
-	void name(void *addr);                       \
-	void name(void *addr)                        \
-	{                                            \
-		visible(addr, size, write);          \
-		check_access(addr, size, write, PC); \
+#define VISIBLE(name, size, write)                                               \
+	void name(void *addr);                                                   \
+	void name(void *addr)                                                    \
+	{                                                                        \
+		visible(addr, size, write);                                      \
+		check_marked(addr, size, (write) ? KCSAN_STORE : KCSAN_LOAD,     \
+			     (write) ? __ATOMIC_RELAXED : __ATOMIC_CONSUME, PC); \
 	}
 
 #define ACCESSES(size)                                             \
@@ -188,17 +210,15 @@ void __tsan_write_range(void *addr, size_t size)
 	a##bits __tsan_atomic##bits##_load(const volatile a##bits *p, int order);           \
 	a##bits __tsan_atomic##bits##_load(const volatile a##bits *p, int order)            \
 	{                                                                                   \
-		(void)order;                                                                \
 		visible(p, sizeof(*p), false);                                              \
-		check_access((const void *)p, sizeof(*p), false, PC);                       \
+		check_marked(p, sizeof(*p), KCSAN_LOAD, order, PC);                         \
 		return *p;                                                                  \
 	}                                                                                   \
 	void __tsan_atomic##bits##_store(volatile a##bits *p, a##bits v, int order);        \
 	void __tsan_atomic##bits##_store(volatile a##bits *p, a##bits v, int order)         \
 	{                                                                                   \
-		(void)order;                                                                \
 		visible(p, sizeof(*p), true);                                               \
-		check_access((const void *)p, sizeof(*p), true, PC);                        \
+		check_marked(p, sizeof(*p), KCSAN_STORE, order, PC);                        \
 		*p = v;                                                                     \
 	}                                                                                   \
 	RMW(bits, exchange, v)                                                              \
@@ -217,10 +237,9 @@ void __tsan_write_range(void *addr, size_t size)
 	{                                                                                   \
 		a##bits old;                                                                \
                                                                                             \
-		(void)order;                                                                \
 		(void)fail;                                                                 \
 		visible(p, sizeof(*p), true);                                               \
-		check_access((const void *)p, sizeof(*p), true, PC);                        \
+		check_marked(p, sizeof(*p), KCSAN_UPDATE, order, PC);                       \
 		old = *p;                                                                   \
 		if (old == c)                                                               \
 			*p = v;                                                             \
@@ -233,9 +252,8 @@ void __tsan_write_range(void *addr, size_t size)
 	{                                                                                \
 		a##bits old;                                                             \
                                                                                          \
-		(void)order;                                                             \
 		visible(p, sizeof(*p), true);                                            \
-		check_access((const void *)p, sizeof(*p), true, PC);                     \
+		check_marked(p, sizeof(*p), KCSAN_UPDATE, order, PC);                    \
 		old = *p;                                                                \
 		*p = (expression);                                                       \
 		return old;                                                              \
@@ -247,10 +265,9 @@ void __tsan_write_range(void *addr, size_t size)
 	int __tsan_atomic##bits##_compare_exchange_##name(volatile a##bits *p, a##bits *c, \
 							  a##bits v, int order, int fail)  \
 	{                                                                                  \
-		(void)order;                                                               \
 		(void)fail;                                                                \
 		visible(p, sizeof(*p), true);                                              \
-		check_access((const void *)p, sizeof(*p), true, PC);                       \
+		check_marked(p, sizeof(*p), KCSAN_UPDATE, order, PC);                      \
 		if (*p == *c) {                                                            \
 			*p = v;                                                            \
 			return 1;                                                          \
@@ -267,7 +284,11 @@ ATOMICS(64)
 void __tsan_atomic_thread_fence(int order);
 void __tsan_atomic_thread_fence(int order)
 {
+	struct machine *m = this_machine();
+
 	(void)order;
+	if (unlikely(m && m->explorer))
+		kcsan_fence(m);
 }
 
 void __tsan_atomic_signal_fence(int order);

@@ -3,6 +3,7 @@
  * Making and unmaking machines.
  */
 #include "asan.h"
+#include "kcsan.h"
 #include "machine.h"
 #include "spare.h"
 
@@ -178,6 +179,7 @@ int emu_destroy(emu_machine *m)
 	asan_forget_frames(m->mapping, m->mapping_size);
 	violations = m->violations;
 	free(m->symbols);
+	kcsan_free(m);
 	if (!spare_keep(m))
 		munmap(m->mapping, m->mapping_size);
 	free(violations);

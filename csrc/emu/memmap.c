@@ -22,6 +22,7 @@
  * This file is not instrumented: what it writes to the arena by itself, and
  * not by run_map_set(), it reports with machine_dirty().
  */
+#include "kcsan.h"
 #include "machine.h"
 
 #include <linux/list.h>
@@ -42,6 +43,11 @@ static inline void page_access(unsigned long pfn, unsigned long n, unsigned int 
 	/* Whole pages change when they come and go: nothing orders that but the design. */
 	if (unlikely(m->explorer != NULL) && (atomic || field == RUN_WORDS))
 		explore_access(m, pfn_to_page(pfn), n * STRUCT_PAGE_SIZE, write);
+	if (unlikely(m->explorer != NULL) && atomic && n == 1) {
+		kcsan_acquire(m, pfn_to_page(pfn));
+		if (write)
+			kcsan_release(m, pfn_to_page(pfn));
+	}
 }
 
 static struct memmap *memmap(void)

@@ -12,6 +12,7 @@
  * Callbacks run one at a time, oldest first, each as a task of its own in
  * softirq context, on the CPU that queued it.
  */
+#include "kcsan.h"
 #include "machine.h"
 
 #include <linux/rcupdate.h>
@@ -39,7 +40,24 @@ void rcu_init(struct machine *m)
 	m->s->kernel.rcu_clock = 1;
 }
 
+/* What the ends of read sections of a flavour, and of its callbacks, are ordered by. */
+static const void *sections_of(struct machine *m, int flavour)
+{
+	return &m->s->rcu[flavour].head;
+}
+
+static const void *callbacks_of(struct machine *m, int flavour)
+{
+	return &m->s->rcu[flavour].tail;
+}
+
 #ifdef KERNEL_CHECKED
+static void section_ends(struct machine *m, int flavour)
+{
+	kcsan_release(m, sections_of(m, flavour));
+	explore_rcu_exit(m, flavour);
+}
+
 /* Not a reader yet: the section begins with the first visible operation in it. */
 #define NOT_YET (~0UL)
 
@@ -66,7 +84,7 @@ void preempt_enable(void)
 		return;
 	}
 	if (--current->preempt_count == 0 && unlikely(m->explorer != NULL))
-		explore_rcu_exit(m, FLAVOUR_SCHED);
+		section_ends(m, FLAVOUR_SCHED);
 }
 
 void rcu_read_lock(void)
@@ -91,7 +109,7 @@ void rcu_read_unlock(void)
 	if (!kernel_data()->config.preempt_rcu)
 		preempt_enable();
 	if (--current->rcu_read_lock_nesting == 0 && unlikely(m->explorer != NULL))
-		explore_rcu_exit(m, FLAVOUR_RCU);
+		section_ends(m, FLAVOUR_RCU);
 }
 
 unsigned int rcu_entering(const struct emu_task *task)
@@ -192,8 +210,10 @@ static void queue_callback(int flavour, struct rcu_head *head, rcu_callback_t fu
 	q->tail = &item->next;
 	q->pending++;
 	q->queued++;
-	if (unlikely(m->explorer != NULL))
+	if (unlikely(m->explorer != NULL)) {
+		kcsan_release(m, head);
 		explore_rcu_queued(m, flavour);
+	}
 	trace_event(m, EVENT_RCU_QUEUE, (uint64_t)(uintptr_t)func, (uint64_t)flavour);
 }
 
@@ -241,7 +261,13 @@ static int64_t run_callback(const int64_t *args)
 	preempt_disable();
 	trace_event(m, EVENT_RCU_RUN, (uint64_t)args[1], (uint64_t)args[2]);
 	kasan_touch(head, sizeof(*head), false, "rcu_process_callbacks");
+	if (unlikely(m->explorer != NULL)) {
+		kcsan_acquire(m, head);
+		kcsan_acquire(m, sections_of(m, (int)args[2]));
+	}
 	func(head);
+	if (unlikely(m->explorer != NULL))
+		kcsan_release(m, callbacks_of(m, (int)args[2]));
 	preempt_enable();
 	q->invoked++;
 	wake_barriers(m->s);
@@ -326,8 +352,11 @@ static void synchronize(int flavour, const char *text, const char *what)
 				    text);
 	}
 	might_sleep();
-	if (flavour == FLAVOUR_SCHED && s->kernel.config.cpus == 1 && !current->preempt_count)
+	if (flavour == FLAVOUR_SCHED && s->kernel.config.cpus == 1 && !current->preempt_count) {
+		if (unlikely(this_machine()->explorer != NULL))
+			kcsan_acquire(this_machine(), sections_of(this_machine(), flavour));
 		return; /* the only CPU is here, outside any reader */
+	}
 	ask_for_grace_period(this_machine(), flavour);
 	clock = s->kernel.rcu_clock++;
 	task = task_of(current);
@@ -339,6 +368,8 @@ static void synchronize(int flavour, const char *text, const char *what)
 		task->gp_clock = 0;
 	}
 	s->rcu_waiters--;
+	if (unlikely(this_machine()->explorer != NULL))
+		kcsan_acquire(this_machine(), sections_of(this_machine(), flavour));
 }
 
 void synchronize_rcu(void)
@@ -366,6 +397,8 @@ static void barrier_of(int flavour, const char *what)
 	while (q->invoked < target)
 		task_block("RCU callbacks", s->rcu, what);
 	s->rcu_barriers--;
+	if (unlikely(this_machine()->explorer != NULL))
+		kcsan_acquire(this_machine(), callbacks_of(this_machine(), flavour));
 }
 
 void rcu_barrier(void)

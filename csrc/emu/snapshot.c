@@ -8,6 +8,7 @@
  * than the last one taken or restored, it copies everything.
  */
 #include "asan.h"
+#include "kcsan.h"
 #include "machine.h"
 
 #include <linux/kernel.h>
@@ -167,6 +168,7 @@ int snapshot_restore(struct machine *m, long id)
 		memcpy(saved->from, snap->image + saved->offset, saved->size);
 	}
 	m->arena_full = false;
+	kcsan_forget(m);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
  * could not do anything else anyway, and a task that spins on its own lock is
  * found hanging instead of hanging the process.
  */
+#include "kcsan.h"
 #include "machine.h"
 
 #include <linux/completion.h>
@@ -77,11 +78,37 @@ static bool rwsem_free(const void *sem)
 	return rwsem_readable(sem) && !((const struct rw_semaphore *)sem)->readers;
 }
 
-static void lock_event(enum event_type type, const void *lock, const char *name)
+/* Readers come after writers and before them, and are not ordered among themselves. */
+static void lock_orders(struct machine *m, enum event_type type, const void *lock, bool reader)
+{
+	const void *readers = (const char *)lock + 1;
+
+	if (type == EVENT_UNLOCK) {
+		kcsan_release(m, reader ? readers : lock);
+		return;
+	}
+	kcsan_acquire(m, lock);
+	if (!reader)
+		kcsan_acquire(m, readers);
+}
+
+static void __lock_event(enum event_type type, const void *lock, const char *name, bool reader)
 {
 	struct machine *m = this_machine();
 
+	if (unlikely(m->explorer != NULL))
+		lock_orders(m, type, lock, reader);
 	trace_event(m, type, (uint64_t)((const char *)lock - m->arena), (uint64_t)(uintptr_t)name);
+}
+
+static void lock_event(enum event_type type, const void *lock, const char *name)
+{
+	__lock_event(type, lock, name, false);
+}
+
+static void reader_event(enum event_type type, const void *lock, const char *name)
+{
+	__lock_event(type, lock, name, true);
 }
 
 void __spin_lock_init(spinlock_t *lock, const char *name)
@@ -163,14 +190,14 @@ void read_lock(rwlock_t *lock)
 		lock->waiters--;
 	}
 	lock->readers++;
-	lock_event(EVENT_LOCK, lock, lock->name);
+	reader_event(EVENT_LOCK, lock, lock->name);
 }
 
 void read_unlock(rwlock_t *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	released(lock);
-	lock_event(EVENT_UNLOCK, lock, lock->name);
+	reader_event(EVENT_UNLOCK, lock, lock->name);
 	lock->readers--;
 	if (lock->waiters)
 		wake_lock_waiters(lock);
@@ -289,14 +316,14 @@ void down_read(struct rw_semaphore *sem)
 		sem->waiters--;
 	}
 	sem->readers++;
-	lock_event(EVENT_LOCK, sem, sem->name);
+	reader_event(EVENT_LOCK, sem, sem->name);
 }
 
 void up_read(struct rw_semaphore *sem)
 {
 	kasan_touch(sem, sizeof(*sem), true, __func__);
 	released(sem);
-	lock_event(EVENT_UNLOCK, sem, sem->name);
+	reader_event(EVENT_UNLOCK, sem, sem->name);
 	sem->readers--;
 	if (sem->waiters)
 		wake_lock_waiters(sem);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef EMU_KCSAN_H
+#define EMU_KCSAN_H
+
+/*
+ * Data races while schedules are explored: see kcsan.c.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct machine;
+
+/* How an access is carried out; the atomic ones have a C11 memory order besides. */
+enum kcsan_access {
+	KCSAN_PLAIN,
+	KCSAN_LOAD,
+	KCSAN_STORE,
+	KCSAN_UPDATE,
+};
+
+/** kcsan_plain() - the running task is about to access memory plainly */
+void kcsan_plain(struct machine *m, const void *addr, size_t size, bool write, const void *pc);
+/** kcsan_marked() - the same for an atomic or volatile access of memory @order */
+void kcsan_marked(struct machine *m, const void *addr, size_t size, enum kcsan_access kind,
+		  int order, const void *pc);
+/** kcsan_fence() - a full memory barrier */
+void kcsan_fence(struct machine *m);
+/** kcsan_acquire() - what the task does from here comes after each release of @object */
+void kcsan_acquire(struct machine *m, const void *object);
+/** kcsan_release() - what the task has done comes before later acquisitions of @object */
+void kcsan_release(struct machine *m, const void *object);
+/** kcsan_forget() - another execution begins */
+void kcsan_forget(struct machine *m);
+/** kcsan_free() - the machine goes away */
+void kcsan_free(struct machine *m);
+
+#endif
