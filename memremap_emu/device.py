@@ -9,7 +9,7 @@ from typing import Any
 
 from memremap_emu._native import MASK64, MAX_ERRNO
 from memremap_emu.errors import KernelError
-from memremap_emu.handles import Object, address, handle_of, optional_handle
+from memremap_emu.handles import Object, address, check_callable, handle_of, optional_handle
 from memremap_emu.memory import Memory, PageMap
 from memremap_emu.percpu_ref import PerCpuRef
 from memremap_emu.resource import Resource
@@ -208,6 +208,7 @@ class Device(Object):
         return tuple(found)
 
     def _action(self, action: Callable[[Any], Any], data: Any) -> tuple[int, int]:
+        check_callable(action, "action")
         native = self._native
         number = native.callback(("action", action), lambda a, b: action(self.kernel._data[a]))
         return number, self.kernel._data_id(data)
@@ -225,6 +226,8 @@ class Device(Object):
         self._call("devm_remove_action", *self._action(action, data))
 
     def _release(self, release: Callable[[Device, Any], Any]) -> int:
+        check_callable(release, "release")
+
         def call(a: int, b: int) -> Any:
             return release(Device(self.kernel, b), self.kernel._data[a])
 

@@ -14,10 +14,12 @@ class FaultInjection:
     ) -> None:
         if site is not None and not isinstance(site, str):
             raise TypeError("site must be a str")
+        if site is not None and "\0" in site:
+            raise ValueError("a name cannot contain a NUL byte")
         if isinstance(nth, bool) or not isinstance(nth, int):
             raise TypeError("nth must be an int")
         if not 1 <= nth < 1 << 63:
-            raise ValueError("calls are counted from 1")
+            raise ValueError(f"nth is {nth:#x}: calls are counted from 1, in 63 bits")
         self._native = native
         self.site = site
         self.nth = nth

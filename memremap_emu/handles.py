@@ -55,6 +55,12 @@ def optional_handle(value: object, kind: type[Object], what: str, native: Native
     return 0 if value is None else handle_of(value, kind, what, native)
 
 
+def check_callable(value: object, what: str) -> None:
+    """Something that the kernel is to call back; TypeError otherwise."""
+    if not callable(value):
+        raise TypeError(f"{what} must be callable, not {type(value).__name__}")
+
+
 def address(value: object, what: str = "address") -> int:
     """An unsigned 64-bit argument; TypeError or ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int):

@@ -14,7 +14,7 @@ from memremap_emu.device import Device, Driver, Notifier
 from memremap_emu.drivers import BuiltinDriver, NamespaceMode, PciDriver
 from memremap_emu.errors import KernelError
 from memremap_emu.faults import FaultInjection
-from memremap_emu.handles import Object, address, handle_of, optional_handle
+from memremap_emu.handles import Object, address, check_callable, handle_of, optional_handle
 from memremap_emu.hmm import HmmDevice, HmmDevMem, VmFault
 from memremap_emu.iomem import IoMem
 from memremap_emu.memory import Memory, MemoryType, Page, PageMap
@@ -306,6 +306,7 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
         address(size, "size")
         number = 0
         if page_free is not None:
+            check_callable(page_free, "page_free")
             function = page_free
             number = self._native.callback(
                 ("page_free", function), lambda a, b: function(Page(self, a))
@@ -377,7 +378,12 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
         Raises:
             ValueError: no such driver or mode.
         """
+        for callback, what in ((probe, "probe"), (remove, "remove"), (match, "match")):
+            if callback is not None:
+                check_callable(callback, what)
         if probe is None and remove is None:
+            if match is not None:
+                raise ValueError(f"match= needs probe=: {name!r} is not a driver of your own")
             if name in PciDriver._BUILTIN:
                 return PciDriver(self, name)
             if name not in BuiltinDriver._BUILTIN:
@@ -420,6 +426,7 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
 
         ``callback(event, device)``, see `objects.BusEvent`.
         """
+        check_callable(callback, "callback")
         number = self._native.callback(
             ("notifier", len(self._native._callbacks)),
             lambda a, b: callback(a, Device(self, b)),
@@ -440,6 +447,10 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
         """
         native = self._native
         out = native.ffi.new("int64_t *")
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a str, not {type(name).__name__}")
+        if "\0" in name:
+            raise ValueError("a name cannot contain a NUL byte")
         if isinstance(cpu, bool) or not isinstance(cpu, int) or not -(2**31) <= cpu < 2**31:
             raise TypeError("cpu must be an int")
         native.check(native.lib.emu_task_new(native.m, name.encode(), cpu, out))
@@ -623,6 +634,8 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
         elif re.search(r"%[-+ #0-9.]*p", fmt):
             native.call("printk_address", text, value)
         else:
+            if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+                raise ValueError(f"value {value:#x} does not fit into 64 bits")
             native.call("printk_number", text, width, value)
         return self.dmesg[-1] if self.dmesg else ""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memremap_emu._native import MASK64
-from memremap_emu.handles import Object, address
+from memremap_emu.handles import Object, address, check_callable
 
 #: Added to the count while it is kept per CPU.
 BIAS = 1 << 63
@@ -48,6 +48,7 @@ class PerCpuRef(Object):
     def _confirm(self, confirm: Callable[[PerCpuRef], Any] | None) -> int:
         if confirm is None:
             return 0
+        check_callable(confirm, "confirm")
         return self._native.callback((confirm, self), lambda a, b: confirm(self))
 
     def kill_and_confirm(self, confirm: Callable[[PerCpuRef], Any] | None) -> None:

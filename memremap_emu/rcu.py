@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memremap_emu._native import Native
+from memremap_emu.handles import check_callable
 
 
 class RcuCalls:
@@ -47,6 +48,7 @@ class RcuCalls:
         self._call_rcu("call_rcu_sched", callback)
 
     def _call_rcu(self, op: str, callback: Callable[[], Any]) -> None:
+        check_callable(callback, "callback")
         number = self._native.callback(("rcu", callback), lambda a, b: callback())
         self._native.call(op, number)
 
@@ -68,7 +70,9 @@ class RcuCalls:
 
     def run_callbacks(self, n: int = -1) -> None:
         """Ends grace periods: runs up to ``n`` due callbacks (-1 all) and who they wake."""
-        self._native.check(self._native.lib.emu_run(self._native.m, n))
+        if isinstance(n, bool) or not isinstance(n, int):
+            raise TypeError(f"n must be an int, not {type(n).__name__}")
+        self._native.check(self._native.lib.emu_run(self._native.m, max(-1, min(n, 1 << 30))))
 
     @property
     def context(self) -> dict[str, bool | int]:

@@ -736,6 +736,40 @@ def test_resource_cannot_be_linked_twice_or_into_itself(k: Kernel) -> None:
                 call(new)
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda k: k.driver("d", probe=5), TypeError, "probe must be callable, not int"),
+        (lambda k: k.driver("d", probe=id, remove=5), TypeError, "remove must be callable"),
+        (lambda k: k.driver("d", probe=id, match=5), TypeError, "match must be callable"),
+        (lambda k: k.driver("pmem", match=lambda d: 1), ValueError, "match= needs probe="),
+        (lambda k: k.notifier(5), TypeError, "callback must be callable"),
+        (lambda k: k.pagemap(BASE, SECTION, page_free=5), TypeError, "page_free must be callable"),
+        (lambda k: k.device("d.0").add_action(5), TypeError, "action must be callable"),
+        (lambda k: k.device("d.0").devres_add(5), TypeError, "release must be callable"),
+        (lambda k: k.percpu_ref().switch_to_atomic(5), TypeError, "confirm must be callable"),
+        (lambda k: k.task(name=5), TypeError, "name must be a str, not int"),
+        (lambda k: k.task(name="a\0b"), ValueError, "NUL"),
+        (lambda k: k.fault_injection("kmalloc\0x"), ValueError, "NUL"),
+        (lambda k: k.fault_injection(nth=1 << 70), ValueError, "nth is 0x400000000000000000"),
+        (lambda k: k.run_callbacks("all"), TypeError, "n must be an int, not str"),
+        (lambda k: k.format("%d", 1 << 64), ValueError, "does not fit into 64 bits"),
+        (lambda k: k.format("%d", -(1 << 63) - 1), ValueError, "does not fit into 64 bits"),
+    ],
+)
+def test_argument_of_a_wrong_kind_is_refused_where_it_is_passed(
+    k: Kernel, call: Callable[[Kernel], object], error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        call(k)
+    k.assert_quiescent()
+
+
+def test_running_more_callbacks_than_there_can_be_runs_all(k: Kernel) -> None:
+    k.run_callbacks(1 << 70)
+    k.run_callbacks(-(1 << 70))
+
+
 # --- threads, processes, garbage ---
 
 
