@@ -97,7 +97,16 @@ CLANG_TRACK = [
     *("-mllvm", "-asan-stack=0"),
 ]
 #: ... but of those that answer the calls, and of two that say themselves what they write.
-UNTRACKED = ("dirty.c", "kasan.c", "snapshot.c", "coroutine.c", "memmap.c", "batch.c", "kcsan.c")
+UNTRACKED = (
+    "dirty.c",
+    "kasan.c",
+    "snapshot.c",
+    "coroutine.c",
+    "memmap.c",
+    "batch.c",
+    "kcsan.c",
+    "lockdep.c",
+)
 
 
 def choose_compiler() -> None:

@@ -79,11 +79,10 @@ def test_locks_in_two_orders_hang_in_some_schedule() -> None:
         program.task("ab").lock(a).lock(b).unlock(b).unlock(a)
         program.task("ba").lock(b).lock(a).unlock(a).unlock(b)
         found = program.explore(stop_at_violation=False)
-        first = program.explore()
     assert found.exhaustive
-    assert 0 < found.violating < found.executions
-    assert {v.kind for v in first.violations} == {"hang"}
-    assert {v.message.split("/")[0] for v in first.violations} == {"ab", "ba"}
+    hangs = [f for f in found.found if f.record.kind == "hang"]
+    assert {f.record.message.split("/")[0] for f in hangs} == {"ab", "ba"}
+    assert all(0 < f.executions < found.executions for f in hangs)
 
 
 def test_a_grace_period_waits_for_the_readers_that_began_before_it() -> None:
@@ -212,7 +211,8 @@ def test_bounded_search_finds_what_takes_so_many_preemptions(bound: int, kinds: 
         found = locks_in_two_orders(k).explore(
             strategy="preemptions", max_preemptions=bound, stop_at_violation=False
         )
-    assert {f.record.kind for f in found.found} == kinds
+    # The order of the locks is wrong in executions that end, too.
+    assert {f.record.kind for f in found.found} == kinds | {"lock-order"}
     # One pre-emption is all that this program has to offer.
     assert found.exhaustive == (bound > 0)
 

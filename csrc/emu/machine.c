@@ -4,6 +4,7 @@
  */
 #include "asan.h"
 #include "kcsan.h"
+#include "lockdep.h"
 #include "machine.h"
 #include "spare.h"
 
@@ -180,6 +181,7 @@ int emu_destroy(emu_machine *m)
 	violations = m->violations;
 	free(m->symbols);
 	kcsan_free(m);
+	lockdep_free(m);
 	if (!spare_keep(m))
 		munmap(m->mapping, m->mapping_size);
 	free(violations);

@@ -299,6 +299,7 @@ struct machine {
 	unsigned long handle_serial; /* never goes back: stale handles stay stale */
 	int64_t context; /* task in which calls run that name none */
 	struct explorer *explorer; /* schedules are being explored */
+	struct lockdep *lockdep; /* which locks were taken meanwhile */
 	struct kcsan *kcsan; /* what was accessed meanwhile, NULL: nothing yet */
 	bool arena_full;
 	long steps; /* accesses of the running task since it was switched to (checked build) */

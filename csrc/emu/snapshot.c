@@ -9,6 +9,7 @@
  */
 #include "asan.h"
 #include "kcsan.h"
+#include "lockdep.h"
 #include "machine.h"
 
 #include <linux/kernel.h>
@@ -169,6 +170,7 @@ int snapshot_restore(struct machine *m, long id)
 	}
 	m->arena_full = false;
 	kcsan_forget(m);
+	lockdep_forget(m);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
  * found hanging instead of hanging the process.
  */
 #include "kcsan.h"
+#include "lockdep.h"
 #include "machine.h"
 
 #include <linux/completion.h>
@@ -92,23 +93,29 @@ static void lock_orders(struct machine *m, enum event_type type, const void *loc
 		kcsan_acquire(m, readers);
 }
 
-static void __lock_event(enum event_type type, const void *lock, const char *name, bool reader)
+static void __lock_event(enum event_type type, const void *lock, const char *name, bool reader,
+			 bool tried)
 {
 	struct machine *m = this_machine();
 
-	if (unlikely(m->explorer != NULL))
+	if (unlikely(m->explorer != NULL)) {
 		lock_orders(m, type, lock, reader);
+		if (type == EVENT_UNLOCK)
+			lockdep_release(m, lock);
+		else
+			lockdep_acquire(m, lock, name, tried);
+	}
 	trace_event(m, type, (uint64_t)((const char *)lock - m->arena), (uint64_t)(uintptr_t)name);
 }
 
 static void lock_event(enum event_type type, const void *lock, const char *name)
 {
-	__lock_event(type, lock, name, false);
+	__lock_event(type, lock, name, false, false);
 }
 
 static void reader_event(enum event_type type, const void *lock, const char *name)
 {
-	__lock_event(type, lock, name, true);
+	__lock_event(type, lock, name, true, false);
 }
 
 void __spin_lock_init(spinlock_t *lock, const char *name)
@@ -273,7 +280,7 @@ int mutex_trylock(struct mutex *lock)
 	if (lock->owner)
 		return 0;
 	lock->owner = current;
-	lock_event(EVENT_LOCK, lock, lock->name);
+	__lock_event(EVENT_LOCK, lock, lock->name, false, true);
 	return 1;
 }
 
@@ -458,11 +465,20 @@ void reinit_completion(struct completion *x)
 	x->done = 0;
 }
 
+static void completes(const struct completion *x)
+{
+	struct machine *m = this_machine();
+
+	if (unlikely(m->explorer != NULL))
+		lockdep_complete(m, x, x->name);
+}
+
 void complete(struct completion *x)
 {
 	unsigned long flags;
 
 	kasan_touch(x, sizeof(*x), true, __func__);
+	completes(x);
 	spin_lock_irqsave(&x->wait.lock, flags);
 	if (x->done != UINT_MAX)
 		x->done++;
@@ -475,6 +491,7 @@ void complete_all(struct completion *x)
 	unsigned long flags;
 
 	kasan_touch(x, sizeof(*x), true, __func__);
+	completes(x);
 	spin_lock_irqsave(&x->wait.lock, flags);
 	x->done = UINT_MAX;
 	wake_up_some(&x->wait, UINT_MAX);
@@ -490,6 +507,8 @@ static bool wait_for_done(struct completion *x, unsigned long deadline)
 
 	kasan_touch(x, sizeof(*x), true, "wait_for_completion");
 	might_sleep();
+	if (unlikely(m->explorer != NULL) && !deadline)
+		lockdep_wait(m, x, x->name);
 	spin_lock_irq(&x->wait.lock);
 	init_wait(&wait);
 	wait.exclusive = true;
