@@ -7,6 +7,7 @@ import importlib
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import GeneratorType
 from typing import Any
 
@@ -50,7 +51,13 @@ class Library:
     """One of the two extension modules."""
 
     def __init__(self, name: str) -> None:
-        module = importlib.import_module(f"memremap_emu.{name}")
+        try:
+            module = importlib.import_module(f"memremap_emu.{name}")
+        except ModuleNotFoundError as e:
+            raise ImportError(
+                f"memremap_emu was found in {Path(__file__).parent}, where it has not been built: "
+                "start Python in another directory, or install with pip install -e"
+            ) from e
         self.ffi: Any = module.ffi
         self.lib: Any = module.lib
         self.ops: dict[str, Operation] = {}

@@ -48,10 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has had enough of it; nothing more can be written there.
+    except OSError as e:
+        # Nothing more can be written there, not even when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BAD_INPUT
+        # A reader that has had enough of our output needs no explanation.
+        return BAD_INPUT if isinstance(e, BrokenPipeError) else _complain(str(e))
 
 
 def _complain(text: str) -> int:

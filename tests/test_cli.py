@@ -286,3 +286,14 @@ def test_no_command_is_exit_2(capfd: pytest.CaptureFixture[str]) -> None:
         cli.main([])
     assert caught.value.code == 2
     assert "COMMAND" in capfd.readouterr().err
+
+
+def test_output_that_cannot_be_written_is_exit_status_2_and_one_line() -> None:
+    start = [sys.executable, "-m", "memremap_emu", "check", "--sequential", "--driver", "pmem"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*start, "--memmap", "128M!4G", "--max-faults", "0"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == cli.BAD_INPUT
+    assert done.stderr == "memremap-emu: [Errno 28] No space left on device\n"

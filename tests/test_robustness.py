@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -933,6 +934,24 @@ def test_kernel_made_in_one_thread_works_in_another(k: Kernel) -> None:
     thread.join(10)
     assert result == [2]
     ref.put()
+
+
+def test_package_that_has_not_been_built_says_so(tmp_path: Path) -> None:
+    """As it is found in the directory of a clone, before the installed one."""
+    import memremap_emu
+
+    package = Path(memremap_emu.__file__).parent
+    shutil.copytree(
+        package,
+        tmp_path / "memremap_emu",
+        ignore=shutil.ignore_patterns("*.so", "*.json", "__pycache__"),
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", "from memremap_emu import Kernel; Kernel()"],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert "ImportError: memremap_emu was found in" in done.stderr
+    assert "has not been built" in done.stderr
 
 
 def test_task_that_overruns_its_stack_dies_and_takes_nobody_along(k: Kernel) -> None:
