@@ -82,3 +82,16 @@ def test_waiting_under_a_lock_that_the_completer_does_not_need_is_none() -> None
         found = program.explore(stop_at_violation=False)
     assert found.exhaustive
     assert not found.violating
+
+
+def test_whoever_hangs_at_a_lock_might_have_had_it_first() -> None:
+    """Reduced search sees the schedules in which the hanging task takes the lock before."""
+    with Kernel(cpus=2, on_violation="record") as k:
+        lock, done = k.mutex("lock"), k.completion()
+        program = Program(k)
+        program.task("waiter").lock(lock).call("wait_for_completion", done).unlock(lock)
+        program.task("completer").lock(lock).unlock(lock).call("complete", done)
+        found = program.explore(stop_at_violation=False)
+        full = program.explore(strategy="dfs", stop_at_violation=False)
+    assert {f.record.kind for f in found.found} == {f.record.kind for f in full.found}
+    assert found.final_states == full.final_states > 1

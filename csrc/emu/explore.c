@@ -122,6 +122,20 @@ static void account(struct explorer *x, unsigned int d)
 	step->clock = p->clock;
 }
 
+/* Whoever hangs at a lock might have had it first: that race is one, too. */
+static void account_blocked(struct explorer *x)
+{
+	for (unsigned int i = 0; i < MAX_PROCS; i++) {
+		const struct emu_task *task = x->procs[i].task;
+
+		if (!task || task->run != RUN_READY || task->pending.kind != ACCESS_ACQUIRE)
+			continue;
+		x->steps[x->depth].proc = i;
+		x->steps[x->depth].access = task->pending;
+		account(x, x->depth);
+	}
+}
+
 /* Who of @candidates stays asleep when @access has been carried out? */
 static uint32_t still_asleep(const struct explorer *x, uint32_t candidates,
 			     const struct access *access)
@@ -168,8 +182,10 @@ static enum outcome run_once(struct explorer *x)
 		uint32_t enabled = enabled_procs(x);
 		uint32_t choices;
 
-		if (!enabled)
+		if (!enabled) {
+			account_blocked(x);
 			return RUN_TO_END;
+		}
 		if (x->depth == MAX_STEPS - 1)
 			return RUN_TOO_LONG;
 		if (x->depth >= x->prefix) {
