@@ -252,3 +252,39 @@ def test_sampling_without_a_bound_and_unknown_strategies_are_refused() -> None:
             program.explore(strategy="best")
         with pytest.raises(ValueError, match="no such strategy"):
             program.explore(strategy="preemptions", max_preemptions=-1)
+
+
+def test_plain_accesses_of_per_cpu_data_and_under_locks_are_no_races() -> None:
+    with Kernel(cpus=2, on_violation="record") as k:
+        ref, lock = k.percpu_ref(), k.mutex("lock")
+        program = Program(k)
+        program.task("a", cpu=0).get(ref).put(ref).lock(lock).unlock(lock)
+        program.task("b", cpu=0).get(ref).put(ref).lock(lock).unlock(lock)
+        program.task("c", cpu=1).kill(ref)
+        found = program.explore(stop_at_violation=False)
+    assert found.exhaustive and not found.found
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_per_cpu_counts_of_one_cpu_do_not_race_and_of_two_are_apart(cpus: int) -> None:
+    with Kernel(cpus=cpus, on_violation="record") as k:
+        ref = k.percpu_ref()
+        program = Program(k)
+        for number in range(2):
+            program.task(f"t{number}", cpu=number % cpus).get(ref).put(ref)
+        found = program.explore(stop_at_violation=False)
+    assert found.exhaustive and not found.found
+
+
+def test_each_schedule_run_twice_gives_the_same_state() -> None:
+    for seed in range(12):
+        k, program = generated_program(seed)
+        with k:
+            start = k.snapshot()
+            once = program.explore(strategy="random", max_executions=1, seed=seed)
+            hashes = set()
+            for _ in range(2):
+                start.restore()
+                program.explore(strategy="random", max_executions=1, seed=seed)
+                hashes.add((once.final_hash, k.state_hash))
+            assert len(hashes) == 1

@@ -31,7 +31,7 @@ void explore_point(struct machine *m, const struct access *access)
 		return;
 	task->pending = *access;
 	/* A section is entered together with the first visible thing done in it. */
-	task->pending.rcu_read = (uint8_t)rcu_entering(task);
+	task->pending.rcu_read |= (uint8_t)rcu_entering(task);
 	task->run = RUN_READY;
 	task_yield(m, task);
 	operation_begins(m, task);
@@ -92,13 +92,22 @@ void explore_wake(struct machine *m, const struct emu_task *task)
 			join(&x->procs[i].clock, &x->procs[x->running].clock);
 }
 
+/* A grace period that was asked for at @clock is over: who was waited for? */
+static void join_exits(struct clock *to, const struct rcu_exits *exits, unsigned long clock)
+{
+	join(to, &exits->rest);
+	for (unsigned int i = 0; i < exits->nr; i++)
+		if (exits->start[i] <= clock)
+			join(to, &exits->clock[i]);
+}
+
 void explore_grace_period(struct machine *m, const struct emu_task *task, int flavour)
 {
 	struct explorer *x = m->explorer;
 
 	for (unsigned int i = 0; i < MAX_PROCS; i++)
 		if (x->procs[i].task == task)
-			join(&x->procs[i].clock, &x->rcu_exits[flavour]);
+			join_exits(&x->procs[i].clock, &x->rcu_exits[flavour], task->gp_clock);
 }
 
 void explore_rcu_queued(struct machine *m, int flavour)
@@ -109,11 +118,17 @@ void explore_rcu_queued(struct machine *m, int flavour)
 	q->clock[q->tail++ % MAX_QUEUED] = x->procs[x->running].clock;
 }
 
-void explore_rcu_exit(struct machine *m, int flavour)
+void explore_rcu_exit(struct machine *m, int flavour, unsigned long start)
 {
 	struct explorer *x = m->explorer;
+	struct rcu_exits *exits = &x->rcu_exits[flavour];
 
-	join(&x->rcu_exits[flavour], &x->procs[x->running].clock);
+	if (exits->nr == MAX_EXITS) {
+		join(&exits->rest, &x->procs[x->running].clock);
+		return;
+	}
+	exits->start[exits->nr] = start;
+	exits->clock[exits->nr++] = x->procs[x->running].clock;
 }
 
 /* --- one execution --- */
@@ -170,10 +185,11 @@ void run_proc(struct explorer *x, unsigned int proc)
 			p->task = worker_task(m);
 		} else {
 			struct queued *q = &x->queued[proc - PROC_RCU];
+			unsigned long asked = rcu_oldest_clock(m, (int)(proc - PROC_RCU));
 
 			p->task = rcu_flavour_task(m, (int)(proc - PROC_RCU));
 			join(&p->clock, &q->clock[q->head++ % MAX_QUEUED]);
-			join(&p->clock, &x->rcu_exits[proc - PROC_RCU]);
+			join_exits(&p->clock, &x->rcu_exits[proc - PROC_RCU], asked);
 		}
 		if (!p->task)
 			return;

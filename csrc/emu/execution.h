@@ -68,6 +68,22 @@ struct queued {
 	unsigned int head, tail;
 };
 
+#define MAX_EXITS 32
+
+/**
+ * struct rcu_exits - read sections of a flavour that have ended
+ * @nr: how many of them are apart
+ * @start: of each, on the clock of grace periods: one that began no later waits for it
+ * @clock: what happens before its end
+ * @rest: of those for which there was no room: everybody is taken to have waited for them
+ */
+struct rcu_exits {
+	unsigned int nr;
+	unsigned long start[MAX_EXITS];
+	struct clock clock[MAX_EXITS];
+	struct clock rest;
+};
+
 struct explorer {
 	struct machine *m;
 	const struct emu_program_task *program;
@@ -87,7 +103,7 @@ struct explorer {
 	unsigned int depth;
 	unsigned int prefix; /* steps that repeat the execution before */
 	struct proc procs[MAX_PROCS];
-	struct clock rcu_exits[2];
+	struct rcu_exits rcu_exits[2];
 	struct queued queued[2];
 	struct lock_clock locks[MAX_LOCKS];
 	unsigned int nr_locks;

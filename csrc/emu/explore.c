@@ -158,7 +158,10 @@ static enum outcome run_once(struct explorer *x)
 
 	snapshot_restore(m, x->snapshot);
 	memset(x->procs, 0, sizeof(x->procs));
-	memset(x->rcu_exits, 0, sizeof(x->rcu_exits));
+	for (int flavour = 0; flavour < 2; flavour++) {
+		x->rcu_exits[flavour].nr = 0;
+		memset(&x->rcu_exits[flavour].rest, 0, sizeof(struct clock));
+	}
 	x->queued[0].head = x->queued[0].tail = 0;
 	x->queued[1].head = x->queued[1].tail = 0;
 	x->nr_locks = 0;
@@ -249,7 +252,7 @@ static void report_leaks(struct explorer *x)
 	for (char *save, *line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		char *message = strchr(line, '\t');
-		int kind = VIOLATION_LEAK;
+		enum violation_kind kind = VIOLATION_LEAK;
 
 		if (!message)
 			continue;
@@ -258,7 +261,7 @@ static void report_leaks(struct explorer *x)
 			continue; /* permanent by specification */
 		for (int i = 0; i < NR_VIOLATION_KINDS; i++)
 			if (!strcmp(line, emu_violation_kind_name(i)))
-				kind = i;
+				kind = (enum violation_kind)i;
 		report_violation(kind, "%s", message);
 	}
 }

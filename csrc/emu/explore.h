@@ -61,7 +61,11 @@ void explore_wake(struct machine *m, const struct emu_task *task);
 void explore_grace_period(struct machine *m, const struct emu_task *task, int flavour);
 /** explore_rcu_queued() - a callback of @flavour was queued: it comes after this */
 void explore_rcu_queued(struct machine *m, int flavour);
-/** explore_rcu_exit() - a read section of @flavour ended: its grace period comes after this */
-void explore_rcu_exit(struct machine *m, int flavour);
+/**
+ * explore_rcu_exit() - a read section of @flavour ended
+ *
+ * What waits for it, because it asked after @start, comes after this.
+ */
+void explore_rcu_exit(struct machine *m, int flavour, unsigned long start);
 
 #endif

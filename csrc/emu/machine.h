@@ -484,6 +484,8 @@ void arena_exhausted(struct machine *m) __attribute__((noreturn));
 
 struct rcu_item;
 void rcu_init(struct machine *m);
+/** rcu_oldest_clock() - when the grace period of the oldest callback was asked for; there is one */
+unsigned long rcu_oldest_clock(const struct machine *m, int flavour);
 /** rcu_flavour_due() - may the oldest callback of one flavour run? */
 bool rcu_flavour_due(struct machine *m, int flavour);
 /** rcu_flavour_task() - take it: a task that is ready to run */

@@ -51,11 +51,16 @@ static const void *callbacks_of(struct machine *m, int flavour)
 	return &m->s->rcu[flavour].tail;
 }
 
+static int flavour_of(int flavour)
+{
+	return kernel_data()->config.preempt_rcu ? flavour : FLAVOUR_SCHED;
+}
+
 #ifdef KERNEL_CHECKED
-static void section_ends(struct machine *m, int flavour)
+static void section_ends(struct machine *m, int flavour, unsigned long start)
 {
 	kcsan_release(m, sections_of(m, flavour));
-	explore_rcu_exit(m, flavour);
+	explore_rcu_exit(m, flavour, start);
 }
 
 /* Not a reader yet: the section begins with the first visible operation in it. */
@@ -84,17 +89,38 @@ void preempt_enable(void)
 		return;
 	}
 	if (--current->preempt_count == 0 && unlikely(m->explorer != NULL))
-		section_ends(m, FLAVOUR_SCHED);
+		section_ends(m, FLAVOUR_SCHED, current->rcu_sched_start);
+}
+
+/*
+ * Entering a section of RCU is visible by itself: the plain loads that follow
+ * are what it is there for.  Pre-emption is turned off in front of visible
+ * operations, and together with them.
+ */
+static void enter_section(struct machine *m)
+{
+	const int flavour = flavour_of(FLAVOUR_RCU);
+	const struct access access = { .kind = ACCESS_NONE, .rcu_read = (uint8_t)(1U << flavour) };
+
+	explore_point(m, &access);
+	current->rcu_start = m->s->kernel.rcu_clock;
+	if (flavour == FLAVOUR_SCHED && !current->preempt_count)
+		current->rcu_sched_start = m->s->kernel.rcu_clock;
 }
 
 void rcu_read_lock(void)
 {
 	struct task_struct *task = current;
+	struct machine *m = this_machine();
+	bool outermost = task->rcu_read_lock_nesting == 0;
 
-	if (task->rcu_read_lock_nesting++ == 0)
-		task->rcu_start = section_start(this_machine());
-	if (!kernel_data()->config.preempt_rcu)
-		preempt_disable();
+	if (outermost)
+		task->rcu_start = section_start(m);
+	if (outermost && unlikely(m->explorer != NULL))
+		enter_section(m);
+	task->rcu_read_lock_nesting++;
+	if (!kernel_data()->config.preempt_rcu && task->preempt_count++ == 0 && !m->explorer)
+		task->rcu_sched_start = section_start(m);
 }
 
 void rcu_read_unlock(void)
@@ -109,7 +135,7 @@ void rcu_read_unlock(void)
 	if (!kernel_data()->config.preempt_rcu)
 		preempt_enable();
 	if (--current->rcu_read_lock_nesting == 0 && unlikely(m->explorer != NULL))
-		section_ends(m, FLAVOUR_RCU);
+		section_ends(m, FLAVOUR_RCU, current->rcu_start);
 }
 
 unsigned int rcu_entering(const struct emu_task *task)
@@ -149,11 +175,6 @@ bool rcu_read_lock_held(void)
 bool rcu_read_lock_sched_held(void)
 {
 	return current->preempt_count > 0 || current->irqs_disabled > 0;
-}
-
-static int flavour_of(int flavour)
-{
-	return kernel_data()->config.preempt_rcu ? flavour : FLAVOUR_SCHED;
 }
 
 /* Has every reader of @flavour left that began at or before @clock? */
@@ -272,6 +293,11 @@ static int64_t run_callback(const int64_t *args)
 	q->invoked++;
 	wake_barriers(m->s);
 	return 0;
+}
+
+unsigned long rcu_oldest_clock(const struct machine *m, int flavour)
+{
+	return m->s->rcu[flavour].head->clock;
 }
 
 bool rcu_flavour_due(struct machine *m, int flavour)
