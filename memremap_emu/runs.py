@@ -577,10 +577,10 @@ class Run:
             )
 
     def _judge_refusal(self, probe: Probe) -> None:
+        if self.outcome.refused is not None:
+            return  # judged the first time: some warnings are given only once
         reason = probe.refusal(self.bench.creation_log)
-        if self.outcome.refused is None:
-            # Some warnings are given only once.
-            self.outcome.refused = f"{show(probe.answer)}: {reason}"
+        self.outcome.refused = f"{show(probe.answer)}: {reason}"
         if self._first and reason is None:
             self._find(
                 "contract", f"probe answers {show(probe.answer)} without a documented reason"

@@ -521,3 +521,10 @@ def test_positions_of_operations_grow(bench: Bench) -> None:
     numbers = [number for number, _ in bench.run(LIFE).fallible]
     assert all(a <= b for a, b in pairwise(numbers))
     assert set(numbers) <= set(range(1, len(LIFE.operations) + 1))
+
+
+def test_a_warning_that_is_given_once_explains_the_second_refusal_too() -> None:
+    text = "3ffffffff-400a67bd9 : Persistent Memory\n"
+    report = check.check(Options(memory(text), max_faults=0))
+    assert "contract" not in {v.finding.kind for v, _ in report.distinct()}
+    assert any("-ENOMEM: warning in" in (run.refused or "") for run in report.runs)

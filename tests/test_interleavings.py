@@ -139,7 +139,7 @@ def options(tmp_path: Path, **more: object) -> Options:
     fields: dict[str, object] = {
         "drivers": ("dax_pmem",),
         "explore": True,
-        "max_executions": 300,
+        "max_executions": 1000,
         "max_faults": 0,
         **more,
     }
@@ -150,7 +150,7 @@ def test_check_is_exhaustive_only_below_its_bound(tmp_path: Path) -> None:
     runs = {r.program.name: r for r in check.check(options(tmp_path)).runs if r.program.tasks}
     assert runs["unbind-put_page"].exhaustive
     assert not runs["unbind-put_page-lookup"].exhaustive
-    assert runs["unbind-put_page-lookup"].executions == 300
+    assert runs["unbind-put_page-lookup"].executions == 1000
 
 
 def test_check_in_several_processes_reports_the_same(tmp_path: Path) -> None:
