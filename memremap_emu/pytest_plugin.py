@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""pytest: a kernel as a fixture, whose violations fail the test that has it.
+
+Loaded by pytest itself wherever the package is installed.
+
+``kernel``
+    A `memremap_emu.Kernel` of the checked build, two CPUs, of the version that
+    ``--memremap-version`` names.  What its watchers have found when the test is over fails the
+    test, also if nobody looked.
+``iomem``
+    The memory map of ``kernel``: 3 GiB of System RAM and 1 GiB of persistent memory at 5 GiB.
+
+``--memremap-replay TOKEN`` runs an experiment of ``memremap-emu check`` again as a test of its
+own, which fails as long as its violation shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from memremap_emu import interleavings, report, runs, tokens
+from memremap_emu.iomem import IoMem
+from memremap_emu.kernel import Kernel
+from memremap_emu.versions import DEFAULT_VERSION, select
+
+_MAP = "00100000-bfffffff : System RAM\n140000000-17fffffff : Persistent Memory\n"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of this plugin."""
+    group = parser.getgroup("memremap_emu")
+    group.addoption(
+        "--memremap-version",
+        default=DEFAULT_VERSION,
+        metavar="V",
+        help=f"version of the fixture kernel (default: {DEFAULT_VERSION})",
+    )
+    group.addoption(
+        "--memremap-replay",
+        action="append",
+        default=[],
+        metavar="TOKEN",
+        help="run this experiment of memremap-emu check as a test, too",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuses versions that there are not, and what is no token."""
+    try:
+        select(config.getoption("--memremap-version"))
+    except ValueError as e:
+        raise pytest.UsageError(f"--memremap-version: {e}") from None
+    for token in config.getoption("--memremap-replay"):
+        try:
+            tokens.decode(token)
+        except tokens.TokenError as e:
+            raise pytest.UsageError(f"--memremap-replay: {e}") from None
+
+
+class Replayed(pytest.Item):
+    """An experiment as a test."""
+
+    token: str
+
+    def runtest(self) -> None:
+        """Runs it; AssertionError with what it did if its violation shows."""
+        replay = tokens.decode(self.token)
+        execute = interleavings.execute if replay.experiment.program.tasks else runs.execute
+        outcome = execute(replay.experiment)
+        same = next((f for f in outcome.findings if tokens.digest(f.key) == replay.digest), None)
+        assert same is None, report.replay_as_text(replay, outcome, same)
+
+    def reportinfo(self) -> tuple[str, None, str]:
+        """What pytest calls it."""
+        return "memremap-emu replay", None, self.name
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str:  # type: ignore[override]
+        """The experiment, not this file."""
+        return f"{excinfo.value}\nmemremap-emu replay {self.token}"
+
+
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """Adds the experiments that are to be run again."""
+    for number, token in enumerate(session.config.getoption("--memremap-replay")):
+        item = Replayed.from_parent(session, name=f"memremap-replay-{number}")
+        item.token = token
+        items.append(item)
+
+
+@pytest.fixture
+def kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """A kernel; what its watchers find fails the test."""
+    version = request.config.getoption("--memremap-version")
+    with Kernel.select(version, cpus=2, on_violation="record") as k:
+        yield k
+        if k.violations:
+            text = "\n".join(str(violation) for violation in k.violations)
+            log = "".join(f"\n  {line}" for line in k.dmesg[-24:])
+            pytest.fail(f"{text}{log}", pytrace=False)
+
+
+@pytest.fixture
+def iomem(kernel: Kernel) -> IoMem:
+    """A memory map with persistent memory, loaded into ``kernel``."""
+    kernel.iomem.load(_MAP)
+    return kernel.iomem
