@@ -20,9 +20,9 @@ STEPS = 12
 class Life:
     """A few devices on one kernel, taken through a random sequence of steps."""
 
-    def __init__(self, k: Kernel, seed: int) -> None:
+    def __init__(self, k: Kernel, draw: random.Random) -> None:
         self.k = k
-        self.random = random.Random(seed)
+        self.random = draw
         self.model = Model()
         self.drivers = {name: k.driver(name) for name in ("hmm", "hmm_public", "p2pdma")}
         self.devices: list[tuple[Any, PciDevice, ModelDevice, int]] = []
@@ -136,7 +136,7 @@ def test_generated_lives_of_several_devices_agree_with_the_model_and_leave_nothi
     with Kernel(checked=checked) as k:
         fresh = k.snapshot()
         for seed in range(sequences):
-            life = Life(k, seed)
+            life = Life(k, random.Random(seed))
             try:
                 for _ in range(STEPS):
                     action = life.step()
