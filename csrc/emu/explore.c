@@ -24,6 +24,8 @@
  * can see it.
  */
 #include "execution.h"
+#include "kcsan.h"
+#include "lockdep.h"
 
 #include <linux/percpu-refcount.h>
 #include <linux/workqueue.h>
@@ -515,6 +517,8 @@ static int explore_program(struct machine *m, const struct emu_program_task *tas
 		else
 			status = decode_ops(m, tasks[i].ops, tasks[i].nr_ops, x->decoded[i]);
 	}
+	if (status == EMU_OK && !(kcsan_prepare(m) && lockdep_prepare(m)))
+		status = EMU_NO_MEMORY;
 	if (status == EMU_OK) {
 		x->snapshot = snapshot_take(m);
 		if (x->snapshot < 0)

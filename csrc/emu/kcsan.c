@@ -106,6 +106,16 @@ static void order_after(struct order *a, const struct order *b)
 		a->at[i] = a->at[i] < b->at[i] ? b->at[i] : a->at[i];
 }
 
+bool kcsan_prepare(struct machine *m)
+{
+	if (m->kcsan)
+		return true;
+	m->kcsan = calloc(1, sizeof(*m->kcsan));
+	if (m->kcsan)
+		m->kcsan->generation = 1;
+	return m->kcsan != NULL;
+}
+
 /* The running task, NULL if nothing is to be watched. */
 static struct kcsan_task *kcsan_task(struct machine *m)
 {
@@ -113,14 +123,8 @@ static struct kcsan_task *kcsan_task(struct machine *m)
 	struct kcsan *k = m->kcsan;
 	struct kcsan_task *task;
 
-	if (!running || m->quiet)
+	if (!running || m->quiet || !k)
 		return NULL;
-	if (unlikely(!k)) {
-		k = m->kcsan = calloc(1, sizeof(*k));
-		if (!k)
-			abort(); /* a race that cannot be seen must not be lost */
-		k->generation = 1;
-	}
 	for (unsigned int i = 0; i < k->nr_tasks; i++)
 		if (k->tasks[i].serial == running->serial)
 			return &k->tasks[i];

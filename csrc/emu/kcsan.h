@@ -30,6 +30,8 @@ void kcsan_fence(struct machine *m);
 void kcsan_acquire(struct machine *m, const void *object);
 /** kcsan_release() - what the task has done comes before later acquisitions of @object */
 void kcsan_release(struct machine *m, const void *object);
+/** kcsan_prepare() - schedules will be explored; false: the host is out of memory */
+bool kcsan_prepare(struct machine *m);
 /** kcsan_forget() - another execution begins */
 void kcsan_forget(struct machine *m);
 /** kcsan_free() - the machine goes away */

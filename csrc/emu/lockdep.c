@@ -60,6 +60,13 @@ struct lockdep {
 	struct lockdep_task tasks[LOCKDEP_TASKS];
 };
 
+bool lockdep_prepare(struct machine *m)
+{
+	if (!m->lockdep)
+		m->lockdep = calloc(1, sizeof(*m->lockdep));
+	return m->lockdep != NULL;
+}
+
 /* The running task, NULL if it is one too many. */
 static struct lockdep_task *lockdep_task(struct machine *m)
 {
@@ -67,13 +74,8 @@ static struct lockdep_task *lockdep_task(struct machine *m)
 	struct lockdep *l = m->lockdep;
 	struct lockdep_task *task;
 
-	if (!running)
+	if (!running || !l)
 		return NULL;
-	if (!l) {
-		l = m->lockdep = calloc(1, sizeof(*l));
-		if (!l)
-			abort(); /* a cycle that cannot be seen must not be lost */
-	}
 	for (unsigned int i = 0; i < l->nr_tasks; i++)
 		if (l->tasks[i].serial == running->serial)
 			return &l->tasks[i];

@@ -18,6 +18,8 @@ void lockdep_release(struct machine *m, const void *lock);
 void lockdep_wait(struct machine *m, const void *completion, const char *name);
 /** lockdep_complete() - it completes it */
 void lockdep_complete(struct machine *m, const void *completion, const char *name);
+/** lockdep_prepare() - schedules will be explored; false: the host is out of memory */
+bool lockdep_prepare(struct machine *m);
 /** lockdep_forget() - another execution begins */
 void lockdep_forget(struct machine *m);
 /** lockdep_free() - the machine goes away */
