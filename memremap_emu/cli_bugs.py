@@ -21,6 +21,13 @@ LEFT_OUT = {
     "B03, B04, B05": "page-table walkers (GUP) are not emulated",
     "B08": "the refusal that cures it is in every version",
     "B11": "the order that was wrong is that of a driver before v4.9",
+    "B12": "file systems and their mappings are not emulated",
+    "B13, B14": "the fix is in every version",
+    "B15, B16": "HMM's mirrors and the address spaces they watch are not emulated",
+    "B17": "release_pages() is not emulated",
+    "B18": "page tables, and migration that races with a fault, are not emulated",
+    "B19, B20": "namespaces that are removed or changed by the bus's own files are not emulated",
+    "B22": "device links are not emulated",
     "C01, C02, C09, C13": "pagemaps with internal refs came after v5.2",
     "C05, C06": "what they need of the block layer came after v5.2",
     "C07": "it was caught in review and is in no version",
@@ -29,6 +36,8 @@ LEFT_OUT = {
     "C10": "sub-section hotplug came after v5.2",
     "C12, C21": "the drivers and filesystems that it needs are not emulated",
     "C14, C15": "the dax bus came after v5.0 and is not emulated",
+    "C18": "the second allocation of percpu_ref_init() came after v5.2",
+    "C20": "devm_alloc_percpu() is not emulated",
     "C17, C19": "the users of percpu_ref that are wrong are not emulated",
 }
 
