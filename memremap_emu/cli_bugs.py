@@ -37,7 +37,7 @@ LEFT_OUT = {
     "C12, C21": "the drivers and filesystems that it needs are not emulated",
     "C14, C15": "the dax bus came after v5.0 and is not emulated",
     "C18": "the second allocation of percpu_ref_init() came after v5.2",
-    "C20": "devm_alloc_percpu() is not emulated",
+    "C20": "no driver here frees managed per-CPU memory before it is unbound",
     "C17, C19": "the users of percpu_ref that are wrong are not emulated",
 }
 
