@@ -27,6 +27,7 @@ from memremap_emu import (
     tokens,
 )
 from memremap_emu.experiments import ALL_DRIVERS
+from memremap_emu.explore import ScheduleError
 from memremap_emu.ranges import BadInputError
 from memremap_emu.versions import DEFAULT_VERSION, GRAMMAR, select, versions
 
@@ -296,6 +297,8 @@ def _replay(arguments: argparse.Namespace) -> int:
             outcome = interleavings.execute(replay.experiment)
         else:
             outcome = runs.execute(replay.experiment)
+    except (ScheduleError, interleavings.UnfitError) as e:
+        raise BadInputError(f"the token does not fit this version: {e}") from None
     except Exception as e:
         return _complain(f"internal error: {type(e).__name__}: {e}")
     same = next((f for f in outcome.findings if tokens.digest(f.key) == replay.digest), None)

@@ -28,6 +28,11 @@ class Outcome(Enum):
     BOUND = 2
     TOO_LONG = 3
     REFUSED = 4
+    MISMATCH = 5
+
+
+class ScheduleError(ValueError):
+    """A schedule that is not one of the program it was given with."""
 
 
 class Strategy(Enum):
@@ -232,6 +237,7 @@ class Program:
             ValueError: no task, too many, the plain build, an operation that cannot be
                 explored (one that calls back into Python), an unknown strategy, or one that
                 samples without a bound.
+            ScheduleError: ``schedule`` is not one of this program.
         """
         if isinstance(strategy, str):
             if strategy.upper() not in Strategy.__members__:
@@ -274,6 +280,11 @@ class Program:
         status = native.lib.emu_explore(native.m, tasks, len(self.tasks), options, result)
         violations = tuple(native.violations(since_call=True)) if status & 256 else ()
         native.check(status & ~256)
+        if Outcome(result.status) is Outcome.MISMATCH:
+            raise ScheduleError(
+                f"the schedule does not fit the program: at step {result.schedule_length} of "
+                f"{len(schedule)} the process that it names cannot go on"
+            )
         if Outcome(result.status) is Outcome.REFUSED:
             raise ValueError("the program contains an operation that cannot be explored")
         length = min(int(result.schedule_length), 4096)

@@ -96,3 +96,12 @@ def test_events_of_others_and_repetitions_are_left_out() -> None:
         "  waits for &a\n"
         "=> bug: b\n"
     )
+
+
+def test_a_token_whose_schedule_does_not_fit_is_bad_input(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    experiment, _ = final_put()
+    forged = Experiment(DAX, experiment.program, (), bytes([7]) * 3)
+    assert main(["replay", encode(Replay(forged, "bug", 1))]) == 2
+    assert "the schedule does not fit the program: at step 0 of 3" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from memremap_emu import Config, Kernel
-from memremap_emu.explore import Outcome, Program
+from memremap_emu.explore import Outcome, Program, ScheduleError
 
 PMEM = 0x140000000
 SIZE = 1 << 27
@@ -288,3 +288,30 @@ def test_each_schedule_run_twice_gives_the_same_state() -> None:
                 program.explore(strategy="random", max_executions=1, seed=seed)
                 hashes.add((once.final_hash, k.state_hash))
             assert len(hashes) == 1
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [bytes([7]) * 3, bytes([9]), bytes([15]), bytes([255]), bytes(8), b"\0\0\0\0\0\1", bytes(9999)],
+)
+def test_a_schedule_of_another_program_is_refused_with_the_step(schedule: bytes) -> None:
+    with Kernel(cpus=2, on_violation="record") as k:
+        program = locks_in_two_orders(k)
+        before = k.state_hash
+        with pytest.raises(ScheduleError, match=r"does not fit the program: at step \d of"):
+            program.explore(schedule=schedule)
+        assert not k.violations and k.state_hash == before
+        assert program.explore(stop_at_violation=False).exhaustive
+
+
+@pytest.mark.parametrize("strategy", ["random", "dfs"])
+def test_executions_that_are_too_long_count_towards_the_bound(strategy: str) -> None:
+    with Kernel(cpus=2, on_violation="record") as k:
+        lock = k.spinlock()
+        program = Program(k)
+        task = program.task("long")
+        for _ in range(4200):
+            task.lock(lock).unlock(lock)
+        program.task("other").lock(lock).unlock(lock)
+        found = program.explore(strategy=strategy, max_executions=2, stop_at_violation=False)
+    assert found.executions == 0 and found.outcome is Outcome.BOUND

@@ -150,7 +150,7 @@ static uint32_t still_asleep(const struct explorer *x, uint32_t candidates,
 	return asleep;
 }
 
-enum outcome { RUN_TO_END, RUN_ASLEEP, RUN_TOO_LONG, RUN_REFUSED };
+enum outcome { RUN_TO_END, RUN_ASLEEP, RUN_TOO_LONG, RUN_REFUSED, RUN_MISMATCH };
 
 static enum outcome run_once(struct explorer *x)
 {
@@ -187,6 +187,9 @@ static enum outcome run_once(struct explorer *x)
 		uint32_t enabled = enabled_procs(x);
 		uint32_t choices;
 
+		/* What is repeated could be done the first time; a schedule from outside need not. */
+		if (x->depth < x->prefix && !(enabled & 1U << step->proc))
+			return RUN_MISMATCH;
 		if (!enabled) {
 			account_blocked(x);
 			return RUN_TO_END;
@@ -372,11 +375,30 @@ static bool backtrack(struct explorer *x)
 	return false;
 }
 
+/* Has the search come to a bound?  An execution that was given up as too long counts. */
+static bool bounded(struct explorer *x, const struct timespec *start)
+{
+	const struct emu_explore_options *o = x->options;
+	struct emu_explore_result *r = x->result;
+	bool over = o->max_executions && r->executions + r->too_long >= o->max_executions;
+	struct timespec now;
+
+	if (!over && o->max_seconds > 0) {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		over = (double)(now.tv_sec - start->tv_sec) +
+			       (double)(now.tv_nsec - start->tv_nsec) * 1e-9 >
+		       o->max_seconds;
+	}
+	if (over)
+		r->status = EMU_EXPLORE_BOUND;
+	return over;
+}
+
 static void explore(struct explorer *x)
 {
 	struct machine *m = x->m;
 	struct emu_explore_result *r = x->result;
-	struct timespec start, now;
+	struct timespec start;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	do {
@@ -388,13 +410,14 @@ static void explore(struct explorer *x)
 			r->status = EMU_EXPLORE_REFUSED;
 			return;
 		}
-		if (outcome == RUN_TOO_LONG) {
-			/* It may never end: that is not seen by this search, which goes on. */
-			r->too_long++;
-			continue;
-		}
-		if (outcome == RUN_ASLEEP) {
-			r->asleep++;
+		if (outcome == RUN_TOO_LONG || outcome == RUN_ASLEEP) {
+			/* One that is too long may never end; the search goes on without it. */
+			if (outcome == RUN_TOO_LONG)
+				r->too_long++;
+			else
+				r->asleep++;
+			if (bounded(x, &start))
+				return;
 			continue;
 		}
 		r->executions++;
@@ -417,19 +440,8 @@ static void explore(struct explorer *x)
 				return;
 			}
 		}
-		if (x->options->max_executions && r->executions >= x->options->max_executions) {
-			r->status = EMU_EXPLORE_BOUND;
+		if (bounded(x, &start))
 			return;
-		}
-		if (x->options->max_seconds > 0 && (r->executions & 255) == 0) {
-			clock_gettime(CLOCK_MONOTONIC, &now);
-			if ((double)(now.tv_sec - start.tv_sec) +
-				    (double)(now.tv_nsec - start.tv_nsec) * 1e-9 >
-			    x->options->max_seconds) {
-				r->status = EMU_EXPLORE_BOUND;
-				return;
-			}
-		}
 	} while (backtrack(x));
 	if (x->cut)
 		r->status = EMU_EXPLORE_BOUND;
@@ -443,7 +455,8 @@ static void replay(struct explorer *x)
 	const struct emu_explore_options *o = x->options;
 
 	for (size_t i = 0; i < o->schedule_length && i < MAX_STEPS; i++) {
-		x->steps[i].proc = o->schedule[i] % MAX_PROCS;
+		/* One that there cannot be is not enabled either. */
+		x->steps[i].proc = o->schedule[i] < MAX_PROCS ? o->schedule[i] : MAX_PROCS;
 		x->steps[i].enabled = ~0U;
 	}
 	x->prefix = o->schedule_length < MAX_STEPS ? (unsigned int)o->schedule_length : MAX_STEPS;
@@ -462,6 +475,9 @@ static void replay(struct explorer *x)
 		break;
 	case RUN_REFUSED:
 		x->result->status = EMU_EXPLORE_REFUSED;
+		break;
+	case RUN_MISMATCH:
+		x->result->status = EMU_EXPLORE_MISMATCH;
 		break;
 	default:
 		x->result->status = EMU_EXPLORE_TOO_LONG;

@@ -247,7 +247,8 @@ enum emu_explore_status {
 	EMU_EXPLORE_VIOLATION, /* stopped at the first violation */
 	EMU_EXPLORE_BOUND, /* a bound ended it */
 	EMU_EXPLORE_TOO_LONG, /* some executions had too many steps: they may never end */
-	EMU_EXPLORE_REFUSED /* an operation of the program cannot be explored */
+	EMU_EXPLORE_REFUSED, /* an operation of the program cannot be explored */
+	EMU_EXPLORE_MISMATCH /* the schedule is not one of the program, from step schedule_length on */
 };
 
 enum emu_strategy {
