@@ -74,7 +74,10 @@ def test_final_put_does_not_race_with_unbind_and_a_lookup_after_its_fix() -> Non
     # The put that leaves one reference runs page_free() with no hold on the pagemap: by then
     # unbind may have put that one, and the driver may be gone.
     assert {finding.kind for finding, _ in found.findings} == {"data-race"}
-    assert all("hmm_test_free() [put_page]" in finding.message for finding, _ in found.findings)
+    # Which function loads the driver's data is up to the compiler, which may inline it.
+    for finding, _ in found.findings:
+        assert "allocated in pci_alloc_dev()" in finding.message
+        assert "[put_page]" in finding.message and "[unbind]" in finding.message
 
 
 @pytest.mark.parametrize(
