@@ -91,6 +91,14 @@ class HmmDevMem(Object):
         """Its mapping."""
         return PageMap(self.kernel, self._field(4))
 
+    def remove(self) -> None:
+        """hmm_devmem_remove(), which a driver has to call before the patch ``hmm-devm``.
+
+        Raises:
+            ValueError: a kernel with that patch does not have it.
+        """
+        self._call("hmm_devmem_remove")
+
     def __repr__(self) -> str:
         return f"<hmm_devmem {self.pfn_first:#x}-{self.pfn_last - 1:#x}>"
 

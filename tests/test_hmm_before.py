@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from memremap_emu import Kernel, KernelError, TaskDied
+from memremap_emu import Export, Kernel, KernelError, TaskDied
 from memremap_emu.device import Device
 from memremap_emu.drivers import PciDriver
 
@@ -93,6 +93,31 @@ def test_plain_unbind_looks_for_actions_that_are_gone_and_for_a_freed_ref(versio
         assert (kinds[0], kinds[-1]) == ("warn", "warn")
         assert set(kinds[1:-1]) == {"use-after-free"}
         assert not k.quiescence()
+
+
+@pytest.mark.parametrize("version", BEFORE)
+@pytest.mark.parametrize("name", ["hmm", "hmm_public"])
+def test_removal_by_the_driver_is_clean_and_leaves_nothing_of_it(version: str, name: str) -> None:
+    with kernel(version) as k:
+        driver, device = bound(k, name)
+        devmem = driver.devmem(device)
+        pfn = devmem.pfn_first
+        devmem.remove()
+        # What is left is the driver's own.
+        assert device.devres == (OWN,) if name == "hmm" else (OWN, "devm_region_release")
+        assert not k.pfn_valid(pfn) and not k.violations
+        driver.unbind(device)
+        assert not k.violations and not k.quiescence()
+
+
+def test_with_devm_semantics_there_is_no_removal_by_the_driver() -> None:
+    with kernel(DEVM) as k:
+        driver, device = bound(k, "hmm")
+        with pytest.raises(ValueError, match=r"no hmm_devmem_remove\(\)"):
+            driver.devmem(device).remove()
+        assert "hmm_devmem_remove" not in k.exports
+    with kernel("memremap-v6 4/7") as k:
+        assert k.exports["hmm_devmem_remove"] is Export.EXPORT_SYMBOL
 
 
 @pytest.mark.parametrize("name", ["hmm", "hmm_public"])

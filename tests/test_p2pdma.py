@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from memremap_emu import Blocked, Kernel, KernelError, MemoryType, PciDevice, TaskDied
+from memremap_emu import (
+    Blocked,
+    Kernel,
+    KernelError,
+    MemoryType,
+    PciDevice,
+    PerCpuRef,
+    TaskDied,
+)
 from memremap_emu.iomem import embedded
 
 SECTION = 1 << 27
@@ -447,3 +455,32 @@ def test_before_the_shutdown_fix_the_wrap_leaves_the_ref_alone() -> None:
         device = k.device("nfit.0", bus=False)
         device.wrap_memremap_pages(pgmap)
         assert device.devres == ()
+
+
+def test_since_the_final_put_fix_the_wrap_needs_all_that_ends_the_ref() -> None:
+    with Kernel("v5.2", on_violation="record") as k:
+        nfit_range(k, BAR0, 1 << 16)
+        device = k.device("nfit.0", bus=False)
+        killed: list[int] = []
+        ref = k.percpu_ref(lambda r: None)
+
+        def cleanup(ref: PerCpuRef) -> None:
+            killed.append(2)
+
+        def kill(ref: PerCpuRef) -> None:
+            killed.append(1)
+
+        incomplete: list[dict[str, Any]] = [
+            {"ref": None, "kill": None},
+            {"ref": ref, "kill": None, "cleanup": cleanup},
+            {"ref": ref, "kill": kill},
+        ]
+        for pieces in incomplete:
+            with pytest.raises(KernelError) as e:
+                device.wrap_memremap_pages(k.pagemap(BAR0, 0x1000, **pieces))
+            assert e.value.errno == errno.EINVAL
+        assert len(k.violations) == 3 and {v.kind for v in k.violations} == {"warn"}
+        assert killed == [] and device.devres == ()
+        device.wrap_memremap_pages(k.pagemap(BAR0, 0x1000, ref=ref, kill=kill, cleanup=cleanup))
+        device.devres_release_all()
+        assert killed == [1, 2]

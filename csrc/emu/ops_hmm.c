@@ -106,6 +106,14 @@ static int64_t op_devmem_add_resource(const int64_t *args)
 		hmm_devmem_add_resource(new_ops(args[2], args[3]), ARG(struct device, 0), res));
 }
 
+static int64_t op_devmem_remove(const int64_t *args)
+{
+	if (patched(PATCH_HMM_DEVM))
+		return bad_argument("this kernel has no hmm_devmem_remove()");
+	hmm_devmem_remove(ARG(struct hmm_devmem, 0));
+	return 0;
+}
+
 static int64_t op_devmem_field(const int64_t *args)
 {
 	struct hmm_devmem *devmem = ARG(struct hmm_devmem, 0);
@@ -266,6 +274,7 @@ static int64_t op_test_count(const int64_t *args)
 static const struct op ops[] = {
 	OP("hmm_devmem_add", "Dixx", "e", op_devmem_add),
 	OP("hmm_devmem_add_resource", "DExx", "e", op_devmem_add_resource),
+	OP("hmm_devmem_remove", "G", "v", op_devmem_remove),
 	OP("hmm_devmem_field", "Gi", "u", op_devmem_field),
 	OP("device_private_entry_fault", "iiii", "u", op_private_fault),
 	OP("device_private_fault_loop", "ii", "u", op_private_fault_loop),

@@ -208,7 +208,7 @@ static void claim_device_pages(struct dev_pagemap *pgmap)
 }
 
 /* The mapping's own count of every device page is dropped. */
-static void put_device_pages(struct dev_pagemap *pgmap)
+static noinline void put_device_pages(struct dev_pagemap *pgmap)
 {
 	unsigned long end = pfn_end(pgmap);
 	unsigned long pfn, n;

@@ -27,10 +27,11 @@ extern const struct kernel_symbol *const __stop_kernel_symbols[]
 static const struct {
 	const char *name;
 	enum patch patch;
-	enum { ADDED, MADE_GPL } change;
+	enum { ADDED, REMOVED, MADE_GPL } change;
 } export_changes[] = {
 	{ "devm_memremap_pages", PATCH_MEMREMAP_GPL, MADE_GPL },
 	{ "__wrap_devm_memremap_pages", PATCH_MEMREMAP_GPL, MADE_GPL },
+	{ "hmm_devmem_remove", PATCH_HMM_DEVM, REMOVED },
 	{ "hmm_devmem_add", PATCH_HMM_GPL, MADE_GPL },
 	{ "hmm_devmem_add_resource", PATCH_HMM_GPL, MADE_GPL },
 	{ "devm_release_action", PATCH_RELEASE_ACTION, ADDED },
@@ -45,10 +46,14 @@ static const struct {
  */
 enum export kernel_symbol_export(const struct kernel_symbol *ksym)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(export_changes); i++)
-		if (!patched(export_changes[i].patch) &&
-		    !strcmp(export_changes[i].name, ksym->name))
-			return export_changes[i].change == ADDED ? NOT_EXPORTED : EXPORTED;
+	for (unsigned int i = 0; i < ARRAY_SIZE(export_changes); i++) {
+		if (strcmp(export_changes[i].name, ksym->name))
+			continue;
+		if (export_changes[i].change == MADE_GPL)
+			return patched(export_changes[i].patch) ? EXPORTED_GPL : EXPORTED;
+		if (patched(export_changes[i].patch) != (export_changes[i].change == ADDED))
+			return NOT_EXPORTED;
+	}
 	return ksym->gpl_only ? EXPORTED_GPL : EXPORTED;
 }
 

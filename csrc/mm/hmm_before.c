@@ -22,6 +22,7 @@
  * mirrors mm/hmm.c, v4.19, and with 5/7
  */
 #include <linux/err.h>
+#include <linux/export.h>
 #include <linux/kernel.h>
 #include <linux/kernel_data.h>
 #include <linux/memory_hotplug.h>
@@ -205,13 +206,30 @@ static int hmm_devmem_match(struct device *dev, void *data, void *match_data)
 	return devmem->resource == match_data;
 }
 
-/* The explicit removal, for which a driver before 5/7 has no other caller here. */
-static void hmm_devmem_remove(struct hmm_devmem *devmem)
+/**
+ * hmm_devmem_remove() - end the memory of a device, before its driver goes
+ * @devmem: the memory, or NULL
+ *
+ * A driver has to call it: what devres does without it, it does in a wrong
+ * order and twice.
+ *
+ * mirrors mm/hmm.c:hmm_devmem_remove, v4.19; gone with 5/7
+ *
+ * Context: process, sleeps until the reference is idle.
+ */
+void hmm_devmem_remove(struct hmm_devmem *devmem)
 {
-	struct device *device = devmem->device;
-	resource_size_t start = devmem->resource->start;
-	resource_size_t size = resource_size(devmem->resource);
-	bool public = is_public(devmem->resource);
+	resource_size_t start, size;
+	struct device *device;
+	bool public;
+
+	if (!devmem)
+		return;
+
+	device = devmem->device;
+	start = devmem->resource->start;
+	size = resource_size(devmem->resource);
+	public = is_public(devmem->resource);
 
 	hmm_devmem_ref_kill(&devmem->ref);
 	hmm_devmem_ref_exit(&devmem->ref);
@@ -219,6 +237,7 @@ static void hmm_devmem_remove(struct hmm_devmem *devmem)
 	if (!public)
 		devm_release_mem_region(device, start, size);
 }
+EXPORT_SYMBOL(hmm_devmem_remove);
 
 static struct hmm_devmem *unmanaged(const struct hmm_devmem_ops *ops, struct device *device,
 				    struct resource *res, unsigned long size)

@@ -160,9 +160,6 @@ def recorded_exports(version: str) -> dict[str, str]:
 def test_exports_are_those_of_the_recorded_symbol_table(version: str) -> None:
     recorded = recorded_exports(version)
     assert len(recorded) > 60
-    if version == "v4.19":
-        # HMM as it was before the series has no body here, and so no function to take away.
-        recorded.pop("hmm_devmem_remove")
     with Kernel(version) as k:
         table: dict[str, Any] = k.exports
     names = {Export.EXPORT_SYMBOL: "EXPORT_SYMBOL", Export.EXPORT_SYMBOL_GPL: "EXPORT_SYMBOL_GPL"}

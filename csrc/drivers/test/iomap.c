@@ -47,18 +47,22 @@ static noinline void nfit_test_kill(void *_pgmap)
 	struct dev_pagemap *pgmap = _pgmap;
 
 	pgmap->kill(pgmap->ref);
+	if (patched(PATCH_FINAL_PUT))
+		pgmap->cleanup(pgmap->ref);
 }
 
 /**
  * __wrap_devm_memremap_pages() - devm_memremap_pages() of a test
  * @dev: device
- * @pgmap: pagemap; its ref and kill are not looked at in the range of a test
+ * @pgmap: pagemap; what ends its ref is not looked at in the range of a test,
+ *	except by the kernel that needs all of it
  *
  * mirrors tools/testing/nvdimm/test/iomap.c:__wrap_devm_memremap_pages, v4.19 +
- * 1/7, 3/7; before, not even the kill
+ * 1/7, 3/7, final-put; before, not even the kill
  *
  * Context: process, may sleep.
- * Return: an address or ERR_PTR: -ENOMEM, or what devm_memremap_pages() answers.
+ * Return: an address or ERR_PTR: -EINVAL, -ENOMEM, or what devm_memremap_pages()
+ * answers.
  */
 void *__wrap_devm_memremap_pages(struct device *dev, struct dev_pagemap *pgmap)
 {
@@ -69,6 +73,8 @@ void *__wrap_devm_memremap_pages(struct device *dev, struct dev_pagemap *pgmap)
 	if (!nfit_res)
 		return devm_memremap_pages(dev, pgmap);
 
+	if (patched(PATCH_FINAL_PUT) && WARN_ON(!pgmap->ref || !pgmap->kill || !pgmap->cleanup))
+		return ERR_PTR(-EINVAL);
 	if (patched(PATCH_SHUTDOWN)) {
 		error = devm_add_action_or_reset(dev, nfit_test_kill, pgmap);
 		if (error)

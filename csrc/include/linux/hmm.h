@@ -61,6 +61,7 @@ struct hmm_devmem *hmm_devmem_add(const struct hmm_devmem_ops *ops, struct devic
 				  unsigned long size);
 struct hmm_devmem *hmm_devmem_add_resource(const struct hmm_devmem_ops *ops, struct device *device,
 					   struct resource *res);
+void hmm_devmem_remove(struct hmm_devmem *devmem);
 struct page *hmm_vma_alloc_locked_page(struct vm_area_struct *vma, unsigned long addr);
 
 /* A word for each page that is the driver's as long as the page is. */
