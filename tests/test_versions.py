@@ -1,19 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Versions: sets of patches, what needs what, and what the drivers do before and after."""
+"""Versions: sets of patches, and what needs what."""
 
 from __future__ import annotations
-
-import functools
-from pathlib import Path
 
 import pytest
 
 from memremap_emu import Kernel
-from memremap_emu.trace import EventType
 from memremap_emu.versions import modes, patch_set, patches, versions
 
-ORDERS = Path(__file__).parent / "data" / "driver-orders.txt"
-START, SIZE = 0x400000000, 1 << 30
 SERIES = [
     "memremap-gpl",
     "system-ram",
@@ -145,88 +139,3 @@ def test_every_mode_boots_on_the_newest_version() -> None:
     for mode in modes():
         with Kernel("v5.2", modes=[mode.name]) as k:
             assert k.modes == (mode.name,)
-
-
-# --- drivers before and after ---
-
-CONFIGURATIONS = {
-    "pmem fsdax": ("pmem", {"mode": "fsdax"}),
-    "pmem fsdax altmap": ("pmem", {"mode": "fsdax", "altmap": True}),
-    "pmem memory": ("pmem", {"mode": "memory"}),
-    "pmem raw": ("pmem", {"mode": "raw"}),
-    "dax_pmem": ("dax_pmem", {}),
-    "dax_pmem altmap": ("dax_pmem", {"altmap": True}),
-}
-#: Kernel arguments and the state that the table has for them.
-KERNELS = {
-    "v4.19": (("v4.19", None), "before"),
-    **{
-        f"{n}/7": (("memremap-v6", n), "before" if SERIES.index("shutdown") >= n else "after")
-        for n in range(8)
-    },
-    "v5.0": (("v5.0", None), "after"),
-    "v5.2": (("v5.2", None), "final-put"),
-}
-
-
-@functools.cache
-def table() -> dict[str, str]:
-    """Blocks of the table by their first line."""
-    blocks = ORDERS.read_text().strip().split("\n\n")
-    return {block.splitlines()[0]: block + "\n" for block in blocks}
-
-
-def entry_names(driver: str, entries: list[str] | tuple[str, ...]) -> list[str]:
-    """Entries as the table calls them, the oldest first."""
-    memory = iter([f"{driver} memory", "badblocks memory"])
-    words = []
-    for entry in entries:
-        if entry == "devm_kmalloc_release":
-            words.append(next(memory))
-        elif entry == "devm_region_release":
-            words.append("mem region")
-        else:
-            # Where a callback takes the place of an action, both are there under two names.
-            words.append(entry.removesuffix("_action"))
-    return words
-
-
-def record_orders(title: str, version: str, applied: int | None) -> tuple[list[str], list[str]]:
-    """What a running machine registers at bind and releases at unbind."""
-    driver, mode = CONFIGURATIONS[title]
-    with Kernel(version, applied=applied, trace=True) as k:
-        k.iomem.add(START, START + SIZE - 1, "Persistent Memory")
-        bound = k.driver(driver, **mode)
-        device = bound.device(START, SIZE)
-        bound.bind(device)
-        registered = device.devres
-        position = k.trace.position
-        bound.unbind(device)
-        released = []
-        for event in k.trace.events(position):
-            if event.type is EventType.FREE and event.name == "devm_kmalloc":
-                # Managed memory has a release that does nothing, not even leave a trace in
-                # every build; then it is freed.
-                released.append("devm_kmalloc_release")
-            elif event.name == "devm_kmalloc_release":
-                continue
-            elif event.type is EventType.FUNC and event.name in registered:
-                released.append(event.name)
-        k.assert_quiescent()
-    return entry_names(driver, registered), entry_names(driver, released[::-1])[::-1]
-
-
-@pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("title", CONFIGURATIONS)
-def test_driver_registers_and_releases_in_the_order_of_the_table(title: str, kernel: str) -> None:
-    arguments, state = KERNELS[kernel]
-    registered, released = record_orders(title, *arguments)
-    lines = [f"{title}, {state}"]
-    lines += [f"REG {n} {name}" for n, name in enumerate(registered, 1)]
-    lines += [f"release: {' -> '.join(released)}"]
-    assert "\n".join(lines) + "\n" == table()[lines[0]]
-
-
-def test_the_table_has_nothing_but_what_is_compared() -> None:
-    states = {state for _, state in KERNELS.values()}
-    assert set(table()) == {f"{title}, {state}" for title in CONFIGURATIONS for state in states}
