@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from memremap_emu import bisect, scenario, tokens
+from memremap_emu import bisect, bisect_tokens, scenario, tokens
 from memremap_emu.ranges import BadInputError
 from memremap_emu.versions import patches, select
 
@@ -20,8 +20,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "bisect",
         help="find the patch that introduces or removes a violation",
         description="Walks the patches between two versions, tries each kernel, and names the "
-        "patch at which a violation appears or goes away.  Exit status 0: there is one such "
-        "patch, 1: none or several, 2: bad input.",
+        "patch at which a violation appears or goes away.  A violation of tasks that race is "
+        "looked for in the schedule of its token, and where that does not show it in the others, "
+        "up to a bound: the result says where a search was not exhaustive.  Exit status 0: "
+        "there is one such patch, 1: none or several, 2: bad input.",
     )
     parser.add_argument(
         "scenario",
@@ -39,19 +41,33 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="V",
         help="a kernel with it: the other end (default: from the oldest version to the newest)",
     )
+    parser.add_argument(
+        "--max-executions",
+        metavar="N",
+        type=_bound,
+        default=bisect_tokens.DEFAULT_EXECUTIONS,
+        help="executions of a race on one kernel, at least 1 (default: %(default)s)",
+    )
     parser.set_defaults(run=_run)
 
 
-def _probe(text: str) -> tuple[str, bisect.Probe]:
+def _bound(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) < 1 << 32:
+        raise argparse.ArgumentTypeError("must be a whole number, at least 1")
+    return int(text)
+
+
+def _probe(text: str, max_executions: int) -> tuple[str, bisect.Probe]:
     if text.startswith(tokens.PREFIX):
         try:
             replay = tokens.decode(text)
             select(replay.experiment.setup.version)
+            probe = bisect_tokens.token_probe(replay, max_executions)
         except ValueError as e:
             raise BadInputError(str(e)) from None
         setup = replay.experiment.setup
-        title = f"{replay.kind}: {setup.mode.driver} {setup.mode.name} {setup.range}"
-        return title, bisect.token_probe(replay)
+        what = f"{setup.mode.driver} {setup.mode.name} {setup.range}"
+        return f"{replay.kind}: {what}, {replay.experiment.program.name}", probe
     try:
         found = scenario.bundled()
         known = [s for s in found if s.id.lower() == text.lower()]
@@ -76,7 +92,7 @@ def _position(text: str) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    title, probe = _probe(arguments.scenario)
+    title, probe = _probe(arguments.scenario, arguments.max_executions)
     last = len(patches())
     good = None if arguments.good is None else _position(arguments.good)
     bad = None if arguments.bad is None else _position(arguments.bad)
@@ -106,7 +122,8 @@ def _as_text(title: str, result: bisect.Result) -> str:
     for tried in result.tries:
         mark = "*" if tried.patch and tried.patch.number in changes else " "
         what = str(tried.kernel) if tried.patch is None else f"+ {tried.patch.name}"
-        lines.append(f"{mark} {what:<24} {words[tried.shows]}")
+        note = f" ({tried.verdict.note})" if tried.verdict.note else ""
+        lines.append(f"{mark} {what:<24} {words[tried.shows]}{note}")
     lines.append("")
     if not result.changes:
         lines.append("No patch changes it.")
@@ -115,4 +132,9 @@ def _as_text(title: str, result: bisect.Result) -> str:
         lines.append(f"{verb} the violation: {change.patch.name}, {change.patch.title}")
     if len(result.changes) > 1:
         lines.append("It is not monotone: there is more than one change, and no single answer.")
+    if not result.certain:
+        lines.append(
+            "Not every search was exhaustive: with more executions (--max-executions) the "
+            "violation may show on more kernels."
+        )
     return "\n".join(lines) + "\n"

@@ -147,7 +147,8 @@ def show(answer: Answer | int) -> str:
     return f"-{errno_name(answer)}" if answer else "error 0"
 
 
-def _next_stage(stage: str, name: str) -> str:
+def next_stage(stage: str, name: str) -> str:
+    """The stage after a function of `STAGES` is entered."""
     # Raw access to the namespace is had by devm_memremap(), too.
     return stage if stage == "devm_nsio_enable" and name == "devm_memremap" else name
 
@@ -165,7 +166,7 @@ def read_probe(bound: bool, log: Sequence[str], calls: Calls) -> Probe:
     for kind, name, _ in calls:
         if kind is EventType.FUNC:
             if name in STAGES:
-                stage = _next_stage(stage, name)
+                stage = next_stage(stage, name)
                 if name == "devm_memremap_pages":
                     probe.mapped = True
         elif kind is EventType.FAULT:
@@ -181,7 +182,7 @@ def fault_points(calls: Calls) -> list[FaultPoint]:
     for kind, name, count in calls:
         if kind is EventType.FUNC:
             if name in STAGES:
-                stage = _next_stage(stage, name)
+                stage = next_stage(stage, name)
         elif kind is EventType.FALLIBLE:
             found.append(FaultPoint(name, stage, count))
     return found

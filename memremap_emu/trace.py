@@ -43,7 +43,8 @@ class Event:
         task: process id
         cpu: virtual CPU
         softirq: in softirq context
-        argument: of an operation of a program: its first; of RCU_RUN: 0 RCU, 1 RCU-sched
+        argument: of an operation of a program: its first; of RCU_RUN: 0 RCU, 1 RCU-sched; of
+            FALLIBLE: how many calls
     """
 
     type: EventType
@@ -66,7 +67,7 @@ class Trace:
     _CALLS = (EventType.FUNC, EventType.FAULT, EventType.FALLIBLE)
     #: struct emu_event
     _EVENT = Struct("=HBBIQQQ")
-    _ARGUMENT_IN_B = (EventType.OPERATION, EventType.RCU_RUN)
+    _ARGUMENT_IN_B = (EventType.OPERATION, EventType.RCU_RUN, EventType.FALLIBLE)
     _SYMBOL_IN_A = (EventType.FUNC, EventType.RCU_QUEUE, EventType.RCU_RUN)
     _NAME_IN_B = (
         EventType.ALLOC,

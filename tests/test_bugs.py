@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from memremap_emu import Kernel, bisect, cli, tokens
+from memremap_emu import Kernel, bisect, bisect_tokens, cli, tokens
+from memremap_emu.bisect import Verdict
 from memremap_emu.experiments import Experiment, Setup, mode_named, program_named
 from memremap_emu.runs import Bench, boot
 from memremap_emu.scenario import (
@@ -236,8 +237,8 @@ def test_bisect_names_the_patch_that_changes_it(bug: str, patch: str, introduces
 def test_bisect_says_so_when_the_answer_is_not_monotone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def probe(kernel: Selection) -> bool:
-        return "system-ram" in kernel.patches and "hmm-devm" not in kernel.patches
+    def probe(kernel: Selection) -> Verdict:
+        return Verdict("system-ram" in kernel.patches and "hmm-devm" not in kernel.patches)
 
     monkeypatch.setattr(bisect, "scenario_probe", lambda wanted: probe)
     assert cli.main(["bisect", "A01"]) == 1
@@ -304,13 +305,13 @@ def token_of(version: str, program: str, kind: str, failing: str | None = None) 
 def test_bisect_finds_the_patch_for_a_token_with_a_failing_call() -> None:
     # The call that fails has another number on every other kernel.
     replay = tokens.decode(token_of("v4.19", "bind-use-unbind-rebind", "hang", "devm_add_action"))
-    result = bisect.walk(bisect.token_probe(replay), 0, len(patches()))
+    result = bisect.walk(bisect_tokens.token_probe(replay), 0, len(patches()))
     assert [(c.patch.name, c.introduces) for c in result.changes] == [("shutdown", False)]
 
 
 def test_bisect_finds_the_patch_for_a_token_without_faults() -> None:
     replay = tokens.decode(token_of("v5.0", "page-held", "memmap-removed"))
-    result = bisect.walk(bisect.token_probe(replay), 0, len(patches()))
+    result = bisect.walk(bisect_tokens.token_probe(replay), 0, len(patches()))
     assert [(c.patch.name, c.introduces) for c in result.changes] == [("final-put", False)]
 
 
