@@ -47,7 +47,11 @@ def _as_text() -> str:
         elif added:
             what += f": {last} + {', '.join(added)}"
         lines += textwrap.wrap(
-            f"{version.name:<12} {what}", 98, initial_indent="  ", subsequent_indent=" " * 15
+            f"{version.name:<12} {what}",
+            98,
+            initial_indent="  ",
+            subsequent_indent=" " * 15,
+            break_on_hyphens=False,
         )
         before = version.patches
     lines += ["", *textwrap.wrap(_NOTE, 98)]

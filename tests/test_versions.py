@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import pytest
 
-from memremap_emu import Kernel
+from memremap_emu import Kernel, cli
 from memremap_emu.versions import modes, patch_set, patches, versions
 
 SERIES = [
@@ -139,3 +142,83 @@ def test_every_mode_boots_on_the_newest_version() -> None:
     for mode in modes():
         with Kernel("v5.2", modes=[mode.name]) as k:
             assert k.modes == (mode.name,)
+
+
+# --- the command ---
+
+#: Patches as they were posted or merged, and what each needs.
+TITLES = {
+    "memremap-gpl": "mm, devm_memremap_pages: Mark devm_memremap_pages() EXPORT_SYMBOL_GPL",
+    "system-ram": 'mm, devm_memremap_pages: Kill mapping "System RAM" support',
+    "shutdown": "mm, devm_memremap_pages: Fix shutdown handling",
+    "device-private": "mm, devm_memremap_pages: Add MEMORY_DEVICE_PRIVATE support",
+    "hmm-devm": "mm, hmm: Use devm semantics for hmm_devmem_{add, remove}",
+    "hmm-memremap": "mm, hmm: Replace hmm_devmem_pages_create() with devm_memremap_pages()",
+    "hmm-gpl": "mm, hmm: Mark hmm_devmem_{add, add_resource} EXPORT_SYMBOL_GPL",
+    "deferred-init": "mm: defer ZONE_DEVICE page initialization to the point where we init pgmap",
+    "release-action": "drivers/base/devres: introduce devm_release_action()",
+    "memunmap-pages": "mm/devm_memremap_pages: introduce devm_memunmap_pages",
+    "p2pdma-gen-pool": "PCI/P2PDMA: fix the gen_pool_add_virt() failure path",
+    "p2pdma-resource-ref": "PCI/P2PDMA: track pgmap references per resource, not globally",
+    "final-put": "mm/devm_memremap_pages: fix final page put race",
+}
+
+
+def test_versions_lists_every_patch_with_its_upstream_title(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert list(TITLES) == [*SERIES, *LATER]
+    assert cli.main(["versions"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for number, (name, title) in enumerate(TITLES.items(), 1):
+        place = f"{number}/7" if name in SERIES else ""
+        assert f"  {place:<4} {name:<20} {title}" in lines
+    assert cli.main(["versions", "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == 1
+    assert [(p["name"], p["title"], p["series"]) for p in document["patches"]] == [
+        (name, title, number if name in SERIES else None)
+        for number, (name, title) in enumerate(TITLES.items(), 1)
+    ]
+    assert {v["name"]: v["patches"] for v in document["versions"]} == {
+        "v4.19": [],
+        "memremap-v6": SERIES,
+        "v5.0": [*SERIES, "deferred-init"],
+        "v5.2": [*SERIES, *LATER],
+    }
+
+
+def test_versions_says_what_each_version_is_made_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["versions"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "v4.19 before the series" in words
+    assert "memremap-v6 7 patches: v4.19 + the series 1/7 .. 7/7" in words
+    assert "v5.0 8 patches: memremap-v6 + deferred-init" in words
+    assert f"v5.2 13 patches: v5.0 + {', '.join(LATER[1:])}" in words
+
+
+COMMANDS = {
+    "check": "check --iomem /nowhere --version",
+    "bugs": "bugs --version",
+    "bisect --good": "bisect A01 --good",
+    "bisect --bad": "bisect A01 --bad",
+    "modpost": "modpost --license GPL --needs devm_memremap_pages --version",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("version", "reason", "known"),
+    [
+        ("v5.1", "unknown version 'v5.1'", list(versions())),
+        ("v5.2 without dax", "unknown patch 'dax'", list(TITLES)),
+        ("v5.2 with b99", "unknown mode 'b99'", [mode.name for mode in modes()]),
+    ],
+)
+def test_every_command_refuses_what_it_does_not_know_with_the_list_of_what_it_does(
+    command: str, version: str, reason: str, known: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*shlex.split(COMMANDS[command]), version]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.strip() == f"memremap-emu: {reason}; known: {', '.join(known)}"
