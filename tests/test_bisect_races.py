@@ -179,6 +179,23 @@ def test_the_call_that_fails_in_a_race_has_another_number_on_another_kernel() ->
     assert all(tried.shows for tried in result.tries)
 
 
+def test_the_same_violation_by_another_call_that_fails_is_another_experiment() -> None:
+    """Whichever of two calls for the memory map fails, the direct map stays."""
+    setup = setup_of("dax_pmem", "plain", "memremap-v6")
+    (calls, _) = bisect_tokens._calls_of_tasks(setup, program_named("probe-lookup"))
+    replays = []
+    for site in ("vmemmap_populate", "__kmalloc_section_usemap"):
+        number = bisect_tokens.find(calls, bisect_tokens.Call(0, site, "devm_memremap_pages", 1))
+        assert number is not None
+        replays.append(tokens.decode(race_token(setup, "probe-lookup", "leak", number)))
+    one, other = replays
+    assert one.digest == other.digest
+    probe = bisect_tokens._RaceProbe(one, BOUND)
+    for replay, same in ((one, True), (other, False)):
+        schedule, (fault,) = replay.experiment.schedule, replay.experiment.faults
+        assert probe._same_call(setup, schedule, fault) is same
+
+
 def test_a_hang_of_a_failing_probe_ends_with_the_shutdown_fix() -> None:
     setup = setup_of("dax_pmem", "plain", "v4.19")
     (calls, _) = bisect_tokens._calls_of_tasks(setup, program_named("probe-lookup"))
