@@ -106,6 +106,10 @@ UNTRACKED = (
     "batch.c",
     "kcsan.c",
     "lockdep.c",
+    "undo.c",
+    "explore.c",
+    "execution.c",
+    "strategy.c",
 )
 
 

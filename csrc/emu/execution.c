@@ -6,9 +6,11 @@
 #include "execution.h"
 
 #include <linux/percpu-refcount.h>
+#include <linux/kernel.h>
 #include <linux/workqueue.h>
 
 #undef memset
+#undef memcmp
 #include <string.h>
 
 /* --- what the tasks tell --- */
@@ -20,6 +22,7 @@ static void operation_begins(struct machine *m, struct emu_task *task)
 		return;
 	trace_event(m, EVENT_OPERATION, (uint64_t)(uintptr_t)task->operation,
 		    (uint64_t)task->operation_argument);
+	machine_dirty(&task->operation, sizeof(task->operation));
 	task->operation = NULL;
 }
 
@@ -29,6 +32,8 @@ void explore_point(struct machine *m, const struct access *access)
 
 	if (!task)
 		return;
+	machine_dirty(&task->pending, sizeof(task->pending));
+	machine_dirty(&task->run, sizeof(task->run));
 	task->pending = *access;
 	/* A section is entered together with the first visible thing done in it. */
 	task->pending.rcu_read |= (uint8_t)rcu_entering(task);
@@ -49,6 +54,19 @@ void explore_access(struct machine *m, const void *addr, unsigned long size, boo
 	explore_point(m, &access);
 }
 
+void explore_compare(struct machine *m, const void *addr, unsigned long size, uint64_t expected)
+{
+	const struct access access = {
+		.start = (uintptr_t)addr,
+		.end = (uintptr_t)addr + size,
+		.kind = ACCESS_WRITE,
+		.compares = (uint8_t)size,
+		.expected = expected,
+	};
+
+	explore_point(m, &access);
+}
+
 void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const void *lock))
 {
 	const struct access access = {
@@ -64,14 +82,22 @@ void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const vo
 
 struct lock_clock *lock_clock(struct explorer *x, const void *object)
 {
-	for (unsigned int i = 0; i < x->nr_locks; i++)
-		if (x->locks[i].object == object)
-			return &x->locks[i];
-	if (x->nr_locks == MAX_LOCKS)
-		return NULL;
-	x->locks[x->nr_locks].object = object;
-	memset(&x->locks[x->nr_locks].clock, 0, sizeof(struct clock));
-	return &x->locks[x->nr_locks++];
+	const size_t at = ((uintptr_t)object >> 3) * 0x9e3779b1U >> 7;
+
+	for (unsigned int i = 0; i < MAX_LOCKS; i++) {
+		struct lock_clock *lock = &x->locks[(at + i) % MAX_LOCKS];
+
+		if (lock->object == object)
+			return lock;
+		if (lock->object)
+			continue;
+		undo_record(x->m, lock, sizeof(*lock));
+		lock->object = object;
+		memset(&lock->clock, 0, sizeof(lock->clock));
+		return lock;
+	}
+	x->cut |= EMU_BOUND_LOCKS;
+	return NULL;
 }
 
 void explore_release(struct machine *m, const void *object)
@@ -79,8 +105,10 @@ void explore_release(struct machine *m, const void *object)
 	struct explorer *x = m->explorer;
 	struct lock_clock *lock = lock_clock(x, object);
 
-	if (lock)
-		join(&lock->clock, &x->procs[x->running].clock);
+	if (!lock)
+		return;
+	undo_record(m, &lock->clock, sizeof(lock->clock));
+	join(&lock->clock, &x->procs[x->running].clock);
 }
 
 void explore_wake(struct machine *m, const struct emu_task *task)
@@ -88,8 +116,10 @@ void explore_wake(struct machine *m, const struct emu_task *task)
 	struct explorer *x = m->explorer;
 
 	for (unsigned int i = 0; i < MAX_PROCS; i++)
-		if (x->procs[i].task == task)
+		if (x->procs[i].task == task) {
+			undo_record(m, &x->procs[i].clock, sizeof(x->procs[i].clock));
 			join(&x->procs[i].clock, &x->procs[x->running].clock);
+		}
 }
 
 /* A grace period that was asked for at @clock is over: who was waited for? */
@@ -106,8 +136,10 @@ void explore_grace_period(struct machine *m, const struct emu_task *task, int fl
 	struct explorer *x = m->explorer;
 
 	for (unsigned int i = 0; i < MAX_PROCS; i++)
-		if (x->procs[i].task == task)
+		if (x->procs[i].task == task) {
+			undo_record(m, &x->procs[i].clock, sizeof(x->procs[i].clock));
 			join_exits(&x->procs[i].clock, &x->rcu_exits[flavour], task->gp_clock);
+		}
 }
 
 void explore_rcu_queued(struct machine *m, int flavour)
@@ -115,6 +147,8 @@ void explore_rcu_queued(struct machine *m, int flavour)
 	struct explorer *x = m->explorer;
 	struct queued *q = &x->queued[flavour];
 
+	undo_record(m, &q->tail, sizeof(q->tail));
+	undo_record(m, &q->clock[q->tail % MAX_QUEUED], sizeof(struct clock));
 	q->clock[q->tail++ % MAX_QUEUED] = x->procs[x->running].clock;
 }
 
@@ -123,12 +157,40 @@ void explore_rcu_exit(struct machine *m, int flavour, unsigned long start)
 	struct explorer *x = m->explorer;
 	struct rcu_exits *exits = &x->rcu_exits[flavour];
 
+	undo_record(m, &exits->nr, sizeof(exits->nr));
 	if (exits->nr == MAX_EXITS) {
+		undo_record(m, &exits->rest, sizeof(exits->rest));
 		join(&exits->rest, &x->procs[x->running].clock);
 		return;
 	}
+	undo_record(m, &exits->start[exits->nr], sizeof(exits->start[0]));
+	undo_record(m, &exits->clock[exits->nr], sizeof(exits->clock[0]));
 	exits->start[exits->nr] = start;
 	exits->clock[exits->nr++] = x->procs[x->running].clock;
+}
+
+unsigned long explore_fallible(struct machine *m, unsigned long n)
+{
+	struct explorer *x = m->explorer;
+	struct step *step = &x->steps[x->depth];
+	/* Many calls alike: the first, the second, the middle and the last one stand for all. */
+	const unsigned long chosen[] = { 0, 1, n / 2, n - 1 };
+	const bool all = n <= MANY_CALLS;
+	uint32_t number;
+
+	if (!x->options.max_faults)
+		return n;
+	if (!all || x->starting)
+		x->cut |= EMU_BOUND_FAULTS;
+	if (x->starting)
+		return n;
+	number = step->calls + 1;
+	step->calls += all ? (uint32_t)n : (uint32_t)ARRAY_SIZE(chosen);
+	if (step->failed == step->nr_fails || step->fails[step->failed] > step->calls)
+		return n;
+	/* The calls behind it are not made. */
+	step->calls = step->fails[step->failed++];
+	return all ? step->calls - number : chosen[step->calls - number];
 }
 
 /* --- one execution --- */
@@ -159,8 +221,12 @@ uint32_t enabled_procs(struct explorer *x)
 {
 	uint32_t enabled = 0;
 
-	rcu_wake_waiters(x->m);
-	for (unsigned int i = 0; i < MAX_PROCS; i++)
+	if (x->m->s->rcu_waiters)
+		rcu_wake_waiters(x->m);
+	for (unsigned int i = 0; i < (unsigned int)x->nr_tasks; i++)
+		if (proc_enabled(x, i))
+			enabled |= 1U << i;
+	for (unsigned int i = PROC_RCU; i < MAX_PROCS; i++)
 		if (proc_enabled(x, i))
 			enabled |= 1U << i;
 	return enabled;
@@ -172,6 +238,34 @@ const struct access *pending_of(const struct explorer *x, unsigned int proc)
 	const struct emu_task *task = x->procs[proc].task;
 
 	return task ? &task->pending : &nothing;
+}
+
+struct access pending_now(const struct explorer *x, unsigned int proc)
+{
+	struct access access = *pending_of(x, proc);
+
+	/* One that fails only looks. */
+	if (access.compares &&
+	    memcmp((const void *)access.start, &access.expected, access.compares))
+		access.kind = ACCESS_READ;
+	return access;
+}
+
+void begin_step(struct explorer *x, struct step *step)
+{
+	struct machine *m = x->m;
+	struct proc *p = &x->procs[step->proc];
+
+	step->calls = 0;
+	step->failed = 0;
+	if (!m->undo)
+		return;
+	step->mark = undo_mark(m);
+	/* What a step changes and no hook of a store tells of. */
+	undo_record(m, p, sizeof(*p));
+	if (p->task)
+		undo_record(m, p->task->sp,
+			    (size_t)(stack_top(m, p->task->stack) - (char *)p->task->sp));
 }
 
 void run_proc(struct explorer *x, unsigned int proc)
@@ -187,6 +281,7 @@ void run_proc(struct explorer *x, unsigned int proc)
 			struct queued *q = &x->queued[proc - PROC_RCU];
 			unsigned long asked = rcu_oldest_clock(m, (int)(proc - PROC_RCU));
 
+			undo_record(m, &q->head, sizeof(q->head));
 			p->task = rcu_flavour_task(m, (int)(proc - PROC_RCU));
 			join(&p->clock, &q->clock[q->head++ % MAX_QUEUED]);
 			join_exits(&p->clock, &x->rcu_exits[proc - PROC_RCU], asked);
@@ -194,6 +289,7 @@ void run_proc(struct explorer *x, unsigned int proc)
 		if (!p->task)
 			return;
 	}
+	machine_dirty(&p->task->pending, sizeof(p->task->pending));
 	p->task->pending = (struct access){ .kind = ACCESS_NONE };
 	task_resume(m, p->task);
 	if (task_over(p->task)) {
@@ -213,6 +309,9 @@ int64_t run_program_task(const int64_t *args)
 		const struct op *o = find_op(program->ops[i].op);
 		struct machine *m = this_machine();
 
+		machine_dirty(&m->running->operation,
+			      sizeof(m->running->operation) +
+				      sizeof(m->running->operation_argument));
 		m->running->operation = o->info.name;
 		m->running->operation_argument = program->ops[i].nargs ? program->ops[i].args[0] :
 									 0;

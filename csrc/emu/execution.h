@@ -15,31 +15,55 @@
 #define PROC_WORKER (MAX_PROGRAM_TASKS + 2)
 #define MAX_PROCS (MAX_PROGRAM_TASKS + 3)
 #define MAX_STEPS 4096
-#define MAX_LOCKS 64
+#define MAX_LOCKS 256 /* a power of two */
+#define MAX_FAILS 4 /* failing calls of an execution that a search can try */
 #define MAX_QUEUED 64
 #define MAX_CHANGES 16 /* of priorities, in an execution of EMU_PCT */
 #define MAX_FINAL_STATES 4096
 
+/* Room for a whole number of vectors. */
+#define CLOCK_SIZE 16
+
+typedef uint16_t clock_vector __attribute__((vector_size(16), may_alias));
+
 struct clock {
-	uint16_t at[MAX_PROCS];
-};
+	uint16_t at[CLOCK_SIZE];
+} __attribute__((aligned(16)));
+
+_Static_assert(MAX_PROCS <= CLOCK_SIZE, "a clock counts every process");
 
 /**
  * struct step - one step of the execution at hand
  * @proc: who went
  * @index: its how-manieth step this is, from 1
  * @access: what it began with
+ * @begin: what happens before it, and the step itself
  * @clock: what happens before the end of this step
  * @enabled: who could have gone
  * @backtrack: who is to be tried from here
  * @done: who has been
  * @sleep: who need not be tried: what would follow has been seen
+ * @mark: to take it back to, see undo.h
+ * @calls: that may fail, met in it so far
+ * @nr_fails: how many of them fail
+ * @fails: which, counted from 1, in order
+ * @limits: for each of them, the last that can take its place
+ * @failed: how many have failed so far
+ * @fails_before: how many in the steps before
  */
 struct step {
 	unsigned int proc;
 	uint16_t index;
 	struct access access;
+	struct clock begin;
 	struct clock clock;
+	size_t mark;
+	uint32_t calls;
+	uint32_t nr_fails;
+	uint32_t fails[MAX_FAILS];
+	uint32_t limits[MAX_FAILS];
+	uint32_t failed;
+	uint32_t fails_before;
 	uint32_t enabled;
 	uint32_t backtrack;
 	uint32_t done;
@@ -69,6 +93,7 @@ struct queued {
 };
 
 #define MAX_EXITS 32
+#define MANY_CALLS 64 /* alike and in a row: no more than these all fail in turn */
 
 /**
  * struct rcu_exits - read sections of a flavour that have ended
@@ -84,30 +109,57 @@ struct rcu_exits {
 	struct clock rest;
 };
 
+/**
+ * struct explorer - a search over the executions of a program
+ * @m: machine
+ * @program: tasks, copied
+ * @options: as asked for, copied
+ * @result: what has been found
+ * @snapshot: state that every execution starts from
+ * @fallible_start: fallible calls before the program begins
+ * @known: violations before the program begins
+ * @random: state of the generator
+ * @priority: EMU_PCT: the highest goes
+ * @change: EMU_PCT: depths at which the one that goes loses its priority
+ * @bound: EMU_PREEMPTIONS: pre-emptions in the round at hand
+ * @cut: enum emu_explore_bound: what has left something out
+ * @running: process that is taking a step
+ * @depth: steps of the execution at hand
+ * @prefix: steps of it that repeat the one before
+ * @live: the machine is in the middle of that execution, and steps can be taken back
+ * @starting: tasks go to their first visible operation
+ * @seconds: that earlier slices took
+ * @cache: hashes of states, EMU_CACHE
+ */
 struct explorer {
 	struct machine *m;
-	const struct emu_program_task *program;
+	struct emu_program_task program[MAX_PROGRAM_TASKS];
 	int nr_tasks;
-	const struct emu_explore_options *options;
+	struct emu_explore_options options;
 	struct emu_explore_result *result;
 	long snapshot;
-	unsigned long fallible_start; /* fallible calls before the program begins */
+	unsigned long fallible_start;
+	int known;
 	const struct strategy *strategy;
-	uint64_t random; /* state of the generator */
-	uint64_t priority[MAX_PROCS]; /* EMU_PCT: the highest goes */
-	unsigned int change[MAX_CHANGES]; /* depths at which the one that goes loses its own */
+	uint64_t random;
+	uint64_t priority[MAX_PROCS];
+	unsigned int change[MAX_CHANGES];
 	unsigned int changes;
-	unsigned int longest; /* execution so far, in steps */
-	bool cut; /* a bound on choices has left something out */
-	unsigned int running; /* process that is taking a step */
+	unsigned int bound;
+	uint32_t cut;
+	unsigned int running;
 	unsigned int depth;
-	unsigned int prefix; /* steps that repeat the execution before */
+	unsigned int prefix;
+	bool live;
+	bool starting;
+	double seconds;
 	struct proc procs[MAX_PROCS];
 	struct rcu_exits rcu_exits[2];
 	struct queued queued[2];
 	struct lock_clock locks[MAX_LOCKS];
 	unsigned int nr_locks;
 	int64_t *decoded[MAX_PROGRAM_TASKS];
+	struct state_cache *cache;
 	uint64_t final[MAX_FINAL_STATES];
 	struct step steps[MAX_STEPS];
 };
@@ -115,9 +167,14 @@ struct explorer {
 /* What happens before @b happens before @a, too. */
 static inline void join(struct clock *a, const struct clock *b)
 {
-	for (unsigned int i = 0; i < MAX_PROCS; i++)
-		if (a->at[i] < b->at[i])
-			a->at[i] = b->at[i];
+	clock_vector *to = (clock_vector *)a->at;
+	const clock_vector *from = (const clock_vector *)b->at;
+
+	for (unsigned int i = 0; i < sizeof(*a) / sizeof(*to); i++) {
+		clock_vector less = (clock_vector)(to[i] < from[i]);
+
+		to[i] = (from[i] & less) | (to[i] & ~less);
+	}
 }
 
 /* May the order of two steps that begin with these make a difference? */
@@ -132,6 +189,14 @@ static inline bool conflicts(const struct access *a, const struct access *b)
 	return a->start < b->end && b->start < a->end;
 }
 
+/* Is @i among what happens before an event with clock @clock? */
+static inline bool happens_before(const struct step *i, const struct clock *clock)
+{
+	return clock->at[i->proc] >= i->index;
+}
+
+/** pending_now() - what @proc would begin with if it went now */
+struct access pending_now(const struct explorer *x, unsigned int proc);
 /** lock_clock() - what the next acquisition of @object comes after; NULL: too many locks */
 struct lock_clock *lock_clock(struct explorer *x, const void *object);
 bool task_over(const struct emu_task *task);
@@ -139,6 +204,8 @@ bool task_over(const struct emu_task *task);
 uint32_t enabled_procs(struct explorer *x);
 /** pending_of() - what the next step of @proc begins with */
 const struct access *pending_of(const struct explorer *x, unsigned int proc);
+/** begin_step() - @step->proc is about to go: what it may change is kept */
+void begin_step(struct explorer *x, struct step *step);
 /** run_proc() - let @proc go to its next visible operation */
 void run_proc(struct explorer *x, unsigned int proc);
 /** run_program_task() - what the task of a program runs */

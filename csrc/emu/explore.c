@@ -1,197 +1,129 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Stateless exploration of all schedules of a program, with dynamic
- * partial-order reduction by source sets and sleep sets (Abdulla, Aronis,
- * Jonsson, Sagonas: "Optimal dynamic partial order reduction", POPL 2014,
- * algorithm 1).
+ * Exploration of all schedules of a program, and of which calls fail in them.
  *
  * Every execution starts from the same snapshot.  A process is one that can be
  * chosen at a scheduling point: the program's tasks, the runner of callbacks
  * of each RCU flavour, and the worker of the workqueue.  The trace so far is a
  * stack of steps; a step remembers who could have gone, who has gone, who need
- * not go (sleep), and who must still be tried (backtrack).
+ * not go (sleep), and who must still be tried (backtrack), and which of the
+ * calls in it that may fail do.  Whom it needs is up to the strategy
+ * (strategy.c) and to races (dpor.c).
  *
- * Two steps are dependent if they begin with accesses that conflict, or if one
- * of them makes the other possible.  Happens-before is kept in vector clocks.
- * When a step turns out to race with an earlier one, the order of the two is
- * reversed some day: somebody who can begin such a reversal is entered in the
- * earlier step's backtrack set, unless it holds one already.
+ * The next execution begins where the one before differs from it: steps are
+ * taken back (undo.c).  Where that cannot be done the execution starts from
+ * the snapshot and its steps are repeated.
  *
- * RCU: entering a read section is a read of the flavour, asking for a grace
- * period is a write.  So both orders are tried, and with them both answers to
- * the question whether the grace period waits for that reader.  The end of a
- * section makes callbacks possible and is no scheduling point: nothing else
- * can see it.
+ * A search runs in slices.  Between two of them the machine is in the state
+ * that the search began in, and the stack of steps is all there is to know.
  */
-#include "execution.h"
+#include "cache.h"
+#include "dpor.h"
+#include "findings.h"
 #include "kcsan.h"
 #include "lockdep.h"
 
 #include <linux/percpu-refcount.h>
-#include <linux/workqueue.h>
 
 #undef snprintf
 #undef vsnprintf
 #undef memset
 #undef memcpy
 #undef strlen
-#undef strcmp
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-/* Is @i among what happens before an event with clock @clock? */
-static bool happens_before(const struct step *i, const struct clock *clock)
-{
-	return clock->at[i->proc] >= i->index;
-}
+/* Executions between two looks at the clock. */
+#define CLOCK_INTERVAL 16
 
-/*
- * Step @d, now on the stack, races with step @i: enter somebody in @i's
- * backtrack set who can begin an execution in which @d comes first.
- */
-static void reverse_race(struct explorer *x, unsigned int i, unsigned int d,
-			 const struct clock *before)
-{
-	struct step *race = &x->steps[i];
-	const struct step *last = &x->steps[d];
-	uint32_t initials = 0, seen = 0;
-	bool last_is_initial = true;
+enum outcome {
+	RUN_TO_END,
+	RUN_ASLEEP,
+	RUN_CACHED,
+	RUN_TOO_LONG,
+	RUN_REFUSED,
+	RUN_MISMATCH,
+};
 
-	for (unsigned int k = i + 1; k < d; k++) {
-		const struct step *step = &x->steps[k];
-		bool initial = true;
+/* --- one execution --- */
 
-		if (happens_before(race, &step->clock))
-			continue;
-		if (!(seen & 1U << step->proc)) {
-			seen |= 1U << step->proc;
-			for (unsigned int j = i + 1; j < k && initial; j++)
-				if (!happens_before(race, &x->steps[j].clock) &&
-				    happens_before(&x->steps[j], &step->clock))
-					initial = false;
-			if (initial)
-				initials |= 1U << step->proc;
-		}
-		if (happens_before(step, before) || conflicts(&step->access, &last->access))
-			last_is_initial = false;
-	}
-	if (last_is_initial && !(seen & 1U << last->proc))
-		initials |= 1U << last->proc;
-	initials &= race->enabled;
-	if (!initials) {
-		/* Who goes first there has to be made possible by somebody. */
-		race->backtrack |= race->enabled;
-	} else if (!(initials & race->backtrack)) {
-		if (initials & 1U << last->proc)
-			race->backtrack |= 1U << last->proc;
-		else
-			race->backtrack |= initials & -initials;
-	}
-}
-
-/* The clock of the step that is about to be taken at @d, and its races. */
-static void account(struct explorer *x, unsigned int d)
-{
-	struct step *step = &x->steps[d];
-	struct proc *p = &x->procs[step->proc];
-	struct clock before;
-	struct lock_clock *lock;
-
-	step->index = ++p->steps;
-	before = p->clock;
-	for (unsigned int i = d; i-- > 0;) {
-		const struct step *earlier = &x->steps[i];
-
-		if (earlier->proc == step->proc || !conflicts(&earlier->access, &step->access))
-			continue;
-		if (!happens_before(earlier, &p->clock)) {
-			if (d + 1 >= x->prefix)
-				reverse_race(x, i, d, &before);
-		}
-		/* A lock is handed over by its release, not by its acquisition. */
-		if (step->access.kind != ACCESS_ACQUIRE)
-			join(&p->clock, &earlier->clock);
-	}
-	if (step->access.kind == ACCESS_ACQUIRE) {
-		lock = lock_clock(x, step->access.object);
-		if (lock)
-			join(&p->clock, &lock->clock);
-	}
-	p->clock.at[step->proc] = step->index;
-	step->clock = p->clock;
-}
-
-/* Whoever hangs at a lock might have had it first: that race is one, too. */
-static void account_blocked(struct explorer *x)
-{
-	for (unsigned int i = 0; i < MAX_PROCS; i++) {
-		const struct emu_task *task = x->procs[i].task;
-
-		if (!task || task->run != RUN_READY || task->pending.kind != ACCESS_ACQUIRE)
-			continue;
-		x->steps[x->depth].proc = i;
-		x->steps[x->depth].access = task->pending;
-		account(x, x->depth);
-	}
-}
-
-/* Who of @candidates stays asleep when @access has been carried out? */
-static uint32_t still_asleep(const struct explorer *x, uint32_t candidates,
-			     const struct access *access)
-{
-	uint32_t asleep = 0;
-
-	for (unsigned int i = 0; i < MAX_PROCS; i++)
-		if (candidates & 1U << i && !conflicts(pending_of(x, i), access))
-			asleep |= 1U << i;
-	return asleep;
-}
-
-enum outcome { RUN_TO_END, RUN_ASLEEP, RUN_TOO_LONG, RUN_REFUSED, RUN_MISMATCH };
-
-static enum outcome run_once(struct explorer *x)
+/* From the snapshot to where the first step is to be taken; false: no room for the tasks. */
+static bool begin_execution(struct explorer *x)
 {
 	struct machine *m = x->m;
-	uint32_t sleep = 0;
 	int64_t args[2];
 
 	snapshot_restore(m, x->snapshot);
+	undo_forget(m);
 	memset(x->procs, 0, sizeof(x->procs));
 	for (int flavour = 0; flavour < 2; flavour++) {
 		x->rcu_exits[flavour].nr = 0;
 		memset(&x->rcu_exits[flavour].rest, 0, sizeof(struct clock));
+		x->queued[flavour].head = x->queued[flavour].tail = 0;
 	}
-	x->queued[0].head = x->queued[0].tail = 0;
-	x->queued[1].head = x->queued[1].tail = 0;
-	x->nr_locks = 0;
-	m->explorer = x;
-	if (x->strategy->begin)
-		x->strategy->begin(x);
+	memset(x->locks, 0, sizeof(x->locks));
+	x->depth = 0;
+	x->starting = true;
 	for (int i = 0; i < x->nr_tasks; i++) {
 		struct emu_task *task =
 			task_create(m, TASK_DIRECT, x->program[i].name, x->program[i].cpu);
 
 		if (!task)
-			return RUN_REFUSED;
+			return false;
 		x->procs[i].task = task;
 		args[0] = (int64_t)(uintptr_t)&x->program[i];
 		args[1] = (int64_t)(uintptr_t)x->decoded[i];
 		task_start(m, task, run_program_task, args, 2);
 		run_proc(x, (unsigned int)i);
 	}
-	for (x->depth = 0;; x->depth++) {
+	x->starting = false;
+	x->live = m->undo != NULL;
+	return !m->refused && !m->arena_full;
+}
+
+/* Brings the machine to where the step at x->depth, the last of the prefix, is to be taken. */
+static bool go_back(struct explorer *x)
+{
+	if (!x->live || x->m->undo->full) {
+		if (!begin_execution(x))
+			return false;
+	} else {
+		undo_back(x->m, x->steps[x->depth].mark);
+	}
+	if (!x->depth && !x->prefix && x->strategy->begin)
+		x->strategy->begin(x);
+	return true;
+}
+
+static unsigned int fails_so_far(const struct explorer *x)
+{
+	const struct step *last;
+
+	if (!x->depth)
+		return 0;
+	last = &x->steps[x->depth - 1];
+	return last->fails_before + last->nr_fails;
+}
+
+static enum outcome run_once(struct explorer *x)
+{
+	struct machine *m = x->m;
+	uint32_t sleep = 0;
+
+	for (;; x->depth++) {
 		struct step *step = &x->steps[x->depth];
 		uint32_t enabled = enabled_procs(x);
+		const bool last = x->depth + 1 >= x->prefix;
 		uint32_t choices;
 
 		/* What is repeated could be done the first time; a schedule from outside need not. */
 		if (x->depth < x->prefix && !(enabled & 1U << step->proc))
 			return RUN_MISMATCH;
 		if (!enabled) {
-			account_blocked(x);
+			if (x->strategy->reduces)
+				account_blocked(x);
 			return RUN_TO_END;
 		}
 		if (x->depth == MAX_STEPS - 1)
@@ -200,290 +132,306 @@ static enum outcome run_once(struct explorer *x)
 			step->enabled = enabled;
 			step->sleep = sleep;
 			step->done = 0;
+			step->nr_fails = 0;
 			choices = enabled & ~sleep;
 			if (!choices)
 				return RUN_ASLEEP;
+			if (x->strategy->caches && !cache_state(x, fails_so_far(x)))
+				return RUN_CACHED;
 			step->proc = x->strategy->choose(x, choices);
 			step->backtrack = x->strategy->alternatives(x, step);
 		}
+		step->fails_before = fails_so_far(x);
 		step->done |= 1U << step->proc;
-		step->access = *pending_of(x, step->proc);
-		sleep = 0;
-		if (x->strategy->reduces) {
-			account(x, x->depth);
+		begin_step(x, step);
+		step->access = pending_now(x, step->proc);
+		if (x->strategy->reduces && (last || !step->index)) {
+			account(x, x->depth, last);
 			sleep = still_asleep(x, step->sleep | (step->done & ~(1U << step->proc)),
 					     &step->access);
+		} else if (x->strategy->reduces) {
+			account_again(x, x->depth);
 		}
-		x->result->steps++;
+		x->result->steps += last;
 		run_proc(x, step->proc);
 		if (m->refused || m->arena_full)
 			return RUN_REFUSED;
+		if (step->failed < step->nr_fails)
+			return RUN_MISMATCH;
 		/* Steps take their end's clock: what they released or woke is known now. */
 		step->clock = x->procs[step->proc].clock;
 	}
 }
 
-/* Unfinished tasks, when nobody can go on: they hang. */
-static bool somebody_hangs(const struct explorer *x)
+/* --- from one execution to the next --- */
+
+/* The same process again at this step, with other calls failing: sets of calls, depth first. */
+static bool next_fails(const struct explorer *x, struct step *step)
 {
-	for (int i = 0; i < x->nr_tasks; i++)
-		if (!task_over(x->procs[i].task))
+	const uint32_t most = (uint32_t)x->options.max_faults - step->fails_before;
+	const uint32_t after = step->nr_fails ? step->fails[step->nr_fails - 1] : 0;
+
+	if (!x->options.max_faults)
+		return false;
+	if (step->nr_fails < most && step->calls > after) {
+		step->limits[step->nr_fails] = step->calls;
+		step->fails[step->nr_fails++] = after + 1;
+		return true;
+	}
+	while (step->nr_fails) {
+		uint32_t *fails = &step->fails[step->nr_fails - 1];
+
+		if (*fails < step->limits[step->nr_fails - 1]) {
+			++*fails;
 			return true;
+		}
+		step->nr_fails--;
+	}
 	return false;
-}
-
-static void report_hang(struct explorer *x)
-{
-	for (int i = 0; i < x->nr_tasks; i++) {
-		const struct emu_task *task = x->procs[i].task;
-
-		if (!task_over(task))
-			report_violation(VIOLATION_HANG, "%s/%d waits for %s %s", task->t.comm,
-					 task->t.pid, task->wait_kind ? task->wait_kind : "a lock",
-					 string_or_unknown(this_machine(), task->wait_what));
-	}
-}
-
-/* Each line of the quiescence check is a kind, a tab and what was found. */
-static void report_leaks(struct explorer *x)
-{
-	char text[2048];
-	size_t length;
-
-	emu_quiescence(x->m, text, sizeof(text), &length);
-	if (!length)
-		return;
-	text[sizeof(text) - 1] = '\0';
-	for (char *save, *line = strtok_r(text, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		char *message = strchr(line, '\t');
-		enum violation_kind kind = VIOLATION_LEAK;
-
-		if (!message)
-			continue;
-		*message++ = '\0';
-		if (!strcmp(line, "note"))
-			continue; /* permanent by specification */
-		for (int i = 0; i < NR_VIOLATION_KINDS; i++)
-			if (!strcmp(line, emu_violation_kind_name(i)))
-				kind = (enum violation_kind)i;
-		report_violation(kind, "%s", message);
-	}
-}
-
-/* The set of final states: open addressing; what does not fit is not counted. */
-static void keep_final_state(struct explorer *x)
-{
-	uint64_t hash;
-	unsigned int i;
-
-	emu_state_hash(x->m, &hash);
-	hash |= 1;
-	for (i = 0; i < MAX_FINAL_STATES; i++) {
-		uint64_t *place = &x->final[(hash + i) % MAX_FINAL_STATES];
-
-		if (*place == hash)
-			return;
-		if (!*place) {
-			*place = hash;
-			x->result->final_states++;
-			x->result->final_hash += hash * 0x9e3779b97f4a7c15UL;
-			return;
-		}
-	}
-}
-
-static void keep_schedule(struct explorer *x)
-{
-	struct emu_explore_result *r = x->result;
-	size_t n = x->depth < EMU_SCHEDULE_LENGTH ? x->depth : EMU_SCHEDULE_LENGTH;
-
-	r->schedule_length = (uint32_t)x->depth;
-	for (size_t i = 0; i < n; i++)
-		r->schedule[i] = (uint8_t)x->steps[i].proc;
-}
-
-/* Are two messages equal but for the numbers in them? */
-static bool same_but_for_numbers(const char *a, const char *b)
-{
-	while (*a && *b) {
-		if (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
-			while (isxdigit((unsigned char)*a) || *a == 'x')
-				a++;
-			while (isxdigit((unsigned char)*b) || *b == 'x')
-				b++;
-		} else if (*a++ != *b++) {
-			return false;
-		}
-	}
-	return *a == *b;
-}
-
-/* Keeps what the execution at hand has broken, with the schedule that shows it. */
-static void keep_violations(struct explorer *x, int known)
-{
-	struct emu_explore_result *r = x->result;
-	struct machine *m = x->m;
-
-	for (int i = known; i < m->s->nr_violations; i++) {
-		const struct violation *v = &m->violations[i];
-		struct emu_explored_violation *f = r->found;
-		size_t n;
-
-		while (f < r->found + r->nr_found &&
-		       !(f->kind == v->kind && !strcmp(f->func, v->func) &&
-			 same_but_for_numbers(f->message, v->message)))
-			f++;
-		if (f < r->found + r->nr_found) {
-			f->executions++;
-			continue;
-		}
-		if (r->nr_found == sizeof(r->found) / sizeof(*r->found))
-			continue;
-		r->nr_found++;
-		f->kind = v->kind;
-		memcpy(f->func, v->func, sizeof(f->func));
-		memcpy(f->message, v->message, sizeof(f->message));
-		f->execution = r->executions;
-		f->executions = 1;
-		f->schedule_length = x->depth;
-		n = x->depth < EMU_SCHEDULE_LENGTH ? x->depth : EMU_SCHEDULE_LENGTH;
-		for (size_t k = 0; k < n; k++)
-			f->schedule[k] = (uint8_t)x->steps[k].proc;
-	}
 }
 
 /* The next execution: the deepest step from which somebody is still to be tried. */
 static bool backtrack(struct explorer *x)
 {
-	if (x->depth > x->longest)
-		x->longest = x->depth;
 	if (x->strategy->samples) {
-		x->prefix = 0;
+		x->depth = x->prefix = 0;
 		return true;
 	}
 	while (x->depth > 0) {
 		struct step *step = &x->steps[--x->depth];
-		uint32_t todo = step->backtrack & ~step->done & ~step->sleep;
+		uint32_t todo;
 
+		x->prefix = x->depth + 1;
+		if (next_fails(x, step))
+			return true;
+		todo = step->backtrack & ~step->done & ~step->sleep;
 		if (!todo)
 			continue;
 		step->proc = (unsigned int)__builtin_ctz(todo);
-		x->prefix = x->depth + 1;
 		return true;
 	}
+	x->prefix = 0;
 	return false;
 }
 
-/* Has the search come to a bound?  An execution that was given up as too long counts. */
-static bool bounded(struct explorer *x, const struct timespec *start)
+/* A round is over: the next one, with one pre-emption more. */
+static bool next_round(struct explorer *x)
 {
-	const struct emu_explore_options *o = x->options;
-	struct emu_explore_result *r = x->result;
-	bool over = o->max_executions && r->executions + r->too_long >= o->max_executions;
-	struct timespec now;
-
-	if (!over && o->max_seconds > 0) {
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		over = (double)(now.tv_sec - start->tv_sec) +
-			       (double)(now.tv_nsec - start->tv_nsec) * 1e-9 >
-		       o->max_seconds;
-	}
-	if (over)
-		r->status = EMU_EXPLORE_BOUND;
-	return over;
+	if (!x->strategy->rounds || !(x->cut & EMU_BOUND_PREEMPTIONS) ||
+	    x->bound >= (unsigned int)x->options.max_preemptions)
+		return false;
+	x->cut &= ~(uint32_t)EMU_BOUND_PREEMPTIONS;
+	x->bound++;
+	x->depth = x->prefix = 0;
+	x->live = false;
+	return true;
 }
 
-static void explore(struct explorer *x)
+/*
+ * Executions that the search may take in all, if what is left is like what has
+ * been seen: the share of the tree that lies before the execution at hand,
+ * where all that is to be tried at a step counts the same (Knuth: "Estimating
+ * the efficiency of backtrack programs", 1975).
+ */
+static double estimate(const struct explorer *x, unsigned int depth)
 {
-	struct machine *m = x->m;
+	double share = 0, weight = 1;
+
+	if (x->strategy->samples)
+		return 0;
+	for (unsigned int d = 0; d < depth; d++) {
+		const struct step *step = &x->steps[d];
+		unsigned int all = (unsigned int)__builtin_popcount(step->backtrack | step->done);
+		unsigned int done = (unsigned int)__builtin_popcount(step->done) - 1;
+
+		share += weight * done / all;
+		weight /= all;
+	}
+	return share > 0 ? (double)x->result->executions / share : 0;
+}
+
+/* Has the search come to a bound?  An execution that was given up as too long counts. */
+static bool bounded(struct explorer *x)
+{
+	const struct emu_explore_options *o = &x->options;
 	struct emu_explore_result *r = x->result;
+
+	if (o->max_executions && r->executions + r->too_long >= o->max_executions)
+		x->cut |= EMU_BOUND_EXECUTIONS;
+	if (o->max_seconds > 0 && x->seconds > o->max_seconds)
+		x->cut |= EMU_BOUND_SECONDS;
+	if (!(x->cut & (EMU_BOUND_EXECUTIONS | EMU_BOUND_SECONDS)))
+		return false;
+	r->status = EMU_EXPLORE_BOUND;
+	r->estimate = estimate(x, x->depth);
+	return true;
+}
+
+static double seconds_since(const struct timespec *start)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) * 1e-9;
+}
+
+/* Runs the execution that is due and counts it; false: the search is over. */
+static bool explore_one(struct explorer *x)
+{
+	struct emu_explore_result *r = x->result;
+	enum outcome outcome;
+
+	if (!go_back(x)) {
+		r->status = EMU_EXPLORE_REFUSED;
+		return false;
+	}
+	outcome = run_once(x);
+	if (x->depth > r->max_depth)
+		r->max_depth = x->depth;
+	switch (outcome) {
+	case RUN_TO_END:
+		/* Those with fewer pre-emptions have been seen in the rounds before. */
+		if (x->strategy->rounds && x->bound && preemptions_before(x) < x->bound)
+			return true;
+		judge(x);
+		keep_findings(x);
+		if (x->m->s->nr_violations > x->known && x->options.stop_at_violation) {
+			r->status = EMU_EXPLORE_VIOLATION;
+			return false;
+		}
+		return true;
+	case RUN_ASLEEP:
+		r->asleep++;
+		return true;
+	case RUN_CACHED:
+		r->cached++;
+		return true;
+	case RUN_TOO_LONG:
+		/* One that is too long may never end; the search goes on without it. */
+		r->too_long++;
+		x->cut |= EMU_BOUND_STEPS;
+		return true;
+	case RUN_MISMATCH:
+		r->status = EMU_EXPLORE_MISMATCH;
+		return false;
+	default:
+		r->status = EMU_EXPLORE_REFUSED;
+		return false;
+	}
+}
+
+static void explore(struct explorer *x, double seconds)
+{
+	struct emu_explore_result *r = x->result;
+	const double before = x->seconds;
 	struct timespec start;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	do {
-		int known;
-		enum outcome outcome = run_once(x);
-
-		known = m->call_violations_start;
-		if (outcome == RUN_REFUSED) {
-			r->status = EMU_EXPLORE_REFUSED;
-			return;
-		}
-		if (outcome == RUN_TOO_LONG || outcome == RUN_ASLEEP) {
-			/* One that is too long may never end; the search goes on without it. */
-			if (outcome == RUN_TOO_LONG)
-				r->too_long++;
+	x->live = false;
+	x->depth = 0;
+	r->status = EMU_EXPLORE_RUNNING;
+	r->estimate = 0;
+	for (unsigned int n = 0;; n++) {
+		if (!explore_one(x))
+			break;
+		if (n % CLOCK_INTERVAL == 0 || r->max_depth > MAX_STEPS / 4)
+			x->seconds = before + seconds_since(&start);
+		if (bounded(x))
+			break;
+		if (!backtrack(x) && !next_round(x)) {
+			if (x->cut & EMU_BOUND_STEPS)
+				r->status = EMU_EXPLORE_TOO_LONG;
 			else
-				r->asleep++;
-			if (bounded(x, &start))
-				return;
+				r->status = x->cut ? EMU_EXPLORE_BOUND : EMU_EXPLORE_EXHAUSTED;
+			break;
+		}
+		if (seconds > 0 && x->seconds - before > seconds) {
+			r->estimate = estimate(x, x->prefix);
+			break;
+		}
+	}
+	x->seconds = before + seconds_since(&start);
+	r->bounds = x->cut | (x->strategy->samples ? EMU_BOUND_SAMPLES : 0);
+}
+
+/* Reads a schedule (memremap_emu.h) into the stack; false: it is none. */
+static bool read_schedule(struct explorer *x)
+{
+	const struct emu_explore_options *o = &x->options;
+	struct step *step = NULL;
+	uint32_t number = 0;
+
+	x->prefix = 0;
+	for (size_t i = 0; i < o->schedule_length; i++) {
+		const uint8_t byte = o->schedule[i];
+
+		if (byte < 0x80) {
+			if (x->prefix == MAX_STEPS || number)
+				return false;
+			step = &x->steps[x->prefix++];
+			memset(step, 0, sizeof(*step));
+			/* One that there cannot be is not enabled either. */
+			step->proc = byte < MAX_PROCS ? byte : MAX_PROCS;
+			step->enabled = ~0U;
 			continue;
 		}
-		r->executions++;
-		if (m->s->fallible_calls - x->fallible_start > r->fallible_calls)
-			r->fallible_calls = m->s->fallible_calls - x->fallible_start;
-		keep_final_state(x);
-		if (somebody_hangs(x))
-			report_hang(x);
-		else if (x->options->check_quiescence)
-			report_leaks(x);
-		if (m->s->nr_violations > known) {
-			r->violating++;
-			keep_violations(x, known);
-			if (r->violating == 1) {
-				r->first_violation = r->executions;
-				keep_schedule(x);
-			}
-			if (x->options->stop_at_violation) {
-				r->status = EMU_EXPLORE_VIOLATION;
-				return;
-			}
-		}
-		if (bounded(x, &start))
-			return;
-	} while (backtrack(x));
-	if (x->cut)
-		r->status = EMU_EXPLORE_BOUND;
-	else
-		r->status = r->too_long ? EMU_EXPLORE_TOO_LONG : EMU_EXPLORE_EXHAUSTED;
+		number += byte & 0x7f;
+		if (byte == 0xff)
+			continue;
+		if (!step || step->nr_fails == MAX_FAILS || !number ||
+		    (step->nr_fails && step->fails[step->nr_fails - 1] >= number))
+			return false;
+		step->fails[step->nr_fails++] = number;
+		number = 0;
+		x->options.max_faults = MAX_FAILS;
+	}
+	return !number;
 }
 
-/* One execution that follows @schedule, and then whoever can. */
+/* One execution that follows the schedule, and then whoever can. */
 static void replay(struct explorer *x)
 {
-	const struct emu_explore_options *o = x->options;
+	struct emu_explore_result *r = x->result;
 
-	for (size_t i = 0; i < o->schedule_length && i < MAX_STEPS; i++) {
-		/* One that there cannot be is not enabled either. */
-		x->steps[i].proc = o->schedule[i] < MAX_PROCS ? o->schedule[i] : MAX_PROCS;
-		x->steps[i].enabled = ~0U;
+	r->status = EMU_EXPLORE_MISMATCH;
+	if (!read_schedule(x))
+		return;
+	x->live = false;
+	if (!go_back(x)) {
+		r->status = EMU_EXPLORE_REFUSED;
+		return;
 	}
-	x->prefix = o->schedule_length < MAX_STEPS ? (unsigned int)o->schedule_length : MAX_STEPS;
-	x->result->status = EMU_EXPLORE_EXHAUSTED;
 	switch (run_once(x)) {
 	case RUN_TO_END:
-		x->result->executions = 1;
-		if (somebody_hangs(x))
-			report_hang(x);
-		else if (o->check_quiescence)
-			report_leaks(x);
-		x->result->violating = x->m->s->nr_violations > x->m->call_violations_start;
-		keep_violations(x, x->m->call_violations_start);
-		if (x->result->violating)
-			x->result->status = EMU_EXPLORE_VIOLATION;
+		judge(x);
+		keep_findings(x);
+		r->status = r->violating ? EMU_EXPLORE_VIOLATION : EMU_EXPLORE_EXHAUSTED;
 		break;
 	case RUN_REFUSED:
-		x->result->status = EMU_EXPLORE_REFUSED;
+		r->status = EMU_EXPLORE_REFUSED;
 		break;
 	case RUN_MISMATCH:
-		x->result->status = EMU_EXPLORE_MISMATCH;
 		break;
 	default:
-		x->result->status = EMU_EXPLORE_TOO_LONG;
+		r->status = EMU_EXPLORE_TOO_LONG;
 	}
+	r->max_depth = x->depth;
 	keep_schedule(x);
+	if (r->status == EMU_EXPLORE_MISMATCH)
+		r->schedule_length = x->depth;
 }
+
+/* --- the boundary --- */
+
+/**
+ * struct emu_search - a search, as the host holds it
+ */
+struct emu_search {
+	struct explorer x;
+	struct emu_explore_result result;
+	char names[MAX_PROGRAM_TASKS][16];
+	uint8_t schedule[];
+};
 
 static int decode_ops(struct machine *m, const struct emu_op *ops, size_t n, int64_t *decoded)
 {
@@ -508,83 +456,236 @@ static int decode_ops(struct machine *m, const struct emu_op *ops, size_t n, int
 	return EMU_OK;
 }
 
-static int explore_program(struct machine *m, const struct emu_program_task *tasks, int nr_tasks,
-			   const struct emu_explore_options *options,
-			   struct emu_explore_result *result)
+/* A copy of a task: the host's may be gone when the search goes on. */
+static int copy_task(struct emu_search *search, int i, const struct emu_program_task *from)
 {
-	struct explorer *x = calloc(1, sizeof(*x));
-	enum rcu_mode mode = m->rcu_mode;
+	struct explorer *x = &search->x;
+	struct emu_op *ops = calloc(from->nr_ops + 1, sizeof(*ops));
+
+	snprintf(search->names[i], sizeof(search->names[i]), "%s", from->name);
+	x->decoded[i] = calloc(from->nr_ops + 1, TASK_ARGS * sizeof(int64_t));
+	if (!ops || !x->decoded[i]) {
+		free(ops);
+		return EMU_NO_MEMORY;
+	}
+	memcpy(ops, from->ops, from->nr_ops * sizeof(*ops));
+	x->program[i] = (struct emu_program_task){
+		.name = search->names[i],
+		.cpu = from->cpu,
+		.ops = ops,
+		.nr_ops = from->nr_ops,
+	};
+	return decode_ops(x->m, ops, from->nr_ops, x->decoded[i]);
+}
+
+void emu_search_free(emu_search *search, int closed)
+{
+	struct explorer *x;
+	struct entry saved;
+
+	if (!search)
+		return;
+	x = &search->x;
+	/* Whoever is inside keeps the snapshot until the machine goes. */
+	if (!closed && x->snapshot > 0 && machine_enter(x->m, &saved) == EMU_OK) {
+		snapshot_drop(x->m, x->snapshot);
+		machine_leave(x->m, &saved, EMU_OK);
+	}
+	for (int i = 0; i < x->nr_tasks; i++) {
+		free((struct emu_op *)(uintptr_t)x->program[i].ops);
+		free(x->decoded[i]);
+	}
+	cache_free(x);
+	free(search);
+}
+
+static const char *what_is_wrong(const struct emu_explore_options *o, int nr_tasks)
+{
+	const struct strategy *strategy = strategy_numbered(o->strategy);
+
+	if (!CHECKED_BUILD || nr_tasks < 1 || nr_tasks > MAX_PROGRAM_TASKS)
+		return "1 to 8 tasks, in the checked build";
+	if (!strategy || o->max_preemptions < 0)
+		return "no such strategy";
+	if (o->max_faults < 0 || o->max_faults > MAX_FAILS)
+		return "0 to 4 failing calls";
+	if (strategy->samples && !o->schedule_length && !o->max_executions && !(o->max_seconds > 0))
+		return "a search that samples needs a bound";
+	if (strategy->samples && o->max_faults)
+		return "a search that samples does not choose failing calls";
+	return NULL;
+}
+
+_Static_assert(MAX_PROGRAM_TASKS == 8 && MAX_FAILS == 4, "as the texts above say");
+
+static int search_new(struct machine *m, const struct emu_program_task *tasks, int nr_tasks,
+		      const struct emu_explore_options *options, emu_search **out)
+{
+	emu_search *search = calloc(1, sizeof(*search) + options->schedule_length);
+	struct explorer *x;
 	int status = EMU_OK;
 
-	if (!x)
+	if (!search)
 		return EMU_NO_MEMORY;
-	memset(result, 0, sizeof(*result));
+	x = &search->x;
 	x->m = m;
-	x->program = tasks;
 	x->nr_tasks = nr_tasks;
-	x->options = options;
-	x->result = result;
+	x->options = *options;
+	x->options.schedule = search->schedule;
+	if (options->schedule_length)
+		memcpy(search->schedule, options->schedule, options->schedule_length);
+	x->result = &search->result;
+	x->result->status = EMU_EXPLORE_RUNNING;
 	x->strategy = strategy_numbered(options->strategy);
 	x->random = options->seed;
-	for (int i = 0; i < nr_tasks && status == EMU_OK; i++) {
-		x->decoded[i] = calloc(tasks[i].nr_ops + 1, TASK_ARGS * sizeof(int64_t));
-		if (!x->decoded[i])
-			status = EMU_NO_MEMORY;
-		else
-			status = decode_ops(m, tasks[i].ops, tasks[i].nr_ops, x->decoded[i]);
-	}
+	for (int i = 0; i < nr_tasks && status == EMU_OK; i++)
+		status = copy_task(search, i, &tasks[i]);
+	if (status == EMU_OK && x->strategy->caches && !cache_prepare(x))
+		status = EMU_NO_MEMORY;
 	if (status == EMU_OK && !(kcsan_prepare(m) && lockdep_prepare(m)))
 		status = EMU_NO_MEMORY;
 	if (status == EMU_OK) {
 		x->snapshot = snapshot_take(m);
+		x->fallible_start = m->s->fallible_calls;
+		x->known = m->s->nr_violations;
 		if (x->snapshot < 0)
 			status = EMU_NO_MEMORY;
 	}
-	if (status == EMU_OK) {
-		m->rcu_mode = RCU_MANUAL;
-		x->fallible_start = m->s->fallible_calls;
-		if (options->schedule_length)
-			replay(x);
-		else
-			explore(x);
-		m->explorer = NULL;
-		m->rcu_mode = mode;
-		m->refused = false;
-		m->arena_full = false;
-		/* What the last execution did stays to be looked at, unless it was none. */
-		if (result->status != EMU_EXPLORE_VIOLATION)
-			snapshot_restore(m, x->snapshot);
-		snapshot_drop(m, x->snapshot);
-	}
-	for (int i = 0; i < nr_tasks; i++)
-		free(x->decoded[i]);
-	free(x);
+	if (status == EMU_OK)
+		*out = search;
+	else
+		emu_search_free(search, 0);
 	return status;
 }
 
-int emu_explore(emu_machine *m, const struct emu_program_task *tasks, int nr_tasks,
-		const struct emu_explore_options *options, struct emu_explore_result *result)
+int emu_search_new(emu_machine *m, const struct emu_program_task *tasks, int nr_tasks,
+		   const struct emu_explore_options *options, emu_search **search)
 {
 	struct entry saved;
+	int status = machine_enter(m, &saved);
+	const char *wrong;
+
+	if (status != EMU_OK)
+		return status;
+	wrong = what_is_wrong(options, nr_tasks);
+	if (saved.nested) {
+		status = EMU_BUSY;
+	} else if (wrong) {
+		snprintf(m->error, sizeof(m->error), "%s", wrong);
+		status = EMU_BAD_ARGUMENT;
+	} else {
+		status = search_new(m, tasks, nr_tasks, options, search);
+	}
+	return machine_leave(m, &saved, status);
+}
+
+int emu_search_run(emu_search *search, double seconds)
+{
+	struct explorer *x = &search->x;
+	struct machine *m = x->m;
+	struct entry saved;
+	enum rcu_mode mode;
 	int status = machine_enter(m, &saved);
 
 	if (status != EMU_OK)
 		return status;
-	if (saved.nested) {
-		status = EMU_BUSY;
-	} else if (!CHECKED_BUILD || nr_tasks < 1 || nr_tasks > MAX_PROGRAM_TASKS) {
-		snprintf(m->error, sizeof(m->error), "1 to %d tasks, in the checked build",
-			 MAX_PROGRAM_TASKS);
-		status = EMU_BAD_ARGUMENT;
-	} else if (!strategy_numbered(options->strategy) || options->max_preemptions < 0) {
-		snprintf(m->error, sizeof(m->error), "no such strategy");
-		status = EMU_BAD_ARGUMENT;
-	} else if (strategy_numbered(options->strategy)->samples && !options->schedule_length &&
-		   !options->max_executions && !(options->max_seconds > 0)) {
-		snprintf(m->error, sizeof(m->error), "a search that samples needs a bound");
-		status = EMU_BAD_ARGUMENT;
-	} else {
-		status = explore_program(m, tasks, nr_tasks, options, result);
+	if (saved.nested || m->explorer || !snapshot_exists(m, x->snapshot))
+		return machine_leave(m, &saved, EMU_BUSY);
+	if (search->result.status != EMU_EXPLORE_RUNNING)
+		return machine_leave(m, &saved, EMU_OK);
+	snapshot_restore(m, x->snapshot);
+	/* One schedule is never gone back in. */
+	if (!x->options.reexecute && !x->options.schedule_length && !undo_begin(m))
+		return machine_leave(m, &saved, EMU_NO_MEMORY);
+	mode = m->rcu_mode;
+	m->rcu_mode = RCU_MANUAL;
+	m->explorer = x;
+	if (x->options.schedule_length)
+		replay(x);
+	else
+		explore(x, seconds);
+	m->explorer = NULL;
+	undo_end(m);
+	m->rcu_mode = mode;
+	m->refused = false;
+	m->arena_full = false;
+	/* What the last execution did stays to be looked at, unless it was none. */
+	if (search->result.status != EMU_EXPLORE_VIOLATION)
+		snapshot_restore(m, x->snapshot);
+	return machine_leave(m, &saved, EMU_OK);
+}
+
+const struct emu_explore_result *emu_search_result(const emu_search *search)
+{
+	return &search->result;
+}
+
+int emu_search_position(const emu_search *search, struct emu_search_step *steps, uint32_t max,
+			uint64_t *final, uint32_t *nr_final, uint32_t *bound)
+{
+	const struct explorer *x = &search->x;
+
+	*nr_final = 0;
+	for (unsigned int i = 0; i < MAX_FINAL_STATES; i++)
+		if (x->final[i])
+			final[(*nr_final)++] = x->final[i];
+	*bound = x->bound;
+	for (unsigned int d = 0; d < x->prefix && d < max; d++) {
+		const struct step *from = &x->steps[d];
+
+		steps[d] = (struct emu_search_step){
+			.proc = from->proc,
+			.enabled = from->enabled,
+			.backtrack = from->backtrack,
+			.done = from->done,
+			.sleep = from->sleep,
+			.nr_fails = from->nr_fails,
+		};
+		memcpy(steps[d].fails, from->fails, sizeof(steps[d].fails));
+		memcpy(steps[d].limits, from->limits, sizeof(steps[d].limits));
 	}
-	return machine_leave(m, &saved, status);
+	return (int)x->prefix;
+}
+
+int emu_search_continue(emu_search *search, const struct emu_search_step *steps, uint32_t nr,
+			const uint64_t *final, uint32_t nr_final, uint32_t bound,
+			const struct emu_explore_result *result)
+{
+	struct explorer *x = &search->x;
+
+	if (nr >= MAX_STEPS || nr_final > MAX_FINAL_STATES || bound > MAX_STEPS || x->prefix)
+		return EMU_BAD_ARGUMENT;
+	for (uint32_t d = 0; d < nr; d++) {
+		const struct emu_search_step *from = &steps[d];
+
+		if (from->proc >= MAX_PROCS || from->nr_fails > MAX_FAILS ||
+		    !(from->enabled & 1U << from->proc))
+			return EMU_BAD_ARGUMENT;
+		x->steps[d] = (struct step){
+			.proc = from->proc,
+			.enabled = from->enabled,
+			.backtrack = from->backtrack,
+			.done = from->done,
+			.sleep = from->sleep,
+			.nr_fails = from->nr_fails,
+		};
+		memcpy(x->steps[d].fails, from->fails, sizeof(from->fails));
+		memcpy(x->steps[d].limits, from->limits, sizeof(from->limits));
+	}
+	for (uint32_t i = 0; i < nr_final; i++)
+		for (unsigned int k = 0; k < MAX_FINAL_STATES; k++) {
+			uint64_t *place = &x->final[(final[i] + k) % MAX_FINAL_STATES];
+
+			if (*place)
+				continue;
+			*place = final[i];
+			break;
+		}
+	x->prefix = nr;
+	x->bound = bound;
+	x->cut = result->bounds &
+		 ~(uint32_t)(EMU_BOUND_EXECUTIONS | EMU_BOUND_SECONDS | EMU_BOUND_SAMPLES);
+	search->result = *result;
+	search->result.status = EMU_EXPLORE_RUNNING;
+	return EMU_OK;
 }

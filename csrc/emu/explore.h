@@ -35,6 +35,8 @@ enum access_kind {
  * @rcu_write: flavours whose grace period it asks for
  * @ready: for ACCESS_ACQUIRE: can @object be acquired now?
  * @object: the lock
+ * @expected: what a compare-and-exchange wants to find
+ * @compares: its size in bytes, 0: it is none
  */
 struct access {
 	uintptr_t start;
@@ -42,14 +44,24 @@ struct access {
 	enum access_kind kind;
 	uint8_t rcu_read;
 	uint8_t rcu_write;
+	uint8_t compares;
 	bool (*ready)(const void *object);
 	const void *object;
+	uint64_t expected;
 };
 
 /** explore_point() - give way before @access; returns when it is to be carried out */
 void explore_point(struct machine *m, const struct access *access);
 /** explore_access() - the same for a read or write of @size bytes */
 void explore_access(struct machine *m, const void *addr, unsigned long size, bool write);
+/** explore_compare() - the same for a compare-and-exchange: a read if it will fail */
+void explore_compare(struct machine *m, const void *addr, unsigned long size, uint64_t expected);
+/**
+ * explore_fallible() - @n calls alike may fail
+ *
+ * Return: how many succeed before one fails, @n: none does.
+ */
+unsigned long explore_fallible(struct machine *m, unsigned long n);
 /** explore_acquire() - the same for a lock */
 void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const void *lock));
 /** explore_release() - whoever acquires @object later comes after this */

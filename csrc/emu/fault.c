@@ -61,6 +61,8 @@ unsigned long fault_among(struct machine *m, const char *name, unsigned long n, 
 	for (i = 0; i < s->nr_plans; i++)
 		if (plan_concerns(&s->plans[i], name, slab))
 			free_run = min(free_run, calls_until_due(&s->plans[i]));
+	if (unlikely(m->explorer != NULL) && free_run == n)
+		free_run = explore_fallible(m, n);
 	calls = free_run < n ? free_run + 1 : n;
 	for (i = 0; i < s->nr_plans; i++) {
 		struct fault_plan *plan = &s->plans[i];

@@ -106,10 +106,10 @@ static inline void check_bytes(const void *addr, size_t size, bool write, const 
 	/* Until then the task has given way to nobody: it goes round in circles. */
 	if (unlikely(++m->steps == SOFT_LOCKUP_STEPS) && m->running)
 		soft_lockup(m);
-	if (off >= m->arena_size)
-		return;
 	if (TRACKS_STORES && write)
 		mark_dirty(m, off, size);
+	if (off >= m->arena_size)
+		return;
 	if (off < sizeof(struct machine_state))
 		return;
 	if (unlikely(!accessible(m, off, size)))
@@ -155,6 +155,14 @@ static inline void visible(const volatile void *addr, size_t size, bool write)
 
 	if (unlikely(m && m->explorer) && (uintptr_t)addr - (uintptr_t)m->arena < m->arena_size)
 		explore_access(m, (const void *)addr, size, write);
+}
+
+static inline void visible_compare(const volatile void *addr, size_t size, uint64_t expected)
+{
+	struct machine *m = this_machine();
+
+	if (unlikely(m && m->explorer) && (uintptr_t)addr - (uintptr_t)m->arena < m->arena_size)
+		explore_compare(m, (const void *)addr, size, expected);
 }
 
 #define ACCESS(name, size, write)                    \
@@ -238,7 +246,7 @@ void __tsan_write_range(void *addr, size_t size)
 		a##bits old;                                                                \
                                                                                             \
 		(void)fail;                                                                 \
-		visible(p, sizeof(*p), true);                                               \
+		visible_compare(p, sizeof(*p), c);                                          \
 		check_marked(p, sizeof(*p), KCSAN_UPDATE, order, PC);                       \
 		old = *p;                                                                   \
 		if (old == c)                                                               \
@@ -266,7 +274,7 @@ void __tsan_write_range(void *addr, size_t size)
 							  a##bits v, int order, int fail)  \
 	{                                                                                  \
 		(void)fail;                                                                \
-		visible(p, sizeof(*p), true);                                              \
+		visible_compare(p, sizeof(*p), *c);                                        \
 		check_marked(p, sizeof(*p), KCSAN_UPDATE, order, PC);                      \
 		if (*p == *c) {                                                            \
 			*p = v;                                                            \

@@ -50,9 +50,11 @@
 #define KCSAN_SLOTS 4
 #define KCSAN_REPORTS 8
 
+typedef uint16_t order_vector __attribute__((vector_size(16), may_alias));
+
 struct order {
 	uint16_t at[KCSAN_TASKS];
-};
+} __attribute__((aligned(16)));
 
 /**
  * struct accessed - one access to bytes of a granule
@@ -102,8 +104,14 @@ struct kcsan {
 
 static void order_after(struct order *a, const struct order *b)
 {
-	for (unsigned int i = 0; i < KCSAN_TASKS; i++)
-		a->at[i] = a->at[i] < b->at[i] ? b->at[i] : a->at[i];
+	order_vector *to = (order_vector *)a->at;
+	const order_vector *from = (const order_vector *)b->at;
+
+	for (unsigned int i = 0; i < sizeof(*a) / sizeof(*to); i++) {
+		order_vector less = (order_vector)(to[i] < from[i]);
+
+		to[i] = (from[i] & less) | (to[i] & ~less);
+	}
 }
 
 bool kcsan_prepare(struct machine *m)
@@ -130,6 +138,7 @@ static struct kcsan_task *kcsan_task(struct machine *m)
 			return &k->tasks[i];
 	if (k->nr_tasks == KCSAN_TASKS)
 		return NULL;
+	undo_record(m, &k->nr_tasks, sizeof(k->nr_tasks));
 	task = &k->tasks[k->nr_tasks];
 	memset(task, 0, sizeof(*task));
 	task->serial = running->serial;
@@ -140,14 +149,16 @@ static struct kcsan_task *kcsan_task(struct machine *m)
 }
 
 /* What the releases of @object order, an empty one if there was none; NULL: no room. */
-static struct order *released_order(struct kcsan *k, uintptr_t object)
+static struct order *released_order(struct machine *m, uintptr_t object)
 {
+	struct kcsan *k = m->kcsan;
 	size_t at = (object >> 3) * 0x9e3779b1U;
 
 	for (unsigned int i = 0; i < KCSAN_PROBES; i++) {
 		struct released *r = &k->released[(at + i) % KCSAN_OBJECTS];
 
 		if (r->generation != k->generation) {
+			undo_record(m, r, sizeof(*r));
 			r->generation = k->generation;
 			r->address = object;
 			memset(&r->order, 0, sizeof(r->order));
@@ -159,9 +170,12 @@ static struct order *released_order(struct kcsan *k, uintptr_t object)
 	return NULL;
 }
 
-static void next_time(struct kcsan *k, struct kcsan_task *task)
+static void next_time(struct machine *m, struct kcsan_task *task)
 {
-	task->order.at[task - k->tasks]++;
+	uint16_t *time = &task->order.at[task - m->kcsan->tasks];
+
+	undo_record(m, time, sizeof(*time));
+	++*time;
 }
 
 void kcsan_acquire(struct machine *m, const void *object)
@@ -171,9 +185,11 @@ void kcsan_acquire(struct machine *m, const void *object)
 
 	if (!task)
 		return;
-	order = released_order(m->kcsan, (uintptr_t)object);
-	if (order)
-		order_after(&task->order, order);
+	order = released_order(m, (uintptr_t)object);
+	if (!order)
+		return;
+	undo_record(m, &task->order, sizeof(task->order));
+	order_after(&task->order, order);
 }
 
 void kcsan_release(struct machine *m, const void *object)
@@ -183,10 +199,12 @@ void kcsan_release(struct machine *m, const void *object)
 
 	if (!task)
 		return;
-	order = released_order(m->kcsan, (uintptr_t)object);
-	if (order)
+	order = released_order(m, (uintptr_t)object);
+	if (order) {
+		undo_record(m, order, sizeof(*order));
 		order_after(order, &task->order);
-	next_time(m->kcsan, task);
+	}
+	next_time(m, task);
 }
 
 void kcsan_fence(struct machine *m)
@@ -195,9 +213,11 @@ void kcsan_fence(struct machine *m)
 
 	if (!task)
 		return;
+	undo_record(m, &task->order, sizeof(task->order));
+	undo_record(m, &task->fence, sizeof(task->fence));
 	order_after(&task->order, &task->seen);
 	task->fence = task->order;
-	next_time(m->kcsan, task);
+	next_time(m, task);
 }
 
 static noinline void report_race(struct machine *m, const struct accessed *first,
@@ -219,6 +239,7 @@ static noinline void report_race(struct machine *m, const struct accessed *first
 			return;
 	if (k->nr_reports == KCSAN_REPORTS)
 		return;
+	undo_record(m, &k->nr_reports, sizeof(k->nr_reports));
 	k->reported[k->nr_reports][0] = first->pc;
 	k->reported[k->nr_reports++][1] = second->pc;
 	func[0] = symbol_name(m, first->pc, name[0], sizeof(name[0]));
@@ -237,12 +258,15 @@ static noinline void report_race(struct machine *m, const struct accessed *first
 			    first->write ? "write" : "read", func[0] ? func[0] : "?", one->name);
 }
 
-static struct granule *find_granule(struct kcsan *k, uintptr_t address)
+static struct granule *find_granule(struct machine *m, uintptr_t address)
 {
+	struct kcsan *k = m->kcsan;
+
 	for (unsigned int i = 0; i < KCSAN_PROBES; i++) {
 		struct granule *g = &k->granules[(address / 8 + i) % KCSAN_GRANULES];
 
 		if (g->generation != k->generation) {
+			undo_record(m, g, sizeof(*g));
 			g->generation = k->generation;
 			g->address = address;
 			g->next = 0;
@@ -274,7 +298,7 @@ static bool may_race(const struct accessed *a, const struct accessed *b)
 static void access_granule(struct machine *m, const struct kcsan_task *task, uintptr_t address,
 			   const struct accessed *now)
 {
-	struct granule *g = find_granule(m->kcsan, address);
+	struct granule *g = find_granule(m, address);
 	struct accessed *place = NULL;
 
 	if (!g)
@@ -297,8 +321,11 @@ static void access_granule(struct machine *m, const struct kcsan_task *task, uin
 			report_race(m, before, now,
 				    address + (unsigned int)__builtin_ctz(now->bytes));
 	}
-	if (!place)
+	if (!place) {
+		undo_record(m, &g->next, sizeof(g->next));
 		place = &g->slots[g->next++ % KCSAN_SLOTS];
+	}
+	undo_record(m, place, sizeof(*place));
 	*place = *now;
 }
 
@@ -355,19 +382,24 @@ void kcsan_marked(struct machine *m, const void *addr, size_t size, enum kcsan_a
 	if (!task)
 		return;
 	access_bytes(m, task, addr, size, &now);
-	released = released_order(m->kcsan, (uintptr_t)addr);
+	released = released_order(m, (uintptr_t)addr);
 	if (!released)
 		return;
-	if (kind != KCSAN_STORE)
-		order_after(acquires ? &task->order : &task->seen, released);
+	if (kind != KCSAN_STORE) {
+		struct order *order = acquires ? &task->order : &task->seen;
+
+		undo_record(m, order, sizeof(*order));
+		order_after(order, released);
+	}
 	if (kind == KCSAN_LOAD)
 		return;
+	undo_record(m, released, sizeof(*released));
 	/* A store's value is nobody else's; an update carries on what it has changed. */
 	if (kind == KCSAN_STORE)
 		memset(released, 0, sizeof(*released));
 	order_after(released, releases ? &task->order : &task->fence);
 	if (releases)
-		next_time(m->kcsan, task);
+		next_time(m, task);
 }
 
 void kcsan_forget(struct machine *m)

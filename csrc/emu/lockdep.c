@@ -35,6 +35,7 @@
 
 struct lock_class {
 	char name[48];
+	const char *key; /* where the machine keeps that name */
 	const void *completion; /* NULL: a lock */
 	uint64_t after; /* classes that have been taken while this was held */
 	uint32_t by[LOCKDEP_CLASSES]; /* for each of them: bit mask of the tasks */
@@ -81,6 +82,7 @@ static struct lockdep_task *lockdep_task(struct machine *m)
 			return &l->tasks[i];
 	if (l->nr_tasks == LOCKDEP_TASKS)
 		return NULL;
+	undo_record(m, &l->nr_tasks, sizeof(l->nr_tasks));
 	task = &l->tasks[l->nr_tasks++];
 	memset(task, 0, sizeof(*task));
 	task->serial = running->serial;
@@ -96,14 +98,19 @@ static unsigned int class_of(struct machine *m, const char *name, const void *co
 	char text[sizeof(class->name)];
 	unsigned int i;
 
+	for (i = 0; i < l->nr_classes; i++)
+		if (l->classes[i].key == name && l->classes[i].completion == completion)
+			return i;
 	snprintf(text, sizeof(text), "%s", string_or_unknown(m, name));
 	for (i = 0; i < l->nr_classes; i++)
 		if (l->classes[i].completion == completion && !strcmp(l->classes[i].name, text))
 			return i;
 	if (i == LOCKDEP_CLASSES)
 		return i;
+	undo_record(m, &l->nr_classes, sizeof(l->nr_classes));
 	class = &l->classes[l->nr_classes++];
 	memset(class, 0, sizeof(*class));
+	class->key = name;
 	snprintf(class->name, sizeof(class->name), "%s", text);
 	class->completion = completion;
 	return i;
@@ -162,6 +169,7 @@ static void report_cycle(struct lockdep *l, unsigned int from, unsigned int to,
 			return;
 	if (l->nr_reported == LOCKDEP_REPORTS)
 		return;
+	undo_record(this_machine(), &l->nr_reported, sizeof(l->nr_reported));
 	l->reported[l->nr_reported++] = classes;
 	/* The same cycle reads the same, whoever closed it. */
 	for (unsigned int i = 1; i < n; i++)
@@ -192,6 +200,8 @@ static void add_edge(struct lockdep *l, const struct lockdep_task *task, unsigne
 
 	if (from == to || class->by[to] & by)
 		return;
+	undo_record(this_machine(), &class->after, sizeof(class->after));
+	undo_record(this_machine(), &class->by[to], sizeof(class->by[to]));
 	class->after |= 1UL << to;
 	class->by[to] |= by;
 	if (find_way(l, to, from, whence))
@@ -214,6 +224,7 @@ void lockdep_acquire(struct machine *m, const void *lock, const char *name, bool
 	class = class_of(m, name, NULL);
 	if (class == LOCKDEP_CLASSES)
 		return;
+	undo_record(m, &task->taken, sizeof(*task) - offsetof(struct lockdep_task, taken));
 	if (!tried) {
 		waits_for(m->lockdep, task, class);
 		task->taken |= 1UL << class;
@@ -232,6 +243,8 @@ void lockdep_release(struct machine *m, const void *lock)
 		return;
 	for (unsigned int i = task->nr_held; i-- > 0;)
 		if (task->held[i].lock == lock) {
+			undo_record(m, &task->taken,
+				    sizeof(*task) - offsetof(struct lockdep_task, taken));
 			task->held[i] = task->held[--task->nr_held];
 			return;
 		}

@@ -24,6 +24,7 @@
 #include <linux/types.h>
 
 #include "explore.h"
+#include "undo.h"
 #include "memmap.h"
 #include "memremap_emu.h"
 
@@ -299,6 +300,7 @@ struct machine {
 	unsigned long handle_serial; /* never goes back: stale handles stay stale */
 	int64_t context; /* task in which calls run that name none */
 	struct explorer *explorer; /* schedules are being explored */
+	struct undo *undo; /* and steps are taken back, NULL: they are not */
 	struct lockdep *lockdep; /* which locks were taken meanwhile */
 	struct kcsan *kcsan; /* what was accessed meanwhile, NULL: nothing yet */
 	bool arena_full;
@@ -352,10 +354,18 @@ static inline bool others_pending(const struct machine *m)
 /* Marks [@off, @off + @size) of the arena, @size not 0; what is outside is left out. */
 static inline void mark_dirty(struct machine *m, size_t off, size_t size)
 {
-	if (off >= m->dirty_size)
+	if (off >= m->dirty_size) {
+		if (unlikely(m->undo != NULL))
+			undo_elsewhere(m, m->arena + off, size);
 		return;
-	for (size_t line = off / DIRTY_LINE; line * DIRTY_LINE < off + size; line++)
-		m->dirty[line / BITS_PER_LONG] |= 1UL << (line % BITS_PER_LONG);
+	}
+	for (size_t line = off / DIRTY_LINE; line * DIRTY_LINE < off + size; line++) {
+		unsigned long bit = 1UL << (line % BITS_PER_LONG);
+
+		m->dirty[line / BITS_PER_LONG] |= bit;
+		if (unlikely(m->undo != NULL) && !(m->undo->saved[line / BITS_PER_LONG] & bit))
+			undo_line(m, line);
+	}
 }
 
 /* Lowest and highest address of the stack with this index. */
@@ -584,6 +594,13 @@ struct snapshot;
 long snapshot_take(struct machine *m);
 /** snapshot_restore() - go back to it; -1 if there is no such snapshot */
 int snapshot_restore(struct machine *m, long id);
+bool snapshot_exists(struct machine *m, long id);
+/**
+ * snapshot_distance() - hash of what differs from the snapshot, stacks of tasks included
+ *
+ * Equal states that were reached from it have equal hashes.
+ */
+uint64_t snapshot_distance(struct machine *m, long id, uint64_t seed);
 /** snapshot_differs() - does the arena differ from the snapshot? The offset, or -1; -2 if none */
 long snapshot_differs(struct machine *m, long id);
 int snapshot_drop(struct machine *m, long id);

@@ -7,6 +7,7 @@
 #include <linux/completion.h>
 #include <linux/kernel.h>
 #include <linux/mutex.h>
+#include <linux/ref_test.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/spinlock.h>
@@ -250,7 +251,32 @@ static int64_t op_memory_access(const int64_t *args)
 	return byte;
 }
 
+static int64_t op_ref_test_new(const int64_t *args)
+{
+	struct ref_test *ref = kzalloc(sizeof(*ref), GFP_KERNEL);
+
+	(void)args;
+	if (!ref)
+		return 0;
+	ref_test_init(ref);
+	return object_new('Z', ref, ref);
+}
+
+static int64_t op_ref_test_kill(const int64_t *args)
+{
+	ref_test_kill(ARG(struct ref_test, 0));
+	return 0;
+}
+
+static int64_t op_ref_test_use(const int64_t *args)
+{
+	return ref_test_use(ARG(struct ref_test, 0));
+}
+
 static const struct op ops[] = {
+	OP("ref_test_new", "", "Z", op_ref_test_new),
+	OP("ref_test_kill", "Z", "v", op_ref_test_kill),
+	OP("ref_test_use", "Z", "b", op_ref_test_use),
 	OP("completion_new", "s", "C", op_completion_new),
 	OP("completion_free", "C", "v", op_free),
 	OP("init_completion", "C", "v", op_completion_init),

@@ -174,6 +174,55 @@ int snapshot_restore(struct machine *m, long id)
 	return 0;
 }
 
+bool snapshot_exists(struct machine *m, long id)
+{
+	return snapshot_find(m, id) != NULL;
+}
+
+static uint64_t mix(uint64_t hash, const void *p, size_t words)
+{
+	const uint64_t *word = p;
+
+	for (size_t i = 0; i < words; i++) {
+		hash = (hash ^ word[i]) * 0x9e3779b97f4a7c15UL;
+		hash ^= hash >> 29;
+	}
+	return hash;
+}
+
+uint64_t snapshot_distance(struct machine *m, long id, uint64_t seed)
+{
+	const struct snapshot *snap = snapshot_find(m, id);
+	const struct machine_state *s = m->s;
+	uint64_t hash = seed + 1;
+	size_t words = dirty_words(snap->arena_size);
+
+	for (size_t i = 0; i < words; i++) {
+		unsigned long bits = TRACKS_STORES ? m->dirty[i] : ~0UL;
+
+		for (; bits; bits &= bits - 1) {
+			size_t off = i * DIRTY_WORD + (size_t)__builtin_ctzl(bits) * DIRTY_LINE;
+
+			if (off >= snap->arena_size)
+				break;
+			if (!memcmp(m->arena + off, snap->image + off, DIRTY_LINE))
+				continue;
+			hash = mix(hash, &off, 1);
+			hash = mix(hash, m->arena + off, DIRTY_LINE / 8);
+		}
+	}
+	if (s->brk > snap->arena_size)
+		hash = mix(hash, m->arena + snap->arena_size, (s->brk - snap->arena_size) / 8);
+	for (int i = 0; i < s->nr_tasks; i++) {
+		const struct emu_task *task = s->tasks[i];
+
+		if (is_parked(task))
+			hash = mix(hash, task->sp,
+				   (size_t)(stack_top(m, task->stack) - (char *)task->sp) / 8);
+	}
+	return hash;
+}
+
 long snapshot_differs(struct machine *m, long id)
 {
 	struct snapshot *snap = snapshot_find(m, id);

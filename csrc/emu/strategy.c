@@ -8,7 +8,14 @@
  * EMU_PREEMPTIONS
  *		depth first, with at most so many steps that take the processor from
  *		somebody who could go on (Musuvathi, Qadeer: "Iterative context bounding
- *		for systematic testing of multithreaded programs", PLDI 2007)
+ *		for systematic testing of multithreaded programs", PLDI 2007), first with
+ *		none, then with one more each time
+ * EMU_CACHE	depth first, everybody is tried everywhere, but from a state that has been met
+ *		before with as many failing calls left nobody is.  What follows depends on the
+ *		state alone: the arena, stacks and places of the tasks, callbacks that wait.
+ *		What came before it does not count, so orders of locks and data races are
+ *		those of the executions that were run; two states are taken for one if 64 bits
+ *		of hash agree
  * EMU_PCT	random priorities and a few random points at which the one that runs
  *		becomes the least important (Burckhardt, Kothari, Musuvathi, Nagarakatte:
  *		"A randomized scheduler with probabilistic guarantees of finding bugs",
@@ -52,7 +59,7 @@ static uint32_t everybody(struct explorer *x, const struct step *step)
 
 /* --- bounded pre-emption --- */
 
-static unsigned int preemptions_before(const struct explorer *x)
+unsigned int preemptions_before(const struct explorer *x)
 {
 	unsigned int n = 0;
 
@@ -69,11 +76,10 @@ static uint32_t within_bound(struct explorer *x, const struct step *step)
 	if (!x->depth)
 		return step->enabled;
 	same = 1U << x->steps[x->depth - 1].proc;
-	if (!(step->enabled & same) ||
-	    preemptions_before(x) < (unsigned int)x->options->max_preemptions)
+	if (!(step->enabled & same) || preemptions_before(x) < x->bound)
 		return step->enabled;
 	if (step->enabled & ~same)
-		x->cut = true;
+		x->cut |= EMU_BOUND_PREEMPTIONS;
 	return same;
 }
 
@@ -90,12 +96,12 @@ static unsigned int anybody(struct explorer *x, uint32_t choices)
 
 static void draw_priorities(struct explorer *x)
 {
-	unsigned int longest = x->longest ? x->longest : MAX_CHANGES;
+	unsigned int longest = x->result->max_depth ? x->result->max_depth : MAX_CHANGES;
 
 	/* Whoever is above all change points, in random order. */
 	for (unsigned int i = 0; i < MAX_PROCS; i++)
 		x->priority[i] = MAX_CHANGES + (draw(x) >> 32);
-	x->changes = (unsigned int)x->options->max_preemptions;
+	x->changes = (unsigned int)x->options.max_preemptions;
 	if (x->changes > MAX_CHANGES)
 		x->changes = MAX_CHANGES;
 	for (unsigned int i = 0; i < x->changes; i++)
@@ -127,7 +133,10 @@ static unsigned int most_important(struct explorer *x, uint32_t choices)
 static const struct strategy strategies[] = {
 	[EMU_DPOR] = { .reduces = true, .choose = same_or_first, .alternatives = only_the_chosen },
 	[EMU_DFS] = { .choose = same_or_first, .alternatives = everybody },
-	[EMU_PREEMPTIONS] = { .choose = same_or_first, .alternatives = within_bound },
+	[EMU_PREEMPTIONS] = { .rounds = true,
+			      .choose = same_or_first,
+			      .alternatives = within_bound },
+	[EMU_CACHE] = { .caches = true, .choose = same_or_first, .alternatives = everybody },
 	[EMU_PCT] = { .samples = true,
 		      .begin = draw_priorities,
 		      .choose = most_important,

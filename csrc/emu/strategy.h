@@ -17,6 +17,8 @@ struct step;
  * struct strategy - a way to search the schedules of a program
  * @reduces: executions that differ in the order of independent steps are one
  * @samples: every execution is drawn anew; there is no end
+ * @rounds: it is repeated with one pre-emption more each time
+ * @caches: an execution that comes to a state seen before is given up
  * @begin: an execution begins; may be NULL
  * @choose: who of @choices goes at the step at hand
  * @alternatives: who is to be tried there some day, the chosen one included
@@ -24,11 +26,15 @@ struct step;
 struct strategy {
 	bool reduces;
 	bool samples;
+	bool rounds;
+	bool caches;
 	void (*begin)(struct explorer *x);
 	unsigned int (*choose)(struct explorer *x, uint32_t choices);
 	uint32_t (*alternatives)(struct explorer *x, const struct step *step);
 };
 
+/** preemptions_before() - steps so far that took the processor from somebody who could go on */
+unsigned int preemptions_before(const struct explorer *x);
 /** strategy_numbered() - the strategy of enum emu_strategy, NULL: there is none */
 const struct strategy *strategy_numbered(int number);
 

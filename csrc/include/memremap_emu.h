@@ -248,7 +248,19 @@ enum emu_explore_status {
 	EMU_EXPLORE_BOUND, /* a bound ended it */
 	EMU_EXPLORE_TOO_LONG, /* some executions had too many steps: they may never end */
 	EMU_EXPLORE_REFUSED, /* an operation of the program cannot be explored */
-	EMU_EXPLORE_MISMATCH /* the schedule is not one of the program, from step schedule_length on */
+	EMU_EXPLORE_MISMATCH, /* the schedule is not one of the program, from step schedule_length on */
+	EMU_EXPLORE_RUNNING /* there is more to be done */
+};
+
+/* Why a search is not exhaustive: bits. */
+enum emu_explore_bound {
+	EMU_BOUND_EXECUTIONS = 1,
+	EMU_BOUND_SECONDS = 2,
+	EMU_BOUND_PREEMPTIONS = 4,
+	EMU_BOUND_STEPS = 8, /* executions that were too long */
+	EMU_BOUND_FAULTS = 16, /* of many calls alike some have failed, not all */
+	EMU_BOUND_LOCKS = 32, /* more locks than there is room for */
+	EMU_BOUND_SAMPLES = 64 /* schedules were drawn */
 };
 
 enum emu_strategy {
@@ -256,10 +268,16 @@ enum emu_strategy {
 	EMU_DFS, /* depth first, every schedule: the yardstick */
 	EMU_PREEMPTIONS, /* depth first, at most max_preemptions of them */
 	EMU_PCT, /* random priorities, max_preemptions changes; sampled */
-	EMU_RANDOM /* anybody, anywhere; sampled */
+	EMU_RANDOM, /* anybody, anywhere; sampled */
+	EMU_CACHE /* depth first, but what follows a state is seen once */
 };
 
-/* A schedule is the process of each step; with one given, it is replayed. */
+/*
+ * A schedule is the process of each step; with one given, it is replayed.  A
+ * byte from 0x80 on belongs to the step before it: in that, the call with this
+ * number (counted from 1, of those that may fail) fails; 0xff adds 127 to the
+ * byte that follows.
+ */
 struct emu_explore_options {
 	uint64_t max_executions;
 	double max_seconds;
@@ -267,6 +285,8 @@ struct emu_explore_options {
 	int32_t check_quiescence;
 	int32_t strategy; /* enum emu_strategy; one that samples needs a bound */
 	int32_t max_preemptions;
+	int32_t max_faults; /* failing calls of an execution, tried like schedules */
+	int32_t reexecute; /* start every execution from the snapshot */
 	uint64_t seed;
 	const uint8_t *schedule;
 	size_t schedule_length;
@@ -294,14 +314,41 @@ struct emu_explore_result {
 	uint64_t final_states; /* distinct ones, by hash */
 	uint64_t final_hash; /* of the set of them */
 	uint64_t fallible_calls; /* of the execution that met most */
+	uint64_t cached; /* given up in a state that had been met */
+	uint64_t states; /* that are told apart by EMU_CACHE */
+	uint32_t bounds; /* enum emu_explore_bound */
+	uint32_t max_depth; /* steps of the longest execution */
+	double estimate; /* executions that the whole search may take, 0: no idea */
 	uint32_t schedule_length;
 	uint8_t schedule[4096];
 	uint32_t nr_found;
 	struct emu_explored_violation found[16]; /* what does not fit is counted in violating */
 };
 
-int emu_explore(emu_machine *m, const struct emu_program_task *tasks, int nr_tasks,
-		const struct emu_explore_options *options, struct emu_explore_result *result);
+/* One step of the execution at which a search has been interrupted. */
+struct emu_search_step {
+	uint32_t proc;
+	uint32_t enabled;
+	uint32_t backtrack;
+	uint32_t done;
+	uint32_t sleep;
+	uint32_t nr_fails;
+	uint32_t fails[4];
+	uint32_t limits[4];
+};
+
+typedef struct emu_search emu_search;
+
+int emu_search_new(emu_machine *m, const struct emu_program_task *tasks, int nr_tasks,
+		   const struct emu_explore_options *options, emu_search **search);
+int emu_search_run(emu_search *search, double seconds);
+const struct emu_explore_result *emu_search_result(const emu_search *search);
+int emu_search_position(const emu_search *search, struct emu_search_step *steps, uint32_t max,
+			uint64_t *final, uint32_t *nr_final, uint32_t *bound);
+int emu_search_continue(emu_search *search, const struct emu_search_step *steps, uint32_t nr,
+			const uint64_t *final, uint32_t nr_final, uint32_t bound,
+			const struct emu_explore_result *result);
+void emu_search_free(emu_search *search, int closed);
 
 int emu_text(emu_machine *m, int what, int64_t a, char *buf, size_t size, size_t *length);
 int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length);

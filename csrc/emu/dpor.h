@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef EMU_DPOR_H
+#define EMU_DPOR_H
+
+/*
+ * Dynamic partial-order reduction: see dpor.c.
+ */
+
+#include "execution.h"
+
+/** account() - clock of the step that is about to be taken at @d, and its races if @races */
+void account(struct explorer *x, unsigned int d, bool races);
+/** account_again() - the same for a step that is repeated: both are known */
+void account_again(struct explorer *x, unsigned int d);
+/** account_blocked() - nobody can go on: races of those that hang at a lock */
+void account_blocked(struct explorer *x);
+/** still_asleep() - who of @candidates need not be tried after @access, either */
+uint32_t still_asleep(const struct explorer *x, uint32_t candidates, const struct access *access);
+
+#endif

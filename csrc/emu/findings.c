@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a search remembers of its executions: how many there were, in which
+ * states they ended, and what they have broken, each violation once and with a
+ * schedule that shows it.
+ */
+#include "findings.h"
+
+#undef snprintf
+#undef memset
+#undef memcpy
+#undef strlen
+#undef strcmp
+#include <ctype.h>
+#include <string.h>
+
+/* Unfinished tasks, when nobody can go on: they hang. */
+static bool somebody_hangs(const struct explorer *x)
+{
+	for (int i = 0; i < x->nr_tasks; i++)
+		if (!task_over(x->procs[i].task))
+			return true;
+	return false;
+}
+
+static void report_hang(struct explorer *x)
+{
+	for (int i = 0; i < x->nr_tasks; i++) {
+		const struct emu_task *task = x->procs[i].task;
+
+		if (!task_over(task))
+			report_violation(VIOLATION_HANG, "%s/%d waits for %s %s", task->t.comm,
+					 task->t.pid, task->wait_kind ? task->wait_kind : "a lock",
+					 string_or_unknown(this_machine(), task->wait_what));
+	}
+}
+
+/* Each line of the quiescence check is a kind, a tab and what was found. */
+static void report_leaks(struct explorer *x)
+{
+	char text[2048];
+	size_t length;
+
+	emu_quiescence(x->m, text, sizeof(text), &length);
+	if (!length)
+		return;
+	text[sizeof(text) - 1] = '\0';
+	for (char *save, *line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char *message = strchr(line, '\t');
+		enum violation_kind kind = VIOLATION_LEAK;
+
+		if (!message)
+			continue;
+		*message++ = '\0';
+		if (!strcmp(line, "note"))
+			continue; /* permanent by specification */
+		for (int i = 0; i < NR_VIOLATION_KINDS; i++)
+			if (!strcmp(line, emu_violation_kind_name(i)))
+				kind = (enum violation_kind)i;
+		report_violation(kind, "%s", message);
+	}
+}
+
+void judge(struct explorer *x)
+{
+	if (somebody_hangs(x))
+		report_hang(x);
+	else if (x->options.check_quiescence)
+		report_leaks(x);
+}
+
+/* The set of final states: open addressing; what does not fit is not counted. */
+static void keep_final_state(struct explorer *x)
+{
+	uint64_t hash;
+	unsigned int i;
+
+	emu_state_hash(x->m, &hash);
+	hash |= 1;
+	for (i = 0; i < MAX_FINAL_STATES; i++) {
+		uint64_t *place = &x->final[(hash + i) % MAX_FINAL_STATES];
+
+		if (*place == hash)
+			return;
+		if (!*place) {
+			*place = hash;
+			x->result->final_states++;
+			x->result->final_hash += hash * 0x9e3779b97f4a7c15UL;
+			return;
+		}
+	}
+}
+
+/* The schedule of the execution at hand, see memremap_emu.h; its length. */
+static uint32_t write_schedule(const struct explorer *x, uint8_t *to)
+{
+	uint32_t n = 0;
+
+	for (unsigned int d = 0; d < x->depth; d++) {
+		const struct step *step = &x->steps[d];
+
+		if (n == EMU_SCHEDULE_LENGTH)
+			return n;
+		to[n++] = (uint8_t)step->proc;
+		for (uint32_t i = 0; i < step->nr_fails; i++) {
+			uint32_t number = step->fails[i];
+
+			for (; number >= 127 && n < EMU_SCHEDULE_LENGTH; number -= 127)
+				to[n++] = 0xff;
+			if (n < EMU_SCHEDULE_LENGTH)
+				to[n++] = (uint8_t)(0x80 + number);
+		}
+	}
+	return n;
+}
+
+void keep_schedule(struct explorer *x)
+{
+	x->result->schedule_length = write_schedule(x, x->result->schedule);
+}
+
+/* Are two messages equal but for the numbers in them? */
+static bool same_but_for_numbers(const char *a, const char *b)
+{
+	while (*a && *b) {
+		if (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
+			while (isxdigit((unsigned char)*a) || *a == 'x')
+				a++;
+			while (isxdigit((unsigned char)*b) || *b == 'x')
+				b++;
+		} else if (*a++ != *b++) {
+			return false;
+		}
+	}
+	return *a == *b;
+}
+
+/* Keeps what the execution at hand has broken, with the schedule that shows it. */
+static void keep_violations(struct explorer *x)
+{
+	struct emu_explore_result *r = x->result;
+	struct machine *m = x->m;
+
+	for (int i = x->known; i < m->s->nr_violations; i++) {
+		const struct violation *v = &m->violations[i];
+		struct emu_explored_violation *f = r->found;
+
+		while (f < r->found + r->nr_found &&
+		       !(f->kind == v->kind && !strcmp(f->func, v->func) &&
+			 same_but_for_numbers(f->message, v->message)))
+			f++;
+		if (f < r->found + r->nr_found) {
+			f->executions++;
+			continue;
+		}
+		if (r->nr_found == sizeof(r->found) / sizeof(*r->found))
+			continue;
+		r->nr_found++;
+		f->kind = v->kind;
+		memcpy(f->func, v->func, sizeof(f->func));
+		memcpy(f->message, v->message, sizeof(f->message));
+		f->execution = r->executions;
+		f->executions = 1;
+		f->schedule_length = write_schedule(x, f->schedule);
+	}
+}
+
+void keep_findings(struct explorer *x)
+{
+	struct emu_explore_result *r = x->result;
+	struct machine *m = x->m;
+
+	r->executions++;
+	if (m->s->fallible_calls - x->fallible_start > r->fallible_calls)
+		r->fallible_calls = m->s->fallible_calls - x->fallible_start;
+	keep_final_state(x);
+	if (m->s->nr_violations == x->known)
+		return;
+	r->violating++;
+	keep_violations(x);
+	if (r->violating == 1) {
+		r->first_violation = r->executions;
+		keep_schedule(x);
+	}
+}
