@@ -64,8 +64,8 @@ class ScheduleError(ValueError):
 class Strategy(Enum):
     """Which schedules an exploration runs, and in which order; see csrc/emu/strategy.c.
 
-    ``DPOR``, ``DFS``, ``CACHE`` and ``PREEMPTIONS`` are searches that end, ``PCT`` and ``RANDOM``
-    sample.
+    ``DPOR``, ``DFS``, ``SLEEP``, ``CACHE`` and ``PREEMPTIONS`` are searches that end, ``PCT`` and
+    ``RANDOM`` sample.
     """
 
     DPOR = 0
@@ -74,6 +74,7 @@ class Strategy(Enum):
     PCT = 3
     RANDOM = 4
     CACHE = 5
+    SLEEP = 6
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,15 @@
  * struct state_cache - open addressing
  * @nr: states in it
  * @size: places, a power of two
- * @hash: 0: free
+ * @state: hash, in its lowest bits who slept each time that it was met; 0: free
  */
 struct state_cache {
 	size_t nr;
 	size_t size;
-	uint64_t *hash;
+	uint64_t *state;
 };
+
+#define SLEEP_BITS ((1UL << MAX_PROCS) - 1)
 
 bool cache_prepare(struct explorer *x)
 {
@@ -28,8 +30,8 @@ bool cache_prepare(struct explorer *x)
 
 	if (!c)
 		return false;
-	c->hash = calloc(FIRST_SIZE, sizeof(*c->hash));
-	if (!c->hash) {
+	c->state = calloc(FIRST_SIZE, sizeof(*c->state));
+	if (!c->state) {
 		free(c);
 		return false;
 	}
@@ -41,7 +43,7 @@ bool cache_prepare(struct explorer *x)
 void cache_free(struct explorer *x)
 {
 	if (x->cache)
-		free(x->cache->hash);
+		free(x->cache->state);
 	free(x->cache);
 	x->cache = NULL;
 }
@@ -50,7 +52,7 @@ static uint64_t *place_of(uint64_t *table, size_t size, uint64_t hash)
 {
 	size_t at = hash >> 20;
 
-	while (table[at & (size - 1)] && table[at & (size - 1)] != hash)
+	while (table[at & (size - 1)] && (table[at & (size - 1)] ^ hash) & ~SLEEP_BITS)
 		at++;
 	return &table[at & (size - 1)];
 }
@@ -63,29 +65,33 @@ static void grow(struct state_cache *c)
 	if (!grown)
 		return;
 	for (size_t i = 0; i < c->size; i++)
-		if (c->hash[i])
-			*place_of(grown, 2 * c->size, c->hash[i]) = c->hash[i];
-	free(c->hash);
-	c->hash = grown;
+		if (c->state[i])
+			*place_of(grown, 2 * c->size, c->state[i]) = c->state[i];
+	free(c->state);
+	c->state = grown;
 	c->size *= 2;
 }
 
-bool cache_state(struct explorer *x, unsigned int fails)
+uint32_t cache_state(struct explorer *x, unsigned int fails, uint32_t choices, uint32_t sleep)
 {
 	struct state_cache *c = x->cache;
-	uint64_t hash = snapshot_distance(x->m, x->snapshot, fails) | 1;
+	uint64_t hash = snapshot_distance(x->m, x->snapshot, fails) | 1UL << MAX_PROCS;
 	uint64_t *place;
+	uint32_t slept;
 
 	if (2 * c->nr >= c->size)
 		grow(c);
-	place = place_of(c->hash, c->size, hash);
-	if (*place == hash)
-		return false;
+	place = place_of(c->state, c->size, hash);
+	if (*place) {
+		slept = (uint32_t)(*place & SLEEP_BITS);
+		*place &= ~(uint64_t)(slept & ~sleep);
+		return choices & slept & ~sleep;
+	}
 	/* Full: what is not remembered is searched again. */
 	if (4 * c->nr < 3 * c->size) {
-		*place = hash;
+		*place = (hash & ~SLEEP_BITS) | sleep;
 		c->nr++;
 		x->result->states++;
 	}
-	return true;
+	return choices & ~sleep;
 }

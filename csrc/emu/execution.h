@@ -118,6 +118,7 @@ struct rcu_exits {
  * @snapshot: state that every execution starts from
  * @fallible_start: fallible calls before the program begins
  * @known: violations before the program begins
+ * @serials: of handles: every execution gives out the same ones
  * @random: state of the generator
  * @priority: EMU_PCT: the highest goes
  * @change: EMU_PCT: depths at which the one that goes loses its priority
@@ -141,6 +142,7 @@ struct explorer {
 	unsigned long fallible_start;
 	int known;
 	const struct strategy *strategy;
+	unsigned long serials;
 	uint64_t random;
 	uint64_t priority[MAX_PROCS];
 	unsigned int change[MAX_CHANGES];

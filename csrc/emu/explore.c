@@ -23,6 +23,7 @@
 #include "kcsan.h"
 #include "lockdep.h"
 
+#include <linux/kernel.h>
 #include <linux/percpu-refcount.h>
 
 #undef snprintf
@@ -37,6 +38,8 @@
 
 /* Executions between two looks at the clock. */
 #define CLOCK_INTERVAL 16
+/* Handles that an execution may give out and nobody else. */
+#define SERIALS 4096
 
 enum outcome {
 	RUN_TO_END,
@@ -64,6 +67,7 @@ static bool begin_execution(struct explorer *x)
 		x->queued[flavour].head = x->queued[flavour].tail = 0;
 	}
 	memset(x->locks, 0, sizeof(x->locks));
+	m->handle_serial = x->serials;
 	x->depth = 0;
 	x->starting = true;
 	for (int i = 0; i < x->nr_tasks; i++) {
@@ -73,6 +77,9 @@ static bool begin_execution(struct explorer *x)
 		if (!task)
 			return false;
 		x->procs[i].task = task;
+		/* Equal states look equal: also where a frame has left something out. */
+		if (x->strategy->caches)
+			memset(stack_bottom(m, task->stack), 0, TASK_STACK_SIZE);
 		args[0] = (int64_t)(uintptr_t)&x->program[i];
 		args[1] = (int64_t)(uintptr_t)x->decoded[i];
 		task_start(m, task, run_program_task, args, 2);
@@ -136,22 +143,24 @@ static enum outcome run_once(struct explorer *x)
 			choices = enabled & ~sleep;
 			if (!choices)
 				return RUN_ASLEEP;
-			if (x->strategy->caches && !cache_state(x, fails_so_far(x)))
+			if (x->strategy->caches)
+				choices = cache_state(x, fails_so_far(x), enabled, sleep);
+			if (!choices)
 				return RUN_CACHED;
 			step->proc = x->strategy->choose(x, choices);
-			step->backtrack = x->strategy->alternatives(x, step);
+			step->backtrack = x->strategy->alternatives(x, step) & choices;
 		}
 		step->fails_before = fails_so_far(x);
 		step->done |= 1U << step->proc;
 		begin_step(x, step);
 		step->access = pending_now(x, step->proc);
-		if (x->strategy->reduces && (last || !step->index)) {
+		if (x->strategy->reduces && (last || !step->index))
 			account(x, x->depth, last);
+		else if (x->strategy->reduces)
+			account_again(x, x->depth);
+		if (x->strategy->sleeps && last)
 			sleep = still_asleep(x, step->sleep | (step->done & ~(1U << step->proc)),
 					     &step->access);
-		} else if (x->strategy->reduces) {
-			account_again(x, x->depth);
-		}
 		x->result->steps += last;
 		run_proc(x, step->proc);
 		if (m->refused || m->arena_full)
@@ -548,6 +557,8 @@ static int search_new(struct machine *m, const struct emu_program_task *tasks, i
 		x->snapshot = snapshot_take(m);
 		x->fallible_start = m->s->fallible_calls;
 		x->known = m->s->nr_violations;
+		x->serials = m->handle_serial;
+		m->handle_serial += SERIALS;
 		if (x->snapshot < 0)
 			status = EMU_NO_MEMORY;
 	}
@@ -585,6 +596,7 @@ int emu_search_run(emu_search *search, double seconds)
 	struct machine *m = x->m;
 	struct entry saved;
 	enum rcu_mode mode;
+	unsigned long serials;
 	int status = machine_enter(m, &saved);
 
 	if (status != EMU_OK)
@@ -598,6 +610,7 @@ int emu_search_run(emu_search *search, double seconds)
 	if (!x->options.reexecute && !x->options.schedule_length && !undo_begin(m))
 		return machine_leave(m, &saved, EMU_NO_MEMORY);
 	mode = m->rcu_mode;
+	serials = m->handle_serial;
 	m->rcu_mode = RCU_MANUAL;
 	m->explorer = x;
 	if (x->options.schedule_length)
@@ -607,6 +620,7 @@ int emu_search_run(emu_search *search, double seconds)
 	m->explorer = NULL;
 	undo_end(m);
 	m->rcu_mode = mode;
+	m->handle_serial = max(serials, m->handle_serial);
 	m->refused = false;
 	m->arena_full = false;
 	/* What the last execution did stays to be looked at, unless it was none. */

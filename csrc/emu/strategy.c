@@ -10,12 +10,14 @@
  *		somebody who could go on (Musuvathi, Qadeer: "Iterative context bounding
  *		for systematic testing of multithreaded programs", PLDI 2007), first with
  *		none, then with one more each time
- * EMU_CACHE	depth first, everybody is tried everywhere, but from a state that has been met
- *		before with as many failing calls left nobody is.  What follows depends on the
- *		state alone: the arena, stacks and places of the tasks, callbacks that wait.
- *		What came before it does not count, so orders of locks and data races are
- *		those of the executions that were run; two states are taken for one if 64 bits
- *		of hash agree
+ * EMU_SLEEP	depth first with sleep sets alone (Godefroid: "Partial-order methods for the
+ *		verification of concurrent systems", 1996)
+ * EMU_CACHE	the same, but from a state that has been met before with as many failing calls
+ *		left only those are tried who slept there each time (Godefroid, 1996, chapter
+ *		6).  What follows depends on the state alone: the arena, stacks and places of
+ *		the tasks, callbacks that wait.  What came before it does not count, so orders
+ *		of locks and data races are those of the executions that were run; two states
+ *		are taken for one if 53 bits of hash agree
  * EMU_PCT	random priorities and a few random points at which the one that runs
  *		becomes the least important (Burckhardt, Kothari, Musuvathi, Nagarakatte:
  *		"A randomized scheduler with probabilistic guarantees of finding bugs",
@@ -131,12 +133,19 @@ static unsigned int most_important(struct explorer *x, uint32_t choices)
 }
 
 static const struct strategy strategies[] = {
-	[EMU_DPOR] = { .reduces = true, .choose = same_or_first, .alternatives = only_the_chosen },
+	[EMU_DPOR] = { .reduces = true,
+		       .sleeps = true,
+		       .choose = same_or_first,
+		       .alternatives = only_the_chosen },
+	[EMU_SLEEP] = { .sleeps = true, .choose = same_or_first, .alternatives = everybody },
 	[EMU_DFS] = { .choose = same_or_first, .alternatives = everybody },
 	[EMU_PREEMPTIONS] = { .rounds = true,
 			      .choose = same_or_first,
 			      .alternatives = within_bound },
-	[EMU_CACHE] = { .caches = true, .choose = same_or_first, .alternatives = everybody },
+	[EMU_CACHE] = { .caches = true,
+			.sleeps = true,
+			.choose = same_or_first,
+			.alternatives = everybody },
 	[EMU_PCT] = { .samples = true,
 		      .begin = draw_priorities,
 		      .choose = most_important,

@@ -15,7 +15,9 @@ struct step;
 
 /**
  * struct strategy - a way to search the schedules of a program
- * @reduces: executions that differ in the order of independent steps are one
+ * @reduces: who is tried is found out by races: one execution of those that differ in the
+ *	order of independent steps
+ * @sleeps: who has been tried and met no conflict since is not tried again
  * @samples: every execution is drawn anew; there is no end
  * @rounds: it is repeated with one pre-emption more each time
  * @caches: an execution that comes to a state seen before is given up
@@ -25,6 +27,7 @@ struct step;
  */
 struct strategy {
 	bool reduces;
+	bool sleeps;
 	bool samples;
 	bool rounds;
 	bool caches;

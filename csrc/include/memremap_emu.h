@@ -269,7 +269,8 @@ enum emu_strategy {
 	EMU_PREEMPTIONS, /* depth first, at most max_preemptions of them */
 	EMU_PCT, /* random priorities, max_preemptions changes; sampled */
 	EMU_RANDOM, /* anybody, anywhere; sampled */
-	EMU_CACHE /* depth first, but what follows a state is seen once */
+	EMU_CACHE, /* depth first, but what follows a state is seen once */
+	EMU_SLEEP /* depth first, sleep sets only */
 };
 
 /*
