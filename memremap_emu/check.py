@@ -8,6 +8,7 @@ Finding ranges is `memremap_emu.ranges`, one execution `memremap_emu.runs`, what
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -114,12 +115,21 @@ class InternalError:
 
 @dataclass
 class Report:
-    """What `check` found."""
+    """What `check` found.
+
+    Attributes:
+        options: what was asked for
+        runs: programs on devices
+        errors: executions that could not be brought to an end
+        seconds: how long it took
+        interrupted: Ctrl-C ended it: what had been found by then is here
+    """
 
     options: Options
     runs: list[RunReport] = field(default_factory=list)
     errors: list[InternalError] = field(default_factory=list)
     seconds: float = 0.0
+    interrupted: bool = False
 
     @property
     def executions(self) -> int:
@@ -190,7 +200,7 @@ def _on_device_memory(options: Options, modes: Sequence[Mode]) -> list[Setup]:
 
 
 def check(options: Options, progress: Progress | None = None) -> Report:
-    """Runs it all.
+    """Runs it all; Ctrl-C ends it with what is known by then.
 
     Raises:
         BadInputError: there is nothing to check.
@@ -201,10 +211,13 @@ def check(options: Options, progress: Progress | None = None) -> Report:
     budget = options.budget
     if budget is None and options.max_faults > 1:
         budget = DEFAULT_BUDGET
-    if budget is None:
-        _check_all(report, devices, progress)
-    else:
-        _check_until(report, devices, progress, started + budget)
+    try:
+        if budget is None:
+            _check_all(report, devices, progress)
+        else:
+            _check_until(report, devices, progress, started + budget)
+    except KeyboardInterrupt:
+        report.interrupted = True
     report.seconds = time.monotonic() - started
     return report
 
@@ -279,7 +292,11 @@ class _Pool:
     """Processes that work is handed to, in order; with one job there are none."""
 
     def __init__(self, jobs: int) -> None:
-        self._pool = multiprocessing.get_context("fork").Pool(jobs) if jobs > 1 else None
+        self._pool = None
+        if jobs > 1:
+            # Ctrl-C goes to everybody at the terminal; one answers.
+            fork = multiprocessing.get_context("fork")
+            self._pool = fork.Pool(jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN))
 
     def __enter__(self) -> _Pool:
         return self

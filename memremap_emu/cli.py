@@ -2,7 +2,7 @@
 """The command ``memremap-emu``.
 
 Exit status: 0 nothing found, 1 a violation, 2 bad input or an execution that could not be
-brought to an end.
+brought to an end, 130 interrupted by Ctrl-C, after what is known by then.
 """
 
 from __future__ import annotations
@@ -232,6 +232,8 @@ def _check(arguments: argparse.Namespace) -> int:
         _complain(f"internal error: {error.reason}\n  memremap-emu replay {error.replay}")
     if found.errors:
         return BAD_INPUT
+    if found.interrupted:
+        return INTERRUPTED
     return VIOLATIONS if any(run.violations for run in found.runs) else OK
 
 

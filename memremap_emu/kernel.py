@@ -25,7 +25,7 @@ from memremap_emu.percpu_ref import PerCpuRef
 from memremap_emu.radix_tree import RadixTree
 from memremap_emu.rcu import RcuCalls
 from memremap_emu.resource import Resource
-from memremap_emu.sync import Completion, Mutex, RwLock, SpinLock, WaitQueue
+from memremap_emu.sync import Completion, Mutex, RefTest, RwLock, SpinLock, WaitQueue
 from memremap_emu.tasks import Task
 from memremap_emu.trace import Trace
 from memremap_emu.versions import (
@@ -242,6 +242,11 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
     def mutex(self, name: str = "mutex") -> Mutex:
         """A mutex."""
         found: Mutex = self._new(Mutex, "mutex_new", self._native.intern(name))
+        return found
+
+    def ref_test(self) -> RefTest:
+        """A count for `RefTest`, with one reference."""
+        found: RefTest = self._new(RefTest, "ref_test_new")
         return found
 
     def spinlock(self, name: str = "lock") -> SpinLock:

@@ -109,6 +109,8 @@ def _totals_line(report: Report, violations: int) -> str:
     bounded = sum(not run.exhaustive for run in report.runs)
     if bounded:
         text += f", {bounded} bounded, not exhaustive"
+    if report.interrupted:
+        text += ", interrupted"
     return f"{text} ({report.seconds:.1f} s)"
 
 
@@ -146,6 +148,7 @@ def as_json(report: Report) -> str:
             "refused": sum(run.refused is not None for run in report.runs),
             "violations": len(report.distinct()),
             "errors": len(report.errors),
+            "interrupted": report.interrupted,
         },
     }
     return json.dumps(document, indent=2) + "\n"

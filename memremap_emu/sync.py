@@ -149,3 +149,18 @@ class WaitQueue(Object):
     def wake_up_all(self) -> None:
         """wake_up_all()."""
         self._call("wake_up_all")
+
+
+class RefTest(Object):
+    """The smallest protocol of kill, get and put: see csrc/drivers/test/ref.c."""
+
+    __slots__ = ()
+    _letter = "Z"
+
+    def kill(self) -> None:
+        """The owner: nobody new, and its reference goes."""
+        self._call("ref_test_kill")
+
+    def use(self) -> bool:
+        """A user: takes a reference, looks and drops it; has it got one?"""
+        return bool(self._call("ref_test_use"))

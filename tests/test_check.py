@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from errno import EBUSY, EINVAL, ENOMEM, ENXIO
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -528,3 +534,23 @@ def test_a_warning_that_is_given_once_explains_the_second_refusal_too() -> None:
     report = check.check(Options(memory(text), max_faults=0))
     assert "contract" not in {v.finding.kind for v, _ in report.distinct()}
     assert any("-ENOMEM: warning in" in (run.refused or "") for run in report.runs)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_prints_what_is_known_so_far(jobs: str, tmp_path: Path) -> None:
+    (tmp_path / "iomem").write_text(SMALL)
+    command = [sys.executable, "-m", "memremap_emu", "check", "-j", jobs, "--max-executions", "0"]
+    command += ["--iomem", str(tmp_path / "iomem")]
+    run = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(3)
+    os.killpg(run.pid, signal.SIGINT)
+    output, errors = run.communicate(timeout=30)
+    assert run.returncode == 130, errors
+    assert "fsdax-altmap" in output
+    assert output.splitlines()[-1].split(", ")[-1].startswith("interrupted")

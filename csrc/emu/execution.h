@@ -182,13 +182,11 @@ static inline void join(struct clock *a, const struct clock *b)
 /* May the order of two steps that begin with these make a difference? */
 static inline bool conflicts(const struct access *a, const struct access *b)
 {
-	if ((a->rcu_read & b->rcu_write) || (a->rcu_write & b->rcu_read))
-		return true;
-	if (a->kind == ACCESS_NONE || b->kind == ACCESS_NONE)
-		return false;
-	if (a->kind == ACCESS_READ && b->kind == ACCESS_READ)
-		return false;
-	return a->start < b->end && b->start < a->end;
+	/* An access of nothing has no bytes. */
+	if (a->start < b->end && b->start < a->end)
+		if (a->kind != ACCESS_READ || b->kind != ACCESS_READ)
+			return true;
+	return (a->rcu_read & b->rcu_write) || (a->rcu_write & b->rcu_read);
 }
 
 /* Is @i among what happens before an event with clock @clock? */
