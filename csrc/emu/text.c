@@ -165,7 +165,8 @@ static uint64_t __untracked hash_words(const struct machine *m, uint64_t hash, c
 {
 	const uint64_t prime = 0x100000001b3UL;
 	const uint64_t *p = data, *end = p + size / 8;
-	uint64_t a = hash, b = hash + 1, c = hash + 2, d = hash + 3;
+	/* One lane carries what came before: in two it would cancel out where they are joined. */
+	uint64_t a = hash, b = 0x6c62272e07bb0142UL, c = 0x62b821756295c58dUL, d = prime;
 
 	for (; end - p >= 4; p += 4) {
 		a = (a ^ relative(m, p[0])) * prime;
