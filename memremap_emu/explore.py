@@ -36,6 +36,7 @@ class Outcome(Enum):
     REFUSED = 4
     MISMATCH = 5
     RUNNING = 6
+    SUCCESS = 7
 
 
 class Bound(IntFlag):
@@ -94,6 +95,30 @@ class Found:
     schedule: bytes
 
 
+#: Functions between a visible operation and the scheduler; they name nothing.
+_OF_THE_MACHINE = ("explore_", "__tsan_", "__lock", "acquire", "page_access", "load_page", "0x")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a schedule.
+
+    Attributes:
+        process: who took it
+        number: its how-manieth step, from 1
+        functions: that led to the visible operation it began with, innermost first
+        enabled: bit mask of who could have gone
+    """
+
+    process: int
+    number: int
+    functions: tuple[str, ...]
+    enabled: int
+
+    def __str__(self) -> str:
+        return self.functions[0] + "()" if self.functions else "callback"
+
+
 @dataclass(frozen=True)
 class Exploration:
     """What an exploration has found.
@@ -116,6 +141,8 @@ class Exploration:
         found: every distinct violation, up to sixteen, in the order in which they came
         fallible_calls: of the execution that met most
         bounds: what has left something out
+        preemptions: of the last execution: steps that took the processor from somebody who could
+            go on
         estimate: executions that the whole search may take if what is left is like what has been
             seen (Knuth's estimate), None: no idea, or it is over
     """
@@ -136,6 +163,7 @@ class Exploration:
     states: int = 0
     max_depth: int = 0
     bounds: Bound = Bound.NONE
+    preemptions: int = 0
     estimate: float | None = None
 
     @property
@@ -249,12 +277,14 @@ class Program:
         max_executions: int = 0,
         max_seconds: float = 0.0,
         stop_at_violation: bool = True,
+        stop_at_success: bool = False,
         check_quiescence: bool = False,
         strategy: Strategy | str = Strategy.DPOR,
         max_preemptions: int = 2,
         max_faults: int = 0,
         seed: int = 0,
         schedule: bytes = b"",
+        under: bool = False,
         reexecute: bool = False,
     ) -> Search:
         """A search that can be run piece by piece; arguments and errors as of `explore`."""
@@ -267,6 +297,8 @@ class Program:
             "max_executions": max_executions,
             "max_seconds": max_seconds,
             "stop_at_violation": int(stop_at_violation),
+            "stop_at_success": int(stop_at_success),
+            "under": int(under),
             "check_quiescence": int(check_quiescence),
             "strategy": strategy.value,
             "max_preemptions": max_preemptions,
@@ -282,12 +314,14 @@ class Program:
         max_executions: int = 0,
         max_seconds: float = 0.0,
         stop_at_violation: bool = True,
+        stop_at_success: bool = False,
         check_quiescence: bool = False,
         strategy: Strategy | str = Strategy.DPOR,
         max_preemptions: int = 2,
         max_faults: int = 0,
         seed: int = 0,
         schedule: bytes = b"",
+        under: bool = False,
         reexecute: bool = False,
     ) -> Exploration:
         """Runs the program over its schedules, unless told otherwise depth first with
@@ -300,6 +334,7 @@ class Program:
             max_executions: give up after so many complete executions, 0 never
             max_seconds: give up after so long, 0 never
             stop_at_violation: end with the first execution that breaks a rule
+            stop_at_success: end with the first that breaks none
             check_quiescence: judge what is left behind at the end of each execution
             strategy: a `Strategy` or its name in lower case; only a search that was neither
                 bounded nor sampled is ``exhaustive``
@@ -311,6 +346,7 @@ class Program:
             schedule: replay this schedule instead: the process of each step, behind it for each
                 call that fails in it 0x80 and its number among those that may fail (from 127 on
                 0xff for each 127 first)
+            under: search all executions that begin with ``schedule``, instead
             reexecute: start every execution from its beginning, as a search does that cannot
                 take steps back; the result is the same, later
 
@@ -325,12 +361,14 @@ class Program:
             max_executions=max_executions,
             max_seconds=max_seconds,
             stop_at_violation=stop_at_violation,
+            stop_at_success=stop_at_success,
             check_quiescence=check_quiescence,
             strategy=strategy,
             max_preemptions=max_preemptions,
             max_faults=max_faults,
             seed=seed,
             schedule=schedule,
+            under=under,
             reexecute=reexecute,
         )
         with search:
@@ -459,7 +497,7 @@ class Search:
             final_hash=int(result.final_hash),
             violations=self._violations,
             schedule=bytes(ffi.buffer(result.schedule, result.schedule_length))
-            if result.violating
+            if result.violating or result.status == Outcome.SUCCESS.value
             else b"",
             found=tuple(
                 Found(
@@ -479,8 +517,22 @@ class Search:
             states=int(result.states),
             max_depth=int(result.max_depth),
             bounds=Bound(result.bounds),
+            preemptions=int(result.preemptions),
             estimate=float(result.estimate) or None,
         )
+
+    def path(self) -> list[Step]:
+        """Of a schedule that was replayed: who took each step, and from where."""
+        frames = self._ffi.new("struct emu_search_frames[]", _MAX_STEPS)
+        n = self._native.lib.emu_search_path(self._search, frames, _MAX_STEPS)
+        counts: dict[int, int] = {}
+        found = []
+        for step in frames[0:n]:
+            counts[step.proc] = counts.get(step.proc, 0) + 1
+            names = [self._native.symbol(pc) for pc in step.pc if pc]
+            shown = [name for name in names if not name.startswith(_OF_THE_MACHINE)]
+            found.append(Step(int(step.proc), counts[step.proc], tuple(shown), int(step.enabled)))
+        return found
 
     # --- stopping and going on ---
 
@@ -621,7 +673,7 @@ _COUNTS = (
     "bounds",
     "max_depth",
 )
-_BOUNDS = ("max_executions", "max_seconds", "reexecute")
+_BOUNDS = ("max_executions", "max_seconds", "reexecute", "stop_at_success")
 
 
 def _fill_schedule(target: Any, schedule: list[int]) -> None:

@@ -131,6 +131,9 @@ struct rcu_exits {
  * @starting: tasks go to their first visible operation
  * @seconds: that earlier slices took
  * @cache: hashes of states, EMU_CACHE
+ * @frozen: first steps that are given and not searched
+ * @frames: by stack: how a task got to its next step; NULL: nobody wants to know
+ * @path: the same, of the steps of the execution at hand
  */
 struct explorer {
 	struct machine *m;
@@ -162,6 +165,9 @@ struct explorer {
 	unsigned int nr_locks;
 	int64_t *decoded[MAX_PROGRAM_TASKS];
 	struct state_cache *cache;
+	unsigned int frozen;
+	struct emu_search_frames *frames;
+	struct emu_search_frames *path;
 	uint64_t final[MAX_FINAL_STATES];
 	struct step steps[MAX_STEPS];
 };

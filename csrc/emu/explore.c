@@ -114,6 +114,18 @@ static unsigned int fails_so_far(const struct explorer *x)
 	return last->fails_before + last->nr_fails;
 }
 
+static void keep_path(struct explorer *x, const struct step *step, uint32_t enabled)
+{
+	const struct emu_task *task = x->procs[step->proc].task;
+	struct emu_search_frames *path = &x->path[x->depth];
+
+	memset(path, 0, sizeof(*path));
+	if (task)
+		*path = x->frames[task->stack];
+	path->proc = step->proc;
+	path->enabled = enabled;
+}
+
 static enum outcome run_once(struct explorer *x)
 {
 	struct machine *m = x->m;
@@ -152,6 +164,8 @@ static enum outcome run_once(struct explorer *x)
 		}
 		step->fails_before = fails_so_far(x);
 		step->done |= 1U << step->proc;
+		if (x->path)
+			keep_path(x, step, enabled);
 		begin_step(x, step);
 		step->access = pending_now(x, step->proc);
 		if (x->strategy->reduces && (last || !step->index))
@@ -203,10 +217,11 @@ static bool next_fails(const struct explorer *x, struct step *step)
 static bool backtrack(struct explorer *x)
 {
 	if (x->strategy->samples) {
-		x->depth = x->prefix = 0;
+		x->depth = 0;
+		x->prefix = x->frozen;
 		return true;
 	}
-	while (x->depth > 0) {
+	while (x->depth > x->frozen) {
 		struct step *step = &x->steps[--x->depth];
 		uint32_t todo;
 
@@ -231,7 +246,8 @@ static bool next_round(struct explorer *x)
 		return false;
 	x->cut &= ~(uint32_t)EMU_BOUND_PREEMPTIONS;
 	x->bound++;
-	x->depth = x->prefix = 0;
+	x->depth = 0;
+	x->prefix = x->frozen;
 	x->live = false;
 	return true;
 }
@@ -297,6 +313,7 @@ static bool explore_one(struct explorer *x)
 	outcome = run_once(x);
 	if (x->depth > r->max_depth)
 		r->max_depth = x->depth;
+	r->preemptions = preemptions_before(x);
 	switch (outcome) {
 	case RUN_TO_END:
 		/* Those with fewer pre-emptions have been seen in the rounds before. */
@@ -306,6 +323,11 @@ static bool explore_one(struct explorer *x)
 		keep_findings(x);
 		if (x->m->s->nr_violations > x->known && x->options.stop_at_violation) {
 			r->status = EMU_EXPLORE_VIOLATION;
+			return false;
+		}
+		if (x->m->s->nr_violations == x->known && x->options.stop_at_success) {
+			r->status = EMU_EXPLORE_SUCCESS;
+			keep_schedule(x);
 			return false;
 		}
 		return true;
@@ -381,7 +403,8 @@ static bool read_schedule(struct explorer *x)
 			memset(step, 0, sizeof(*step));
 			/* One that there cannot be is not enabled either. */
 			step->proc = byte < MAX_PROCS ? byte : MAX_PROCS;
-			step->enabled = ~0U;
+			step->enabled = 1U << step->proc;
+			step->backtrack = step->enabled;
 			continue;
 		}
 		number += byte & 0x7f;
@@ -425,6 +448,7 @@ static void replay(struct explorer *x)
 		r->status = EMU_EXPLORE_TOO_LONG;
 	}
 	r->max_depth = x->depth;
+	r->preemptions = preemptions_before(x);
 	keep_schedule(x);
 	if (r->status == EMU_EXPLORE_MISMATCH)
 		r->schedule_length = x->depth;
@@ -505,6 +529,8 @@ void emu_search_free(emu_search *search, int closed)
 		free(x->decoded[i]);
 	}
 	cache_free(x);
+	free(x->frames);
+	free(x->path);
 	free(search);
 }
 
@@ -562,6 +588,22 @@ static int search_new(struct machine *m, const struct emu_program_task *tasks, i
 		if (x->snapshot < 0)
 			status = EMU_NO_MEMORY;
 	}
+	if (status == EMU_OK && x->options.schedule_length && x->options.under) {
+		int faults = x->options.max_faults;
+
+		if (!read_schedule(x)) {
+			snprintf(m->error, sizeof(m->error), "no schedule to begin with");
+			status = EMU_BAD_ARGUMENT;
+		}
+		x->options.max_faults = faults;
+		x->frozen = x->prefix;
+	}
+	if (status == EMU_OK && x->options.schedule_length && !x->options.under) {
+		x->frames = calloc(MAX_TASKS, sizeof(*x->frames));
+		x->path = calloc(MAX_STEPS, sizeof(*x->path));
+		if (!x->frames || !x->path)
+			status = EMU_NO_MEMORY;
+	}
 	if (status == EMU_OK)
 		*out = search;
 	else
@@ -607,13 +649,14 @@ int emu_search_run(emu_search *search, double seconds)
 		return machine_leave(m, &saved, EMU_OK);
 	snapshot_restore(m, x->snapshot);
 	/* One schedule is never gone back in. */
-	if (!x->options.reexecute && !x->options.schedule_length && !undo_begin(m))
+	if (!x->options.reexecute && (!x->options.schedule_length || x->options.under) &&
+	    !undo_begin(m))
 		return machine_leave(m, &saved, EMU_NO_MEMORY);
 	mode = m->rcu_mode;
 	serials = m->handle_serial;
 	m->rcu_mode = RCU_MANUAL;
 	m->explorer = x;
-	if (x->options.schedule_length)
+	if (x->options.schedule_length && !x->options.under)
 		replay(x);
 	else
 		explore(x, seconds);
@@ -632,6 +675,15 @@ int emu_search_run(emu_search *search, double seconds)
 const struct emu_explore_result *emu_search_result(const emu_search *search)
 {
 	return &search->result;
+}
+
+int emu_search_path(const emu_search *search, struct emu_search_frames *steps, uint32_t max)
+{
+	const struct explorer *x = &search->x;
+
+	for (unsigned int d = 0; x->path && d < x->depth && d < max; d++)
+		steps[d] = x->path[d];
+	return x->path ? (int)x->depth : 0;
 }
 
 int emu_search_position(const emu_search *search, struct emu_search_step *steps, uint32_t max,
@@ -667,9 +719,10 @@ int emu_search_continue(emu_search *search, const struct emu_search_step *steps,
 {
 	struct explorer *x = &search->x;
 
-	if (nr >= MAX_STEPS || nr_final > MAX_FINAL_STATES || bound > MAX_STEPS || x->prefix)
+	if (nr >= MAX_STEPS || nr_final > MAX_FINAL_STATES || bound > MAX_STEPS ||
+	    x->prefix != x->frozen || (nr && nr < x->frozen))
 		return EMU_BAD_ARGUMENT;
-	for (uint32_t d = 0; d < nr; d++) {
+	for (uint32_t d = x->frozen; d < nr; d++) {
 		const struct emu_search_step *from = &steps[d];
 
 		if (from->proc >= MAX_PROCS || from->nr_fails > MAX_FAILS ||
@@ -695,7 +748,7 @@ int emu_search_continue(emu_search *search, const struct emu_search_step *steps,
 			*place = final[i];
 			break;
 		}
-	x->prefix = nr;
+	x->prefix = nr ? nr : x->frozen;
 	x->bound = bound;
 	x->cut = result->bounds &
 		 ~(uint32_t)(EMU_BOUND_EXECUTIONS | EMU_BOUND_SECONDS | EMU_BOUND_SAMPLES);

@@ -27,7 +27,7 @@ struct op_table {
 
 extern const struct op_table ops_percpu_ref, ops_sync, ops_rcu, ops_device, ops_devres,
 	ops_resource, ops_radix, ops_memory, ops_driver, ops_constants, ops_printk, ops_hmm,
-	ops_pci, ops_module;
+	ops_pci, ops_module, ops_listed;
 
 #define OP_TABLE(name, array) const struct op_table name = { array, ARRAY_SIZE(array) }
 

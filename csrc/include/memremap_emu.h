@@ -249,7 +249,8 @@ enum emu_explore_status {
 	EMU_EXPLORE_TOO_LONG, /* some executions had too many steps: they may never end */
 	EMU_EXPLORE_REFUSED, /* an operation of the program cannot be explored */
 	EMU_EXPLORE_MISMATCH, /* the schedule is not one of the program, from step schedule_length on */
-	EMU_EXPLORE_RUNNING /* there is more to be done */
+	EMU_EXPLORE_RUNNING, /* there is more to be done */
+	EMU_EXPLORE_SUCCESS /* stopped at the first execution that breaks no rule */
 };
 
 /* Why a search is not exhaustive: bits. */
@@ -283,6 +284,8 @@ struct emu_explore_options {
 	uint64_t max_executions;
 	double max_seconds;
 	int32_t stop_at_violation;
+	int32_t stop_at_success; /* with the first execution that breaks no rule */
+	int32_t under; /* with a schedule: search all executions that begin with it */
 	int32_t check_quiescence;
 	int32_t strategy; /* enum emu_strategy; one that samples needs a bound */
 	int32_t max_preemptions;
@@ -319,6 +322,7 @@ struct emu_explore_result {
 	uint64_t states; /* that are told apart by EMU_CACHE */
 	uint32_t bounds; /* enum emu_explore_bound */
 	uint32_t max_depth; /* steps of the longest execution */
+	uint32_t preemptions; /* of the last execution */
 	double estimate; /* executions that the whole search may take, 0: no idea */
 	uint32_t schedule_length;
 	uint8_t schedule[4096];
@@ -349,6 +353,16 @@ int emu_search_position(const emu_search *search, struct emu_search_step *steps,
 int emu_search_continue(emu_search *search, const struct emu_search_step *steps, uint32_t nr,
 			const uint64_t *final, uint32_t nr_final, uint32_t bound,
 			const struct emu_explore_result *result);
+
+/* Return addresses, innermost first, that led to a step of the replayed schedule; 0: no more. */
+#define EMU_PATH_FRAMES 8
+struct emu_search_frames {
+	uint32_t proc;
+	uint32_t enabled;
+	uint64_t pc[8];
+};
+
+int emu_search_path(const emu_search *search, struct emu_search_frames *steps, uint32_t max);
 void emu_search_free(emu_search *search, int closed);
 
 int emu_text(emu_machine *m, int what, int64_t a, char *buf, size_t size, size_t *length);
