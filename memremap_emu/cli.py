@@ -18,6 +18,7 @@ from memremap_emu import (
     check,
     cli_bisect,
     cli_bugs,
+    cli_explore,
     cli_modpost,
     cli_versions,
     interleavings,
@@ -25,9 +26,11 @@ from memremap_emu import (
     report,
     runs,
     tokens,
+    tracefile,
 )
 from memremap_emu.experiments import ALL_DRIVERS
 from memremap_emu.explore import ScheduleError
+from memremap_emu.program import ProgramError
 from memremap_emu.ranges import BadInputError
 from memremap_emu.versions import DEFAULT_VERSION, GRAMMAR, select, versions
 
@@ -68,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_check(commands)
     _add_replay(commands)
-    for command in (cli_versions, cli_bugs, cli_bisect, cli_modpost):
+    for command in (cli_explore, cli_versions, cli_bugs, cli_bisect, cli_modpost):
         command.add_parser(commands)
     return parser
 
@@ -284,11 +287,36 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         description="Runs the experiment of a token again and prints its log.  Exit status 1: "
         "the violation shows again, 0: it does not, 2: no token.",
     )
-    parser.add_argument("token", metavar="TOKEN", help="as printed by check")
+    parser.add_argument("token", metavar="TOKEN", help="as printed by check or explore")
+    parser.add_argument(
+        "--trace",
+        choices=tracefile.FORMATS,
+        default="columns",
+        help="the execution as columns, in ftrace's text or as Chrome's trace JSON",
+    )
     parser.set_defaults(run=_replay)
 
 
+def _replay_program(arguments: argparse.Namespace) -> int:
+    try:
+        replay = tokens.decode_program(arguments.token)
+        outcome = replay.program.replay(replay.schedule)
+    except (tokens.TokenError, ScheduleError, ProgramError) as e:
+        raise BadInputError(str(e)) from None
+    names = [task.name for task in replay.program.tasks]
+    same = any(
+        tokens.digest((v.kind, v.message, v.func)) == replay.digest for v in outcome.violations
+    )
+    if arguments.trace != "columns":
+        sys.stdout.write(tracefile.render(arguments.trace, outcome.events, names))
+    else:
+        sys.stdout.write(report.program_replay_as_text(replay, outcome, same))
+    return VIOLATIONS if same else OK
+
+
 def _replay(arguments: argparse.Namespace) -> int:
+    if arguments.token.startswith(tokens.PROGRAM_PREFIX):
+        return _replay_program(arguments)
     try:
         replay = tokens.decode(arguments.token)
     except tokens.TokenError as e:
@@ -303,6 +331,12 @@ def _replay(arguments: argparse.Namespace) -> int:
         raise BadInputError(f"the token does not fit this version: {e}") from None
     except Exception as e:
         return _complain(f"internal error: {type(e).__name__}: {e}")
+    if arguments.trace != "columns":
+        if not outcome.events:
+            raise BadInputError("what this token runs has one task, and no trace is kept of it")
+        names = [name for name, _ in replay.experiment.program.tasks]
+        sys.stdout.write(tracefile.render(arguments.trace, outcome.events, names))
+        return VIOLATIONS if outcome.findings else OK
     same = next((f for f in outcome.findings if tokens.digest(f.key) == replay.digest), None)
     sys.stdout.write(report.replay_as_text(replay, outcome, same))
     return OK if same is None else VIOLATIONS

@@ -271,13 +271,23 @@ class Program:
         self.tasks.append(task)
         return task
 
+    def _kind(self, name: str) -> int:
+        """Number of a kind of violation, counted from 1; ValueError if there is none."""
+        native = self._kernel._native
+        known: list[str] = []
+        while (text := native.text(native.lib.emu_violation_kind_name(len(known)))) != "?":
+            known.append(text)
+        if name not in known:
+            raise ValueError(f"no kind of violation {name!r}; known: {', '.join(known)}")
+        return known.index(name) + 1
+
     def search(
         self,
         *,
         max_executions: int = 0,
         max_seconds: float = 0.0,
         stop_at_violation: bool = True,
-        stop_at_success: bool = False,
+        stop_at_success: bool | str = False,
         check_quiescence: bool = False,
         strategy: Strategy | str = Strategy.DPOR,
         max_preemptions: int = 2,
@@ -297,7 +307,8 @@ class Program:
             "max_executions": max_executions,
             "max_seconds": max_seconds,
             "stop_at_violation": int(stop_at_violation),
-            "stop_at_success": int(stop_at_success),
+            "stop_at_success": int(bool(stop_at_success)),
+            "unbroken": self._kind(stop_at_success) if isinstance(stop_at_success, str) else 0,
             "under": int(under),
             "check_quiescence": int(check_quiescence),
             "strategy": strategy.value,
@@ -314,7 +325,7 @@ class Program:
         max_executions: int = 0,
         max_seconds: float = 0.0,
         stop_at_violation: bool = True,
-        stop_at_success: bool = False,
+        stop_at_success: bool | str = False,
         check_quiescence: bool = False,
         strategy: Strategy | str = Strategy.DPOR,
         max_preemptions: int = 2,
@@ -334,7 +345,8 @@ class Program:
             max_executions: give up after so many complete executions, 0 never
             max_seconds: give up after so long, 0 never
             stop_at_violation: end with the first execution that breaks a rule
-            stop_at_success: end with the first that breaks none
+            stop_at_success: end with the first that breaks none or, given the kind of a
+                violation, none of this kind
             check_quiescence: judge what is left behind at the end of each execution
             strategy: a `Strategy` or its name in lower case; only a search that was neither
                 bounded nor sampled is ``exhaustive``
@@ -673,7 +685,7 @@ _COUNTS = (
     "bounds",
     "max_depth",
 )
-_BOUNDS = ("max_executions", "max_seconds", "reexecute", "stop_at_success")
+_BOUNDS = ("max_executions", "max_seconds", "reexecute", "stop_at_success", "unbroken")
 
 
 def _fill_schedule(target: Any, schedule: list[int]) -> None:

@@ -215,7 +215,7 @@ class Race:
         broken = [f"{found.record.kind}: {found.record.message}" for found in exploration.found]
         shown = columns.render(events, [name for name, _ in self.program.tasks], broken)
         findings = [self._finding(found.record, log, shown) for found in exploration.found]
-        return Outcome(findings=findings, log=log, columns=shown)
+        return Outcome(findings=findings, log=log, columns=shown, events=tuple(events))
 
     def _failing(self, fault: int) -> ExitStack:
         stack = ExitStack()

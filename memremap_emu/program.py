@@ -27,13 +27,14 @@ from memremap_emu import columns
 from memremap_emu.config import Config
 from memremap_emu.device import Bio, Device, Driver
 from memremap_emu.drivers import BuiltinDriver, PciDriver
-from memremap_emu.errors import KernelError, ViolationRecord
+from memremap_emu.errors import Blocked, KernelError, KernelPanic, TaskDied, ViolationRecord
 from memremap_emu.explore import Exploration, Search
 from memremap_emu.explore import Program as Tasks
 from memremap_emu.handles import Object
 from memremap_emu.kernel import Kernel
 from memremap_emu.memory import MemoryType, Page
 from memremap_emu.runs import first_device_page
+from memremap_emu.trace import Event
 from memremap_emu.versions import DEFAULT_VERSION, select
 
 SCHEMA = 1
@@ -513,8 +514,8 @@ class _Fields:
             raise ProgramError(self.path(name), "missing")
         return _number(value, self.path(name))
 
-    def operations(self, name: str, default: Any = ()) -> tuple[Operation, ...]:
-        return _operations(self.take(name, list, list(default)), self.path(name))
+    def operations(self, name: str, default: Any = ...) -> tuple[Operation, ...]:
+        return _operations(self.take(name, list, default), self.path(name))
 
     def end(self) -> None:
         if self._value:
@@ -548,7 +549,7 @@ def _read(document: Any) -> Program:
         tuple(_read_driver(n, v) for n, v in top.take("drivers", dict, {}).items()),
         tuple(_read_device(n, v) for n, v in top.take("devices", dict, {}).items()),
         tuple(top.take("objects", dict, {}).items()),
-        top.operations("setup"),
+        top.operations("setup", []),
         tuple(_read_task(n, v) for n, v in top.take("tasks", dict).items()),
     )
     top.end()
@@ -562,7 +563,7 @@ def _read_driver(name: str, value: Any) -> DriverSpec:
         name,
         f.number("start"),
         f.number("size"),
-        **{event: f.operations(event) for event in EVENTS},
+        **{event: f.operations(event, ... if event == "probe" else []) for event in EVENTS},
         actions=tuple(
             (key, _operations(steps, f"{path}.actions.{key}"))
             for key, steps in f.take("actions", dict, {}).items()
@@ -747,11 +748,13 @@ class Replayed:
         violations: what it broke
         log: of the kernel, since the tasks began
         columns: what each task did when
+        events: all that was recorded
     """
 
     violations: tuple[ViolationRecord, ...]
     log: tuple[str, ...]
     columns: str
+    events: tuple[Event, ...] = ()
 
 
 class Booted:
@@ -817,7 +820,7 @@ class Booted:
         for number, operation in enumerate(p.prepared):
             try:
                 self._prepare(operation)
-            except (KernelError, ValueError) as e:
+            except (KernelError, ValueError, Blocked, TaskDied, KernelPanic) as e:
                 raise ProgramError(f"setup[{number}]", str(e).splitlines()[0]) from None
         if k.violations:
             raise ProgramError("setup", f"breaks a rule by itself: {k.violations[0]}")
@@ -862,7 +865,7 @@ class Booted:
             try:
                 driver.bind(device)
                 self._first[name] = self._first_page(name)
-            except KernelError as e:
+            except (KernelError, Blocked, TaskDied, KernelPanic) as e:
                 raise ProgramError(
                     f"devices.{name}", f"does not bind: {str(e).splitlines()[0]}"
                 ) from None
@@ -970,4 +973,6 @@ class Booted:
             trace.enable(False)
         broken = [f"{f.record.kind}: {f.record.message}" for f in found.found]
         shown = columns.render(events, [task.name for task in self.program.tasks], broken)
-        return Replayed(tuple(f.record for f in found.found), tuple(k.dmesg[first:]), shown)
+        return Replayed(
+            tuple(f.record for f in found.found), tuple(k.dmesg[first:]), shown, tuple(events)
+        )

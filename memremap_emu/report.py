@@ -9,8 +9,9 @@ from typing import Any
 
 from memremap_emu.check import Report, RunReport, Violation
 from memremap_emu.experiments import Setup
+from memremap_emu.program import Replayed
 from memremap_emu.runs import Finding, Outcome
-from memremap_emu.tokens import Replay
+from memremap_emu.tokens import ProgramReplay, Replay
 
 SCHEMA = 1
 
@@ -178,4 +179,16 @@ def replay_as_text(replay: Replay, outcome: Outcome, same: Finding | None) -> st
         lines.append("reproduced")
     elif replay.kind:
         lines.append(f"not reproduced: no such violation ({replay.kind}) this time")
+    return "\n".join(lines) + "\n"
+
+
+def program_replay_as_text(replay: ProgramReplay, outcome: Replayed, same: bool) -> str:
+    """What a program did this time; ``same``: the violation that the token is about shows."""
+    lines = [repr(replay.program), ""]
+    lines += [line.rstrip() for line in outcome.columns.splitlines()]
+    lines += ["", *(f"  | {line}" for line in outcome.log)]
+    lines += [f"{v.kind}: {v.message}" for v in outcome.violations]
+    lines.append(
+        "reproduced" if same else f"not reproduced: no such violation ({replay.kind}) this time"
+    )
     return "\n".join(lines) + "\n"

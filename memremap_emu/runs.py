@@ -35,7 +35,7 @@ from memremap_emu.memory import Page, PageMap
 from memremap_emu.p2pdma import PciDevice
 from memremap_emu.ranges import SECTION_SIZE
 from memremap_emu.tasks import Task
-from memremap_emu.trace import EventType
+from memremap_emu.trace import Event, EventType
 
 #: Events that the machine's trace keeps; see `memremap_emu.trace.Trace`.
 TRACE_EVENTS = 1 << 15
@@ -62,6 +62,7 @@ class Finding:
         history: operations so far and how they ended
         log: last lines of the kernel log
         columns: where tasks race: who did what when
+        events: where tasks race: all that was recorded
     """
 
     kind: str
@@ -100,6 +101,7 @@ class Outcome:
     history: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     columns: str = ""
+    events: tuple[Event, ...] = ()
 
 
 @dataclass

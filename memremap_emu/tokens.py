@@ -15,6 +15,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
+from memremap_emu.errors import ViolationRecord
 from memremap_emu.experiments import (
     Experiment,
     Setup,
@@ -22,8 +23,11 @@ from memremap_emu.experiments import (
     program_named,
 )
 from memremap_emu.iomem import IomemError, parse
+from memremap_emu.program import Program
 
 PREFIX = "mre1."
+#: Of tokens of programs.
+PROGRAM_PREFIX = "mrp1."
 #: Larger than any memory map that `check` reads.
 MAX_SIZE = 32 << 20
 #: Of a schedule.
@@ -59,6 +63,23 @@ class Replay:
     digest: int
 
 
+@dataclass(frozen=True)
+class ProgramReplay:
+    """What a token of a program says.
+
+    Attributes:
+        program: what to run
+        kind: of the violation that it showed
+        digest: of its kind, message and function
+        schedule: that showed it
+    """
+
+    program: Program
+    kind: str
+    digest: int
+    schedule: bytes
+
+
 def digest(key: tuple[str, str, str]) -> int:
     """Short number of a violation's key."""
     return zlib.crc32("\0".join(key).encode())
@@ -79,10 +100,40 @@ def encode(replay: Replay) -> str:
     ]
     if replay.experiment.program.tasks:
         fields.append(_runs(replay.experiment.schedule))
+    return PREFIX + _pack(fields)
+
+
+def _pack(fields: list[Any]) -> str:
     data = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
     deflate = zlib.compressobj(9, zlib.DEFLATED, 15, 9, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
     packed = deflate.compress(data) + deflate.flush()
-    return PREFIX + base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+def encode_program(program: Program, record: ViolationRecord, schedule: bytes) -> str:
+    """The token of a program of one's own and a schedule that shows the violation."""
+    key = digest((record.kind, record.message, record.func))
+    return PROGRAM_PREFIX + _pack([program.document(), record.kind, key, _runs(schedule)])
+
+
+def decode_program(token: str) -> ProgramReplay:
+    """Reads such a token.
+
+    Raises:
+        TokenError: with the reason.
+    """
+    if not token.startswith(PROGRAM_PREFIX):
+        raise TokenError(f"a token of a program begins with {PROGRAM_PREFIX!r}")
+    fields = _unpack(token.removeprefix(PROGRAM_PREFIX))
+    try:
+        document, kind, number, pairs = fields
+        program = Program.from_json(json.dumps(document))
+        schedule = _schedule(pairs, limit=1 << 8)
+        if not schedule:
+            raise ValueError("no schedule")
+        return ProgramReplay(program, _text(kind), _number(number), schedule)
+    except (TypeError, ValueError) as e:
+        raise TokenError(f"the token makes no sense: {e}") from None
 
 
 def decode(token: str) -> Replay:
@@ -93,7 +144,10 @@ def decode(token: str) -> Replay:
     """
     if not token.startswith(PREFIX):
         raise TokenError(f"a replay token begins with {PREFIX!r}")
-    body = token.removeprefix(PREFIX)
+    return _replay(_unpack(token.removeprefix(PREFIX)))
+
+
+def _unpack(body: str) -> Any:
     try:
         packed = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
         if base64.urlsafe_b64encode(packed).rstrip(b"=") != body.encode():
@@ -102,12 +156,11 @@ def decode(token: str) -> Replay:
         data = inflate.decompress(packed, MAX_SIZE)
         if not inflate.eof or inflate.unused_data:
             raise TokenError("the token is incomplete, or longer than it says")
-        fields = json.loads(data)
+        return json.loads(data)
     except TokenError:
         raise
     except (binascii.Error, zlib.error, ValueError, RecursionError) as e:
         raise TokenError(f"the token is damaged: {e}") from None
-    return _replay(fields)
 
 
 def _number(value: Any) -> int:
@@ -133,13 +186,13 @@ def _runs(schedule: bytes) -> list[int]:
     return pairs
 
 
-def _schedule(pairs: Any = ()) -> bytes:
+def _schedule(pairs: Any = (), limit: int = MAX_PROCESSES) -> bytes:
     numbers = [_number(n) for n in pairs]
     if len(numbers) % 2 or sum(numbers[1::2]) > MAX_STEPS:
         raise ValueError("not a schedule")
     schedule = b""
     for process, steps in zip(numbers[::2], numbers[1::2], strict=True):
-        if process >= MAX_PROCESSES or not steps:
+        if process >= limit or not steps:
             raise ValueError("not a schedule")
         schedule += bytes([process]) * steps
     return schedule

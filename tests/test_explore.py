@@ -264,6 +264,8 @@ def test_sampling_without_a_bound_and_unknown_strategies_are_refused() -> None:
             program.explore(strategy="best")
         with pytest.raises(ValueError, match="no such strategy"):
             program.explore(strategy="preemptions", max_preemptions=-1)
+        with pytest.raises(ValueError, match="known: hang"):
+            program.explore(stop_at_success="bad luck")
 
 
 def test_plain_accesses_of_per_cpu_data_and_under_locks_are_no_races() -> None:

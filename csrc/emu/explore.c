@@ -140,6 +140,7 @@ static enum outcome run_once(struct explorer *x)
 		/* What is repeated could be done the first time; a schedule from outside need not. */
 		if (x->depth < x->prefix && !(enabled & 1U << step->proc))
 			return RUN_MISMATCH;
+		step->enabled = enabled;
 		if (!enabled) {
 			if (x->strategy->reduces)
 				account_blocked(x);
@@ -148,7 +149,6 @@ static enum outcome run_once(struct explorer *x)
 		if (x->depth == MAX_STEPS - 1)
 			return RUN_TOO_LONG;
 		if (x->depth >= x->prefix) {
-			step->enabled = enabled;
 			step->sleep = sleep;
 			step->done = 0;
 			step->nr_fails = 0;
@@ -288,7 +288,7 @@ static bool bounded(struct explorer *x)
 	if (!(x->cut & (EMU_BOUND_EXECUTIONS | EMU_BOUND_SECONDS)))
 		return false;
 	r->status = EMU_EXPLORE_BOUND;
-	r->estimate = estimate(x, x->depth);
+	r->estimate = estimate(x, x->prefix);
 	return true;
 }
 
@@ -298,6 +298,17 @@ static double seconds_since(const struct timespec *start)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) * 1e-9;
+}
+
+/* Is the execution at hand free of what the host cares about? */
+static bool succeeds(const struct explorer *x)
+{
+	const struct machine *m = x->m;
+
+	for (int i = x->known; i < m->s->nr_violations; i++)
+		if (!x->options.unbroken || (int)m->violations[i].kind == x->options.unbroken - 1)
+			return false;
+	return true;
 }
 
 /* Runs the execution that is due and counts it; false: the search is over. */
@@ -325,7 +336,7 @@ static bool explore_one(struct explorer *x)
 			r->status = EMU_EXPLORE_VIOLATION;
 			return false;
 		}
-		if (x->m->s->nr_violations == x->known && x->options.stop_at_success) {
+		if (x->options.stop_at_success && succeeds(x)) {
 			r->status = EMU_EXPLORE_SUCCESS;
 			keep_schedule(x);
 			return false;
@@ -367,8 +378,6 @@ static void explore(struct explorer *x, double seconds)
 			break;
 		if (n % CLOCK_INTERVAL == 0 || r->max_depth > MAX_STEPS / 4)
 			x->seconds = before + seconds_since(&start);
-		if (bounded(x))
-			break;
 		if (!backtrack(x) && !next_round(x)) {
 			if (x->cut & EMU_BOUND_STEPS)
 				r->status = EMU_EXPLORE_TOO_LONG;
@@ -376,6 +385,8 @@ static void explore(struct explorer *x, double seconds)
 				r->status = x->cut ? EMU_EXPLORE_BOUND : EMU_EXPLORE_EXHAUSTED;
 			break;
 		}
+		if (bounded(x))
+			break;
 		if (seconds > 0 && x->seconds - before > seconds) {
 			r->estimate = estimate(x, x->prefix);
 			break;

@@ -284,7 +284,8 @@ struct emu_explore_options {
 	uint64_t max_executions;
 	double max_seconds;
 	int32_t stop_at_violation;
-	int32_t stop_at_success; /* with the first execution that breaks no rule */
+	int32_t stop_at_success; /* with the first execution that breaks no rule ... */
+	int32_t unbroken; /* ... or not the one of this kind (counted from 1) */
 	int32_t under; /* with a schedule: search all executions that begin with it */
 	int32_t check_quiescence;
 	int32_t strategy; /* enum emu_strategy; one that samples needs a bound */

@@ -27,25 +27,25 @@ static const char taint_flags[TAINT_FLAGS_COUNT][2] = {
  */
 void add_taint(unsigned int flag, enum lockdep_ok lockdep_ok)
 {
-	if (lockdep_ok == LOCKDEP_NOW_UNRELIABLE && debug_locks) {
-		debug_locks = 0;
+	/* Two CPUs may warn at the same time: one of them says it, and no bit is lost. */
+	if (lockdep_ok == LOCKDEP_NOW_UNRELIABLE &&
+	    __atomic_exchange_n(&debug_locks, 0, __ATOMIC_SEQ_CST))
 		pr_warn("Disabling lock debugging due to kernel taint\n");
-	}
-	tainted_mask |= BIT(flag);
+	__atomic_fetch_or(&tainted_mask, BIT(flag), __ATOMIC_RELAXED);
 }
 EXPORT_SYMBOL(add_taint);
 
 /* mirrors kernel/panic.c:test_taint, v4.19 */
 bool test_taint(unsigned int flag)
 {
-	return tainted_mask >> flag & 1;
+	return READ_ONCE(tainted_mask) >> flag & 1;
 }
 EXPORT_SYMBOL(test_taint);
 
 /* mirrors kernel/panic.c:get_taint, v4.19 */
 unsigned long get_taint(void)
 {
-	return tainted_mask;
+	return READ_ONCE(tainted_mask);
 }
 
 /**
@@ -62,7 +62,7 @@ size_t print_tainted(char *buf, size_t size)
 	char letters[TAINT_FLAGS_COUNT + 1];
 	unsigned int i;
 
-	if (!tainted_mask)
+	if (!READ_ONCE(tainted_mask))
 		return (size_t)snprintf(buf, size, "Not tainted");
 	for (i = 0; i < TAINT_FLAGS_COUNT; i++)
 		letters[i] = taint_flags[i][!test_taint(i)];

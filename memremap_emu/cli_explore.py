@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``memremap-emu explore``: a program from a file over its schedules and failing calls."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from memremap_emu import counterexample, tokens
+from memremap_emu.counterexample import Counterexample
+from memremap_emu.explore import SLICE, Bound, Exploration, Found, Outcome, Strategy
+from memremap_emu.program import Program, ProgramError
+from memremap_emu.ranges import BadInputError
+
+SCHEMA = 1
+OK, VIOLATIONS, INTERRUPTED = 0, 1, 130
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "explore",
+        help="run a program of one's own over all its schedules",
+        description="Reads a program (JSON, see docs/programs.md) and searches its schedules and "
+        "which calls fail in them.  Each distinct violation is made as small as it gets and "
+        "printed with its columns, its point of no return and a token for replay.  Exit status "
+        "0: none, 1: violations, 2: bad input, 130: interrupted.",
+    )
+    parser.add_argument("file", metavar="FILE", help="the program, - for standard input")
+    parser.add_argument("--version", metavar="V", help="another kernel than the program says")
+    parser.add_argument(
+        "--strategy",
+        choices=[s.name.lower() for s in Strategy],
+        default="dpor",
+        help="how to search (default: dpor)",
+    )
+    parser.add_argument("--max-executions", metavar="N", type=_count, default=0)
+    parser.add_argument("--max-seconds", metavar="S", type=_seconds, default=0.0)
+    parser.add_argument("--max-preemptions", metavar="N", type=_count, default=2)
+    parser.add_argument("--max-faults", metavar="N", type=_count, default=0)
+    parser.add_argument("--seed", metavar="N", type=_count, default=0)
+    parser.add_argument(
+        "--as-found", action="store_true", help="do not make what is found any smaller"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="go on from this file if it is there, and keep it up to date; it is removed at the "
+        "end of the search",
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.set_defaults(run=_run)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 1 << 31:
+        raise argparse.ArgumentTypeError("must be a whole number, not negative")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value <= 0:
+        raise argparse.ArgumentTypeError("must be a number of seconds, positive")
+    return value
+
+
+def _read(path: str) -> Program:
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text()
+    except UnicodeDecodeError:
+        raise BadInputError(f"{path}: not a text") from None
+    try:
+        return Program.from_json(text)
+    except ProgramError as e:
+        raise BadInputError(f"{path}: {e}") from None
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    program = _read(arguments.file)
+    if arguments.version:
+        program = replace(program, version=arguments.version)
+    try:
+        found = _search(program, arguments)
+    except ProgramError as e:
+        raise BadInputError(f"{arguments.file}: {e}") from None
+    except ValueError as e:
+        raise BadInputError(str(e)) from None
+    shown = [_explain(program, f, arguments) for f in found.found]
+    write = _as_json if arguments.format == "json" else _as_text
+    sys.stdout.write(write(program, found, shown))
+    if found.outcome is Outcome.RUNNING:
+        return INTERRUPTED
+    return VIOLATIONS if found.found else OK
+
+
+def _search(program: Program, arguments: argparse.Namespace) -> Exploration:
+    with program.boot() as booted:
+        search = booted.search(
+            strategy=arguments.strategy,
+            max_executions=arguments.max_executions,
+            max_seconds=arguments.max_seconds,
+            max_preemptions=arguments.max_preemptions,
+            max_faults=arguments.max_faults,
+            seed=arguments.seed,
+            stop_at_violation=False,
+            check_quiescence=True,
+        )
+        with search:
+            path = Path(arguments.checkpoint) if arguments.checkpoint else None
+            if path is not None and path.exists():
+                try:
+                    search.load(json.loads(path.read_text()))
+                except ValueError as e:
+                    raise ValueError(f"{path}: {e}") from None
+            try:
+                while search.running:
+                    search.run(SLICE if path is None else 10 * SLICE)
+                    if path is not None and search.running:
+                        _write(path, search.save())
+            except KeyboardInterrupt:
+                if path is not None:
+                    _write(path, search.save())
+                return search.result
+            if path is not None:
+                if search.result.bounds & (Bound.EXECUTIONS | Bound.SECONDS):
+                    _write(path, search.save())
+                else:
+                    path.unlink(missing_ok=True)
+            return search.result
+
+
+def _write(path: Path, saved: dict[str, Any]) -> None:
+    """At once or not at all: whoever is stopped in the middle loses nothing."""
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(json.dumps(saved))
+    beside.replace(path)
+
+
+def _explain(
+    program: Program, found: Found, arguments: argparse.Namespace
+) -> tuple[Found, Counterexample | None]:
+    if arguments.as_found:
+        return found, None
+    return found, counterexample.minimise(
+        program,
+        found.record,
+        schedule=found.schedule,
+        max_preemptions=max(arguments.max_preemptions, 3),
+        max_faults=arguments.max_faults,
+    )
+
+
+def _bounds(found: Exploration) -> str:
+    if found.exhaustive:
+        return "exhaustive"
+    names = ", ".join(b.name.lower() for b in Bound if b in found.bounds and b.name) or "running"
+    text = f"not exhaustive ({names})"
+    if found.estimate is not None:
+        text += f", about {found.estimate:.0f} executions in all if the rest is like this"
+    return text
+
+
+def _token(program: Program, found: Found, least: Counterexample | None) -> str:
+    if least is None:
+        return tokens.encode_program(program, found.record, found.schedule)
+    return tokens.encode_program(least.program, least.record, least.schedule)
+
+
+_Shown = list[tuple[Found, Counterexample | None]]
+
+
+def _as_text(program: Program, found: Exploration, shown: _Shown) -> str:
+    lines = [
+        f"{program.version}: {found.executions} executions, {found.asleep + found.cached} given "
+        f"up, {found.steps} steps, {found.final_states} final states: "
+        f"{len(found.found) or 'no'} violations, {_bounds(found)}"
+    ]
+    for number, (violation, least) in enumerate(shown, 1):
+        lines.append("")
+        if least is None:
+            lines.append(f"{number}. {violation.record.kind}: {violation.record.message}")
+        else:
+            lines += f"{number}. {counterexample.as_text(least)}".splitlines()
+        lines.append(f"memremap-emu replay {_token(program, violation, least)}")
+    return "\n".join(lines) + "\n"
+
+
+def _as_json(program: Program, found: Exploration, shown: _Shown) -> str:
+    document = {
+        "schema": SCHEMA,
+        "version": program.version,
+        "executions": found.executions,
+        "given_up": found.asleep + found.cached,
+        "steps": found.steps,
+        "final_states": found.final_states,
+        "exhaustive": found.exhaustive,
+        "bounds": [b.name.lower() for b in Bound if b in found.bounds and b.name],
+        "estimate": found.estimate,
+        "violations": [
+            {
+                "kind": violation.record.kind,
+                "message": violation.record.message,
+                "executions": violation.executions,
+                "replay": _token(program, violation, least),
+            }
+            | (
+                {}
+                if least is None
+                else {
+                    "program": least.program.document(),
+                    "preemptions": least.preemptions,
+                    "faults": least.faults,
+                    "minimal": least.minimal,
+                    "turning": None if least.turning is None else str(least.turning),
+                }
+            )
+            for violation, least in shown
+        ],
+    }
+    return json.dumps(document, indent=2) + "\n"

@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Counterexamples that people can read: the least that still fails, and where it was decided.
+
+`minimise` takes a program and a violation of its: fewest pre-emptions first, then fewest failing
+calls, then the shortest program.  `turning_point` says which decision of a failing schedule was
+the last one after which something could still go well, and which two operations it was about.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from memremap_emu.errors import ViolationRecord
+from memremap_emu.explore import Found, Outcome, Step
+from memremap_emu.explore import Program as Tasks
+from memremap_emu.program import Booted, Operation, Program, ProgramError, Replayed
+
+#: Executions of one search, if the user gives no other bound.
+DEFAULT_EXECUTIONS = 2000
+_T = TypeVar("_T")
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
+
+
+def cause(record: ViolationRecord) -> tuple[str, str, str]:
+    """What makes two violations the same: kind, function, message without its numbers."""
+    return record.kind, record.func, _NUMBER.sub("#", record.message)
+
+
+@dataclass(frozen=True)
+class Turning:
+    """The point of no return of a schedule.
+
+    Attributes:
+        step: number of its steps before the decision
+        taken: the step that was decided for
+        first: the step of another process that would have had to come before it, None if it
+            could not be told
+        tasks: names of the processes of the two
+        proven: every continuation after it has been tried
+    """
+
+    step: int
+    taken: Step
+    first: Step | None
+    tasks: tuple[str, str]
+    proven: bool
+
+    def __str__(self) -> str:
+        certainty = "no schedule" if self.proven else "no schedule that was tried"
+        text = f"after {self.tasks[0]}: {_place(self.taken)} (step {self.step + 1}) {certainty}"
+        text += " ends well"
+        if self.first is not None:
+            text += f"; some do if {self.tasks[1]}: {_place(self.first)} comes before it"
+        return text
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """The least that still breaks the rule.
+
+    Attributes:
+        program: with everything left out that it does not need
+        record: the violation
+        schedule: that shows it
+        preemptions: of the schedule
+        faults: calls that fail in it
+        minimal: the bounds on executions left nothing out on the way
+        turning: its point of no return, None: every schedule of the program fails
+        replayed: log and columns
+    """
+
+    program: Program
+    record: ViolationRecord
+    schedule: bytes
+    preemptions: int
+    faults: int
+    minimal: bool
+    turning: Turning | None
+    replayed: Replayed
+
+
+def _place(step: Step) -> str:
+    """Where a step is: its function, and whom it works for."""
+    if not step.functions:
+        return "a callback"
+    inner, *outer = step.functions
+    return f"{inner}() [{outer[0]}]" if outer else f"{inner}()"
+
+
+def steps_of(schedule: bytes) -> list[bytes]:
+    """A schedule in steps: each with the numbers of the calls that fail in it."""
+    found: list[bytes] = []
+    for byte in schedule:
+        if byte < 0x80:
+            found.append(bytes([byte]))
+        else:
+            found[-1] += bytes([byte])
+    return found
+
+
+def processes(program: Program) -> dict[int, str]:
+    """What the processes of a schedule are called."""
+    names = {number: task.name for number, task in enumerate(program.tasks)}
+    return names | {8: "RCU", 9: "RCU-sched", 10: "kworker"}
+
+
+# --- minimising ---
+
+
+@dataclass(frozen=True)
+class _Least:
+    """A schedule with the fewest pre-emptions, then the fewest failing calls."""
+
+    preemptions: int
+    faults: int
+    found: Found
+    complete: bool
+
+    @property
+    def cost(self) -> tuple[int, int]:
+        return self.preemptions, self.faults
+
+
+class _Search:
+    def __init__(
+        self, like: ViolationRecord, max_executions: int, max_preemptions: int, max_faults: int
+    ) -> None:
+        self._cause = cause(like)
+        self._kind = like.kind
+        self._max_executions = max_executions
+        self._max_preemptions = max_preemptions
+        self._max_faults = max_faults
+        #: What is left must have schedules that end well, as what it is made from has: else it
+        #: fails for another reason.
+        self.some_end_well = False
+
+    def least(self, program: Program, at_most: tuple[int, int] | None = None) -> _Least | None:
+        """The cheapest schedule that shows the violation, None: none was found."""
+        most, faults = at_most or (self._max_preemptions, self._max_faults)
+        try:
+            with program.boot() as booted:
+                tasks = booted.tasks()
+                best = self._least(tasks, most, range(faults + 1))
+                if best is not None and self.some_end_well and not self.ends_well(tasks):
+                    return None
+        except (ProgramError, ValueError):
+            return None
+        return best
+
+    def ends_well(self, tasks: Tasks) -> bool:
+        """Does any schedule not break it?"""
+        explored = tasks.explore(
+            stop_at_violation=False,
+            stop_at_success=self._kind,
+            check_quiescence=True,
+            max_executions=self._max_executions,
+        )
+        return explored.outcome is Outcome.SUCCESS
+
+    def _least(self, tasks: Tasks, most: int, faults: range) -> _Least | None:
+        best: _Least | None = None
+        complete = True
+        for number in faults:
+            if best is not None:
+                most = best.preemptions - 1
+            for preemptions in range(most + 1):
+                explored = tasks.explore(
+                    strategy="preemptions",
+                    max_preemptions=preemptions,
+                    max_faults=number,
+                    stop_at_violation=False,
+                    check_quiescence=True,
+                    max_executions=self._max_executions,
+                )
+                complete = complete and explored.executions < self._max_executions
+                found = next((f for f in explored.found if cause(f.record) == self._cause), None)
+                if found is not None:
+                    best = _Least(preemptions, number, found, complete)
+                    break
+                if explored.exhaustive:
+                    break
+        return best
+
+
+def _smaller(program: Program) -> Iterator[Program]:
+    """The programs with one thing less."""
+    for number in range(len(program.tasks)):
+        if len(program.tasks) > 1:
+            yield replace(program, tasks=_without(program.tasks, number))
+    for number, task in enumerate(program.tasks):
+        for index in range(len(task.operations)):
+            shorter = replace(task, operations=_without(task.operations, index))
+            if shorter.operations:
+                tasks = (*program.tasks[:number], shorter, *program.tasks[number + 1 :])
+                yield replace(program, tasks=tasks)
+    for number in range(len(program.prepared)):
+        yield replace(program, prepared=_without(program.prepared, number))
+    used = {arg for operation in _all_operations(program) for arg in operation.args}
+    for number, (name, _) in enumerate(program.objects):
+        if name not in used:
+            yield replace(program, objects=_without(program.objects, number))
+    for number, device in enumerate(program.devices):
+        if device.name not in used:
+            yield replace(program, devices=_without(program.devices, number))
+    for number, driver in enumerate(program.drivers):
+        if driver.name not in used:
+            yield replace(program, drivers=_without(program.drivers, number))
+
+
+#: What gives back what another operation takes.
+_GIVES_BACK = {
+    "put_page": "get_page",
+    "percpu_ref_put": "percpu_ref_get",
+    "mutex_unlock": "mutex_lock",
+    "spin_unlock": "spin_lock",
+    "rcu_read_unlock": "rcu_read_lock",
+    "preempt_enable": "preempt_disable",
+    "bio_endio": "submit_bio",
+}
+
+
+def _without_pairs(program: Program) -> Iterator[Program]:
+    """The programs without something that is taken and given back."""
+    for giving, taking in _GIVES_BACK.items():
+        for args in {o.args for o in _all_operations(program) if o.call == giving}:
+            pair = (Operation(taking, args), Operation(giving, args))
+            tasks = tuple(
+                replace(t, operations=tuple(o for o in t.operations if o not in pair))
+                for t in program.tasks
+            )
+            yield replace(
+                program,
+                prepared=tuple(o for o in program.prepared if o not in pair),
+                tasks=tuple(t for t in tasks if t.operations),
+            )
+
+
+def _owed(program: Program) -> dict[tuple[str, tuple[str | int, ...]], int]:
+    """How much more is given back than was taken, of each thing."""
+    owed: dict[tuple[str, tuple[str | int, ...]], int] = {}
+    for operation in _all_operations(program):
+        if taking := _GIVES_BACK.get(operation.call):
+            key = taking, operation.args
+            owed[key] = owed.get(key, 0) + 1
+        elif operation.call in _GIVES_BACK.values():
+            key = operation.call, operation.args
+            owed[key] = owed.get(key, 0) - 1
+    return owed
+
+
+def _as_honest(program: Program, as_this: Program) -> bool:
+    """Does it give back no more, and keep no more, than the other one?"""
+    before = _owed(as_this)
+    return all(
+        owed <= max(before.get(key, 0), 0) and owed >= min(before.get(key, 0), 0)
+        for key, owed in _owed(program).items()
+    )
+
+
+def _all_operations(program: Program) -> list[Operation]:
+    return [*program.prepared, *(o for task in program.tasks for o in task.operations)]
+
+
+def _without(items: tuple[_T, ...], number: int) -> tuple[_T, ...]:
+    return (*items[:number], *items[number + 1 :])
+
+
+def minimise(
+    program: Program,
+    like: ViolationRecord,
+    *,
+    schedule: bytes = b"",
+    max_executions: int = DEFAULT_EXECUTIONS,
+    max_preemptions: int = 3,
+    max_faults: int = 0,
+) -> Counterexample:
+    """The least that still shows a violation with the same `cause`.
+
+    Args:
+        program: that shows it
+        like: the violation
+        schedule: one that shows it, for when no search within the bounds does
+        max_executions: of each search on the way
+        max_preemptions: of a schedule
+        max_faults: failing calls of an execution
+
+    Raises:
+        ValueError: no search within the bounds shows it, and no schedule was given that does.
+    """
+    search = _Search(like, max_executions, max_preemptions, max_faults)
+    best = search.least(program)
+    minimal = best is not None and best.complete
+    if best is not None:
+        with program.boot() as booted:
+            search.some_end_well = search.ends_well(booted.tasks())
+        progress = True
+        while progress:
+            progress = False
+            for smaller in (*_smaller(program), *_without_pairs(program)):
+                if not _as_honest(smaller, program):
+                    continue
+                less = search.least(smaller, best.cost)
+                if less is not None:
+                    program, best, progress = smaller, less, True
+                    minimal = minimal and less.complete
+                    break
+        schedule, record = best.found.schedule, best.found.record
+    else:
+        record = like
+    replayed = program.replay(schedule) if schedule else None
+    shown = replayed and [v for v in replayed.violations if cause(v) == cause(like)]
+    if not replayed or not shown:
+        raise ValueError(f"no schedule within the bounds shows this {like.kind}")
+    with program.boot() as booted:
+        explored = booted.tasks().explore(schedule=schedule, check_quiescence=True)
+        preemptions = explored.preemptions
+    faults = sum(len(step) > 1 for step in steps_of(schedule))
+    turning = turning_point(program, record.kind, schedule, max_executions=max_executions)
+    return Counterexample(
+        program, record, schedule, preemptions, faults, minimal, turning, replayed
+    )
+
+
+# --- the point of no return ---
+
+
+class _Continuations:
+    """Do executions that begin so end well?"""
+
+    def __init__(self, booted: Booted, kind: str, max_executions: int) -> None:
+        self._kind = kind
+        self._tasks = booted.tasks()
+        self._max_executions = max_executions
+        self.proven = True
+
+    def success(self, beginning: bytes) -> bytes | None:
+        """A schedule that begins so and does not break the rule."""
+        explored = self._tasks.explore(
+            schedule=beginning,
+            under=bool(beginning),
+            stop_at_violation=False,
+            stop_at_success=self._kind,
+            check_quiescence=True,
+            max_executions=self._max_executions,
+        )
+        if explored.outcome is Outcome.SUCCESS:
+            return explored.schedule
+        return None
+
+    def fails(self, beginning: bytes) -> bool:
+        """Is it certain that none does?"""
+        explored = self._tasks.explore(
+            schedule=beginning,
+            under=bool(beginning),
+            stop_at_violation=False,
+            stop_at_success=self._kind,
+            check_quiescence=True,
+            max_executions=self._max_executions,
+        )
+        return explored.exhaustive
+
+
+def turning_point(
+    program: Program, kind: str, schedule: bytes, *, max_executions: int = DEFAULT_EXECUTIONS
+) -> Turning | None:
+    """The last decision of a failing schedule from which something still succeeds.
+
+    Whether something does is searched for each of the decisions that matter (in halves: what
+    succeeds after more of the schedule succeeds after less of it).
+
+    Args:
+        program: whose schedule it is
+        kind: of the violation
+        schedule: that shows it
+        max_executions: of each search
+
+    Returns:
+        None if no schedule of the program succeeds, within the bound on executions.
+    """
+    steps = steps_of(schedule)
+    with program.boot() as booted:
+        continuations = _Continuations(booted, kind, max_executions)
+        low, high = 0, len(steps)
+        well = continuations.success(b"")
+        if well is None:
+            return None
+        while high - low > 1:
+            middle = (low + high) // 2
+            found = continuations.success(b"".join(steps[:middle]))
+            if found is None:
+                high = middle
+            else:
+                low, well = middle, found
+        proven = continuations.fails(b"".join(steps[: low + 1]))
+        other = _who_must_come_first(continuations, steps, low, steps_of(well))
+        # Long enough to have been taken: the whole of both schedules.
+        taken = _path(booted, schedule)[low]
+        first = None
+        if other is not None:
+            first = _path(booted, well)[other]
+    names = processes(program)
+    return Turning(
+        low,
+        taken,
+        first,
+        (names[taken.process], names[first.process] if first else ""),
+        proven,
+    )
+
+
+def _who_must_come_first(
+    continuations: _Continuations, steps: list[bytes], at: int, well: list[bytes]
+) -> int | None:
+    """Index of the step of ``well`` after which the decision does no harm any more."""
+    decision = steps[at]
+    for index in range(at, len(well)):
+        if well[index][:1] == decision[:1]:
+            return index - 1 if index > at else None
+        beginning = b"".join([*well[: index + 1], decision])
+        try:
+            if continuations.success(beginning) is not None:
+                return index
+        except ValueError:
+            continue  # it cannot go on there
+    return None
+
+
+def _path(booted: Booted, schedule: bytes) -> list[Step]:
+    with booted.search(schedule=schedule) as search:
+        start = booted.kernel.snapshot()
+        search.run()
+        path = search.path()
+        start.restore()
+        start.drop()
+    return path
+
+
+def as_text(found: Counterexample) -> str:
+    """Everything about it, ready to be pasted."""
+    lines = [f"{found.record.kind}: {found.record.message}"]
+    preemptions = f"{found.preemptions} pre-emption{'s' * (found.preemptions != 1)}"
+    faults = f", {found.faults} failing call{'s' * (found.faults != 1)}" if found.faults else ""
+    least = "" if found.minimal else " (bounded: there may be a smaller one)"
+    lines += [f"{preemptions}{faults}{least}", "", repr(found.program), ""]
+    lines += [line.rstrip() for line in found.replayed.columns.splitlines()]
+    lines.append("")
+    if found.turning is None:
+        lines.append("no schedule of this program that was tried ends well")
+    else:
+        lines.append(str(found.turning))
+    if found.replayed.log:
+        lines += ["", *(f"| {line}" for line in found.replayed.log[-12:])]
+    return "\n".join(lines) + "\n"

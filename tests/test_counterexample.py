@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Counterexamples: as small as they get, and where they were decided; from the command line too."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memremap_emu import cli, tokens
+from memremap_emu.counterexample import as_text, cause, minimise, steps_of, turning_point
+from memremap_emu.program import Program
+
+START, SIZE = 0x140000000, 1 << 27
+
+RACE = (
+    Program("memremap-v6")
+    .memory(START, START + SIZE - 1)
+    .device("pmem0", "dax_pmem", START, SIZE)
+    .setup("bind pmem0", "get_page pmem0 0")
+    .task("unbind", "unbind pmem0")
+    .task("user", "put_page pmem0 0")
+)
+#: The same with more than it needs.
+LARGE = (
+    Program("memremap-v6", cpus=3)
+    .memory(START, START + SIZE - 1)
+    .device("pmem0", "dax_pmem", START, SIZE)
+    .device("other", "pmem", 0x180000000, SIZE)
+    .object("m", "mutex")
+    .object("r", "percpu_ref")
+    .setup("bind pmem0", "get_page pmem0 0", "get_page pmem0 7", "put_page pmem0 7")
+    .task("unbind", "unbind pmem0")
+    .task("locks", "mutex_lock m", "mutex_unlock m")
+    .task("user", "percpu_ref_get r", "put_page pmem0 0", "percpu_ref_put r")
+)
+ABBA = (
+    Program()
+    .object("a", "mutex")
+    .object("b", "mutex")
+    .task("ab", "mutex_lock a", "mutex_lock b", "mutex_unlock b", "mutex_unlock a")
+    .task("ba", "mutex_lock b", "mutex_lock a", "mutex_unlock a", "mutex_unlock b")
+)
+
+
+def test_what_the_violation_does_not_need_is_left_out() -> None:
+    found = LARGE.explore()
+    least = minimise(LARGE, found.violations[0], max_executions=400)
+    assert least.program == Program(
+        RACE.version,
+        3,
+        ranges=RACE.ranges,
+        devices=RACE.devices,
+        prepared=RACE.prepared,
+        tasks=RACE.tasks,
+    )
+    assert (least.preemptions, least.faults) == (0, 0)
+    assert cause(least.record) == cause(found.violations[0])
+
+
+def test_the_point_of_no_return_of_the_final_page_put_race() -> None:
+    """The references of all pages are dropped while somebody still holds one."""
+    found = RACE.explore()
+    turning = turning_point(RACE, "memmap-removed", found.schedule)
+    assert turning is not None and turning.proven and turning.first is not None
+    assert turning.tasks == ("unbind", "user")
+    assert "put_device_pages" in turning.taken.functions
+    assert "op_put_page" in turning.first.functions
+    steps = steps_of(found.schedule)
+    # Before the decision something ends well, behind it nothing does.
+    before, behind = (b"".join(steps[: turning.step + n]) for n in (0, 1))
+    for beginning, well in ((before, True), (behind, False)):
+        explored = explored_under(beginning)
+        assert (explored.executions > explored.violating) is well
+        assert explored.exhaustive
+
+
+def explored_under(beginning: bytes) -> Any:
+    with RACE.boot() as booted:
+        return booted.tasks().explore(schedule=beginning, under=True, stop_at_violation=False)
+
+
+def test_fewest_pre_emptions_come_first() -> None:
+    with ABBA.boot() as booted:
+        found = booted.tasks().explore(strategy="dfs", stop_at_violation=False)
+    hang = next(f for f in found.found if f.record.kind == "hang")
+    least = minimise(ABBA, hang.record)
+    assert least.preemptions == 1 and least.minimal
+    assert least.program == ABBA
+    turning = least.turning
+    assert turning is not None and turning.first is not None
+    assert turning.taken.functions[0] == turning.first.functions[0] == "mutex_lock"
+
+
+def test_fewest_failing_calls_come_next() -> None:
+    """One fault is needed, two are offered."""
+    program = (
+        Program("v5.2")
+        .memory(START, START + SIZE - 1)
+        .driver(
+            "mine",
+            START,
+            SIZE,
+            # Nothing undoes what memremap_pages did: the ref is exited before the pagemap goes.
+            probe=["alloc", "init_ref", "memremap_pages", "kzalloc 64", "kzalloc 64"],
+            release=["complete"],
+            kill=["kill"],
+            cleanup=["wait"],
+        )
+        .task("probe", "bind mine", "unbind mine")
+    )
+    with program.boot() as booted:
+        found = booted.tasks().explore(
+            stop_at_violation=False, check_quiescence=True, max_faults=2, max_executions=300
+        )
+    leak = next(f for f in found.found if "percpu_ref_init" in f.record.message)
+    least = minimise(program, leak.record, max_faults=2, max_executions=300)
+    assert (least.preemptions, least.faults) == (0, 0)
+
+
+def test_a_program_that_always_fails_has_no_point_of_no_return() -> None:
+    program = Program().object("c", "completion").task("waits", "wait_for_completion c")
+    found = program.explore()
+    least = minimise(program, found.violations[0])
+    assert least.turning is None
+    assert "ends well" in as_text(least)
+
+
+def test_a_schedule_stands_in_where_no_bounded_search_finds_it() -> None:
+    found = RACE.explore()
+    least = minimise(RACE, found.violations[0], schedule=found.schedule, max_executions=1)
+    assert cause(least.record) == cause(found.violations[0])
+    with pytest.raises(ValueError, match="no schedule within the bounds"):
+        minimise(ABBA, found.violations[0])
+
+
+# --- the command ---
+
+
+@pytest.fixture
+def race_file(tmp_path: Path) -> Path:
+    path = tmp_path / "race.json"
+    path.write_text(RACE.to_json())
+    return path
+
+
+def test_explore_prints_columns_the_turning_point_and_a_token(
+    race_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["explore", str(race_file)]) == 1
+    out = capsys.readouterr().out
+    assert "1 violations, exhaustive" in out
+    assert "<== memmap-removed" in out and "no schedule ends well" in out
+    token = out.split()[-1]
+    assert cli.main(["replay", token]) == 1
+    assert capsys.readouterr().out.endswith("reproduced\n")
+    assert cli.main(["replay", token, "--trace", "ftrace"]) == 1
+    text = capsys.readouterr().out
+    assert text.startswith("# tracer: function\n") and ": devm_memremap_pages_release" in text
+    assert cli.main(["replay", token, "--trace", "chrome"]) == 1
+    events = json.loads(capsys.readouterr().out)["traceEvents"]
+    assert {e["name"] for e in events} >= {"thread_name", "put_page", "arch_remove_memory"}
+    assert cli.main(["explore", str(race_file), "--version", "v5.2"]) == 0
+    assert "no violations, exhaustive" in capsys.readouterr().out
+
+
+def test_explore_gives_json(race_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["explore", str(race_file), "--format", "json", "--max-executions", "100"]
+    assert cli.main(argv) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == 1 and document["bounds"] == ["executions"]
+    (violation,) = document["violations"]
+    assert violation["kind"] == "memmap-removed" and violation["preemptions"] == 0
+    replay = tokens.decode_program(violation["replay"])
+    assert replay.program == Program.from_json(json.dumps(violation["program"]))
+
+
+def test_explore_goes_on_from_a_checkpoint(
+    race_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["explore", str(race_file), "--as-found"]) == 1
+    whole = capsys.readouterr().out
+    checkpoint = tmp_path / "checkpoint"
+    argv = ["explore", str(race_file), "--as-found", "--checkpoint", str(checkpoint)]
+    executions = 0
+    while True:
+        executions += 150
+        assert cli.main([*argv, "--max-executions", str(executions)]) == 1
+        if not checkpoint.exists():
+            break
+        assert "not exhaustive (executions)" in capsys.readouterr().out
+    assert executions > 300
+    assert capsys.readouterr().out == whole
+    checkpoint.write_text("{}")
+    assert cli.main(argv) == 2
+    assert str(checkpoint) in capsys.readouterr().err
+
+
+def test_ctrl_c_leaves_a_checkpoint(tmp_path: Path) -> None:
+    program = Program(cpus=6).object("r", "ref_test").task("owner", "ref_test_kill r")
+    for number in range(5):
+        program = program.task(f"user{number}", "ref_test_use r")
+    (tmp_path / "p").write_text(program.to_json())
+    command = [sys.executable, "-m", "memremap_emu", "explore", str(tmp_path / "p")]
+    run = subprocess.Popen(
+        [*command, "--strategy", "dfs", "--checkpoint", str(tmp_path / "c")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "c").exists():
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    output, _ = run.communicate(timeout=30)
+    assert run.returncode == 130 and "not exhaustive (running)" in output
+    saved = json.loads((tmp_path / "c").read_text())
+    assert saved["counts"]["executions"] > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("{", "no JSON"), ('{"schema": 1}', "tasks: missing"), ("\xff", "no JSON")],
+)
+def test_a_file_that_is_no_program_is_refused(
+    text: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p").write_text(text)
+    assert cli.main(["explore", str(tmp_path / "p")]) == 2
+    error = capsys.readouterr().err
+    assert reason in error and str(tmp_path / "p") in error
+
+
+@pytest.mark.parametrize("options", [["--strategy", "random"], ["--max-faults", "9"]])
+def test_options_that_make_no_sense_are_refused(
+    options: list[str], race_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["explore", str(race_file), *options]) == 2
+    assert capsys.readouterr().err
+
+
+def test_damaged_tokens_of_programs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    found = RACE.explore()
+    token = tokens.encode_program(RACE, found.violations[0], found.schedule)
+    for damaged in (token[:-9], token + "A", "mrp1.", "mrp1.AAAA", token.replace("mrp1", "mrp2")):
+        assert cli.main(["replay", damaged]) == 2
+    capsys.readouterr()
+    other = tokens.encode_program(ABBA, found.violations[0], found.schedule)
+    assert cli.main(["replay", other]) == 2
+    assert "does not fit the program" in capsys.readouterr().err
