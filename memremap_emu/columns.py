@@ -39,11 +39,20 @@ _OPERATIONS = {
     "bind_store": "bind",
     "unbind_store": "unbind",
     "get_dev_pagemap_loop": "get_dev_pagemap",
+    "get_dev_pagemap_watched": "get_dev_pagemap",
     "device_private_fault_loop": "device_private_entry_fault",
     "pci_use_p2pmem": "pci_alloc_p2pmem",
 }
 #: Operations whose first argument is a pfn.
-_OF_PAGES = frozenset({"get_page", "put_page", "get_dev_pagemap_loop", "device_private_fault_loop"})
+_OF_PAGES = frozenset(
+    {
+        "get_page",
+        "put_page",
+        "get_dev_pagemap_loop",
+        "get_dev_pagemap_watched",
+        "device_private_fault_loop",
+    }
+)
 _FLAVOURS = ("RCU", "RCU-sched")
 #: Columns are as wide as what is in them, and at least this.
 _WIDTH = 20

@@ -35,7 +35,7 @@ from memremap_emu.kernel import Kernel
 from memremap_emu.memory import MemoryType, Page
 from memremap_emu.runs import first_device_page
 from memremap_emu.trace import Event
-from memremap_emu.versions import DEFAULT_VERSION, select
+from memremap_emu.versions import DEFAULT_VERSION, Selection, select
 
 SCHEMA = 1
 #: Tasks of a program, at most.
@@ -88,6 +88,9 @@ CALLS = {
     "get_page": Call(("device", "number"), "get_page", pages=True),
     "put_page": Call(("device", "number"), "put_page", pages=True),
     "get_dev_pagemap": Call(("device", "number"), "get_dev_pagemap_loop", setup=False, pages=True),
+    "watched_lookup": Call(
+        ("device", "number"), "get_dev_pagemap_watched", setup=False, pages=True
+    ),
     "fault": Call(("device", "number"), "device_private_fault_loop", setup=False, pages=True),
     "use_p2pmem": Call(("device",), "pci_use_p2pmem", setup=False),
     "submit_bio": Call(("device",), "submit_bio", task=False),
@@ -405,6 +408,11 @@ class Program:
             document = json.loads(text, object_pairs_hook=_once)
         except (ValueError, RecursionError) as e:
             raise ProgramError("program", f"no JSON: {e}") from None
+        return cls.from_document(document)
+
+    @classmethod
+    def from_document(cls, document: Any) -> Program:
+        """The same from what `json` made of the text."""
         program = _read(document)
         program.check()
         return program
@@ -417,14 +425,14 @@ class Program:
 
     # --- running ---
 
-    def boot(self) -> Booted:
-        """A machine on which the set-up has been done.
+    def boot(self, selection: Selection | None = None) -> Booted:
+        """A machine on which the set-up has been done; with ``selection`` of another kernel.
 
         Raises:
             ProgramError: the program makes no sense, or its set-up fails.
         """
         self.check()
-        return Booted(self)
+        return Booted(self, selection)
 
     def explore(self, **options: Any) -> Exploration:
         """Searches its schedules; arguments and errors as of `memremap_emu.explore`'s
@@ -760,9 +768,9 @@ class Replayed:
 class Booted:
     """A machine on which a program has been set up, and its objects by name."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, selection: Selection | None = None) -> None:
         self.program = program
-        selection = select(program.version)
+        selection = selection or select(program.version)
         self.kernel = Kernel.select(
             selection,
             cpus=program.cpus,
@@ -919,7 +927,7 @@ class Booted:
                     self.kernel._native.intern(device.name),
                     device._handle,
                 ]
-            case "get_page" | "put_page":
+            case "get_page" | "put_page" | "watched_lookup":
                 args = [self._pfn(operation)]
             case "get_dev_pagemap":
                 args = [self._pfn(operation), 1, 1]

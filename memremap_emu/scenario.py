@@ -26,10 +26,13 @@ from memremap_emu.faults import FaultInjection
 from memremap_emu.kernel import Kernel
 from memremap_emu.memory import Page, PageMap
 from memremap_emu.percpu_ref import PerCpuRef
+from memremap_emu.program import Program
 from memremap_emu.sync import Completion
 from memremap_emu.versions import Selection, modes, versions
 
 SCHEMA = 1
+#: Executions of a program, if the scenario gives no other bound.
+EXECUTIONS = 5000
 #: The driver of scenarios, and what it takes.
 PAGES = "pages"
 _SUFFIX = {"K": 10, "M": 20, "G": 30, "T": 40}
@@ -105,6 +108,8 @@ class Scenario:
         memory: the memory map
         devices: by name
         steps: in order
+        program: instead of devices and steps: tasks that are explored
+        max_executions: of that
     """
 
     id: str
@@ -118,6 +123,8 @@ class Scenario:
     memory: str = ""
     devices: tuple[DeviceSpec, ...] = ()
     steps: tuple[Step, ...] = ()
+    program: Program | None = None
+    max_executions: int = 0
 
     def applies(self, patches: Sequence[str]) -> bool:
         """Does it mean anything on a kernel with these patches?"""
@@ -260,7 +267,14 @@ def _read(fields: _Fields) -> list[Scenario]:
     plain = fields.take("plain", bool, True)
     fields.take("upstream", str, "")
     fields.take("note", str, "")
-    if not scenario.missing:
+    if (program := fields.take("program", dict, None)) is not None:
+        scenario = replace(
+            scenario,
+            violations=tuple(map(_expected, fields.take("violations", list))),
+            program=Program.from_document(program),
+            max_executions=fields.take("max_executions", int, EXECUTIONS),
+        )
+    elif not scenario.missing:
         devices = fields.take("devices", dict)
         steps = fields.take("steps", list)
         scenario = replace(
@@ -311,6 +325,8 @@ def run(scenario: Scenario, kernel: Selection) -> Outcome:
         return Outcome(Status.MISSING)
     if not scenario.applies(kernel.patches):
         return Outcome(Status.NOT_APPLICABLE)
+    if scenario.program is not None:
+        return _explore(scenario, scenario.program, kernel)
     started = time.perf_counter()
     chosen = replace(kernel, modes=tuple(dict.fromkeys((*kernel.modes, *scenario.modes))))
     with Kernel.select(chosen, on_violation="record", trace=False) as k:
@@ -321,6 +337,36 @@ def run(scenario: Scenario, kernel: Selection) -> Outcome:
     outcome.executions = 1
     outcome.seconds = time.perf_counter() - started
     return outcome
+
+
+def _explore(scenario: Scenario, program: Program, kernel: Selection) -> Outcome:
+    """All schedules of a scenario's program.
+
+    A bound that stops the search before the bug shows leaves it undecided: missing.
+    """
+    started = time.perf_counter()
+    chosen = replace(kernel, modes=tuple(dict.fromkeys((*kernel.modes, *scenario.modes))))
+    try:
+        with program.boot(chosen) as booted:
+            found = booted.tasks().explore(
+                stop_at_violation=False,
+                check_quiescence=True,
+                max_executions=scenario.max_executions,
+            )
+            mine = [f for f in found.found if any(e.covers(f.record) for e in scenario.violations)]
+            log = list(booted.replay(mine[0].schedule).log) if mine else []
+    except ValueError as e:
+        raise ScenarioError(f"{scenario.id}: {e}") from None
+    undecided = not mine and not found.exhaustive
+    return Outcome(
+        Status.VIOLATED if mine else Status.MISSING if undecided else Status.OK,
+        executions=found.executions,
+        seconds=time.perf_counter() - started,
+        records=[f.record for f in mine],
+        others=[f.record for f in found.found if f not in mine],
+        history=[f"{found.executions} executions: {found.outcome.name.lower()}"],
+        log=log,
+    )
 
 
 def run_versions(scenario: Scenario, names: Sequence[str] | None = None) -> dict[str, Outcome]:

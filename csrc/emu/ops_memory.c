@@ -4,6 +4,7 @@
 
 #include "ops.h"
 
+#include <linux/index_test.h>
 #include <linux/io.h>
 #include <linux/kernel.h>
 #include <linux/memory_hotplug.h>
@@ -425,6 +426,21 @@ static int64_t op_va(const int64_t *args)
 }
 
 /* Loops that benchmarks time. */
+/* A lookup whose way there is looked at, too. */
+static int64_t op_watched_lookup(const int64_t *args)
+{
+	struct dev_pagemap *pgmap;
+
+	if (!pfn_in_range(args[0]))
+		return bad_argument("pfn beyond the physical address space");
+	if (index_leads_to_exited_ref((unsigned long)args[0]))
+		report_violation_in(VIOLATION_REFCOUNT, "get_dev_pagemap",
+				    "the index leads to a percpu_ref that was exited");
+	pgmap = get_dev_pagemap((unsigned long)args[0], NULL);
+	put_dev_pagemap(pgmap);
+	return pgmap != NULL;
+}
+
 static int64_t op_pagemap_loop(const int64_t *args)
 {
 	struct dev_pagemap *pgmap = NULL;
@@ -531,6 +547,7 @@ static const struct op ops[] = {
 	OP("ioremap", "iii", "u", op_ioremap),
 	OP("iounmap", "i", "v", op_iounmap),
 	OP("va", "i", "u", op_va),
+	OP("get_dev_pagemap_watched", "i", "b", op_watched_lookup),
 	OP("get_dev_pagemap_loop", "iii", "u", op_pagemap_loop),
 	OP("percpu_ref_loop", "Rii", "u", op_ref_loop),
 	OP("copy_4k_loop", "i", "v", op_copy_loop),
