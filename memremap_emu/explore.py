@@ -66,7 +66,8 @@ class Strategy(Enum):
     """Which schedules an exploration runs, and in which order; see csrc/emu/strategy.c.
 
     ``DPOR``, ``DFS``, ``SLEEP``, ``CACHE`` and ``PREEMPTIONS`` are searches that end, ``PCT`` and
-    ``RANDOM`` sample.
+    ``RANDOM`` sample; with ``GUIDED`` each byte of ``schedule`` says which of those who can go on
+    goes.
     """
 
     DPOR = 0
@@ -76,6 +77,7 @@ class Strategy(Enum):
     RANDOM = 4
     CACHE = 5
     SLEEP = 6
+    GUIDED = 7
 
 
 @dataclass(frozen=True)
@@ -645,7 +647,12 @@ class Search:
 
     def _has_position(self) -> None:
         strategy = Strategy(self._options["strategy"])
-        if self._schedule or strategy in (Strategy.PCT, Strategy.RANDOM, Strategy.CACHE):
+        if self._schedule or strategy in (
+            Strategy.PCT,
+            Strategy.RANDOM,
+            Strategy.CACHE,
+            Strategy.GUIDED,
+        ):
             raise ValueError(f"a search with {strategy.name.lower()} has no position to go on from")
 
     def _digest(self) -> str:

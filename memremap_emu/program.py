@@ -247,6 +247,10 @@ class Program:
 
     # --- building ---
 
+    def of(self, version: str) -> Program:
+        """The same on another kernel."""
+        return replace(self, version=version)
+
     def configured(self, **keys: int | bool) -> Program:
         """With these keys of `Config`."""
         return replace(self, config=tuple({**dict(self.config), **keys}.items()))

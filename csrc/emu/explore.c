@@ -545,6 +545,12 @@ void emu_search_free(emu_search *search, int closed)
 	free(search);
 }
 
+/* Is the schedule one to be followed to the end? */
+static bool replays(const struct explorer *x)
+{
+	return x->options.schedule_length && !x->options.under && x->options.strategy != EMU_GUIDED;
+}
+
 static const char *what_is_wrong(const struct emu_explore_options *o, int nr_tasks)
 {
 	const struct strategy *strategy = strategy_numbered(o->strategy);
@@ -609,7 +615,7 @@ static int search_new(struct machine *m, const struct emu_program_task *tasks, i
 		x->options.max_faults = faults;
 		x->frozen = x->prefix;
 	}
-	if (status == EMU_OK && x->options.schedule_length && !x->options.under) {
+	if (status == EMU_OK && replays(x)) {
 		x->frames = calloc(MAX_TASKS, sizeof(*x->frames));
 		x->path = calloc(MAX_STEPS, sizeof(*x->path));
 		if (!x->frames || !x->path)
@@ -660,14 +666,13 @@ int emu_search_run(emu_search *search, double seconds)
 		return machine_leave(m, &saved, EMU_OK);
 	snapshot_restore(m, x->snapshot);
 	/* One schedule is never gone back in. */
-	if (!x->options.reexecute && (!x->options.schedule_length || x->options.under) &&
-	    !undo_begin(m))
+	if (!x->options.reexecute && !replays(x) && !undo_begin(m))
 		return machine_leave(m, &saved, EMU_NO_MEMORY);
 	mode = m->rcu_mode;
 	serials = m->handle_serial;
 	m->rcu_mode = RCU_MANUAL;
 	m->explorer = x;
-	if (x->options.schedule_length && !x->options.under)
+	if (replays(x))
 		replay(x);
 	else
 		explore(x, seconds);

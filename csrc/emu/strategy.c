@@ -23,6 +23,8 @@
  *		"A randomized scheduler with probabilistic guarantees of finding bugs",
  *		ASPLOS 2010).  The length of an execution, which the paper wants to
  *		know, is that of the longest so far.
+ * EMU_GUIDED	what a generator of data has drawn: at each step the number, modulo how many there
+ *		are, of who goes; where it ends, as depth first
  * EMU_RANDOM	everybody who can go on is as likely as the others
  */
 #include "execution.h"
@@ -96,6 +98,18 @@ static unsigned int anybody(struct explorer *x, uint32_t choices)
 	return (unsigned int)__builtin_ctz(choices);
 }
 
+static unsigned int as_drawn(struct explorer *x, uint32_t choices)
+{
+	unsigned int n;
+
+	if (x->depth >= x->options.schedule_length)
+		return same_or_first(x, choices);
+	n = x->options.schedule[x->depth] % (unsigned int)__builtin_popcount(choices);
+	while (n--)
+		choices &= choices - 1;
+	return (unsigned int)__builtin_ctz(choices);
+}
+
 static void draw_priorities(struct explorer *x)
 {
 	unsigned int longest = x->result->max_depth ? x->result->max_depth : MAX_CHANGES;
@@ -150,6 +164,7 @@ static const struct strategy strategies[] = {
 		      .begin = draw_priorities,
 		      .choose = most_important,
 		      .alternatives = only_the_chosen },
+	[EMU_GUIDED] = { .samples = true, .choose = as_drawn, .alternatives = only_the_chosen },
 	[EMU_RANDOM] = { .samples = true, .choose = anybody, .alternatives = only_the_chosen },
 };
 

@@ -271,7 +271,8 @@ enum emu_strategy {
 	EMU_PCT, /* random priorities, max_preemptions changes; sampled */
 	EMU_RANDOM, /* anybody, anywhere; sampled */
 	EMU_CACHE, /* depth first, but what follows a state is seen once */
-	EMU_SLEEP /* depth first, sleep sets only */
+	EMU_SLEEP, /* depth first, sleep sets only */
+	EMU_GUIDED /* the schedule says which of those who can go on goes, one byte a step */
 };
 
 /*

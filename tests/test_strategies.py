@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What Hypothesis draws makes sense, shrinks to what a person would write, and finds bugs."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import find, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
+
+from memremap_emu import Config, Kernel
+from memremap_emu.errors import KernelError
+from memremap_emu.explore import Exploration
+from memremap_emu.program import DriverSpec, Program
+from memremap_emu.stateful import ShutdownMachine, checks_shutdown
+from memremap_emu.strategies import (
+    configs,
+    drivers,
+    fault_plans,
+    memory_maps,
+    pagemaps,
+    programs,
+    resources,
+    schedules,
+)
+
+START, SIZE = 0x140000000, 1 << 27
+MAP = ((START, START + SIZE - 1, "Persistent Memory"),)
+
+
+def guided(program: Program, schedule: bytes) -> Exploration:
+    return program.explore(
+        strategy="guided", schedule=schedule, max_executions=1, check_quiescence=True
+    )
+
+
+@given(memory_maps())
+@settings(max_examples=40)
+def test_well_formed_maps_are_read_and_written_back(text: str) -> None:
+    with Kernel(checked=False) as k:
+        k.iomem.load(text)
+        assert str(k.iomem) == text
+
+
+@given(memory_maps(hostile=True))
+@settings(max_examples=40)
+def test_hostile_maps_are_read_or_refused(text: str) -> None:
+    with Kernel(checked=False) as k:
+        try:
+            k.iomem.load(text)
+        except (ValueError, KernelError):
+            return
+        assert sorted(str(k.iomem).split()) == sorted(text.split())
+
+
+@given(configs())
+@settings(max_examples=40)
+def test_configurations_boot(config: Config) -> None:
+    with Kernel(config=config, checked=False) as k:
+        assert k.config == config
+
+
+@given(resources(), pagemaps(), fault_plans())
+@settings(max_examples=40)
+def test_parts_are_what_they_say(
+    resource: tuple[int, int], pagemap: dict[str, int], plan: tuple[int, ...]
+) -> None:
+    assert 0 <= resource[0] <= resource[1] < 1 << 46
+    assert list(plan) == sorted(set(plan))
+    with Kernel(on_violation="record") as k:
+        ref = k.percpu_ref() if pagemap["ref"] else None
+        made = k.pagemap(
+            pagemap["start"],
+            pagemap["size"],
+            type=pagemap["type"],
+            ref=ref,
+            kill=bool(pagemap["kill"]),
+        )
+        try:
+            k.device("d.0").memremap_pages(made)
+        except (KernelError, ValueError):
+            return
+
+
+@given(programs("v5.2", own_drivers=True), schedules())
+@settings(max_examples=60, deadline=None)
+def test_programs_run_under_any_schedule_and_print_as_their_builder(
+    program: Program, schedule: bytes
+) -> None:
+    program.check()
+    assert eval(repr(program)) == program
+    found = guided(program, schedule)
+    assert found.executions == 1
+    again = guided(program, schedule)
+    assert (again.final_hash, again.found) == (found.final_hash, found.found)
+
+
+def test_the_final_page_put_race_shrinks_to_what_a_person_would_write() -> None:
+    program, schedule = find(
+        st.tuples(programs(), schedules()),
+        lambda drawn: any(f.record.kind == "memmap-removed" for f in guided(*drawn).found),
+        settings=settings(max_examples=3000, database=None, derandomize=True, deadline=None),
+    )
+    calls = sorted(str(o) for task in program.tasks for o in task.operations)
+    assert calls == ["put_page mine 0", "unbind mine"]
+    assert [str(o) for o in program.prepared] == ["bind mine", "get_page mine 0"]
+    assert len(schedule) <= 2
+
+
+@given(drivers("v5.2"))
+def test_drivers_follow_the_rules_of_their_version(spec: DriverSpec) -> None:
+    program = (
+        Program("v5.2", ranges=MAP, drivers=(spec,))
+        .setup("bind mine")
+        .task("unbind", "unbind mine", "bind mine", "unbind mine")
+    )
+    found = program.explore(check_quiescence=True)
+    assert found.exhaustive and not found.found
+
+
+def test_permuted_drivers_break_rules() -> None:
+    def breaks(spec: DriverSpec) -> bool:
+        program = Program("v5.2", ranges=MAP, drivers=(spec,))
+        program = program.task("life", "bind mine", "unbind mine")
+        return bool(program.explore(check_quiescence=True, max_executions=20).found)
+
+    wrong = find(
+        drivers("v5.2", permuted=True), breaks, settings=settings(database=None, derandomize=True)
+    )
+    assert wrong != Program().driver("mine", START, SIZE, probe=[]).drivers[0]
+
+
+@pytest.mark.parametrize("version", ["v4.19", "memremap-v6", "v5.0", "v5.2"])
+@pytest.mark.parametrize("checked", [True, False])
+def test_the_ready_state_machine_agrees_with_every_version(version: str, checked: bool) -> None:
+    class Machine(ShutdownMachine):
+        pass
+
+    Machine.version, Machine.checked = version, checked
+    run_state_machine_as_test(
+        Machine, settings=settings(max_examples=15, stateful_step_count=25, deadline=None)
+    )
+
+
+def test_the_ready_state_machine_finds_what_a_failing_call_leaves_behind() -> None:
+    """The direct map of a range whose shadow cannot be added, as on the real kernel."""
+
+    class Failing(ShutdownMachine):
+        faults = True
+
+    with pytest.raises(BaseException, match=r"leak|Hypothesis found") as caught:
+        run_state_machine_as_test(
+            Failing, settings=settings(max_examples=60, database=None, deadline=None)
+        )
+    assert "still in the direct map" in repr(caught.value) or "leak" in repr(caught.value)
+
+
+def test_the_ready_state_machine_notices_references_that_are_lost() -> None:
+    machine = ShutdownMachine()
+    try:
+        machine.driver.bind(machine.devices[0])
+        machine.bound[0] = True
+        machine._first[0] = (START + (1 << 26)) >> 12
+        machine.held[0][0] = 1
+        with pytest.raises(AssertionError):
+            machine.counts_agree()
+    finally:
+        machine.kernel.close()
+
+
+def race(version: str) -> Program:
+    return (
+        Program(version)
+        .memory(START, START + SIZE - 1)
+        .device("pmem0", "dax_pmem", START, SIZE)
+        .setup("bind pmem0", "get_page pmem0 0")
+        .task("unbind", "unbind pmem0")
+        .task("user", "put_page pmem0 0")
+    )
+
+
+@checks_shutdown()
+def test_a_shutdown_that_is_right_passes() -> Program:
+    return race("v5.2")
+
+
+def test_a_shutdown_that_is_wrong_fails_with_its_counterexample() -> None:
+    @checks_shutdown(version="memremap-v6")
+    def shutdown() -> Program:
+        return race("v5.2")
+
+    with pytest.raises(AssertionError) as caught:
+        shutdown()
+    text = str(caught.value)
+    assert text.startswith("memmap-removed: ") and "no schedule ends well" in text
+    assert "CPU0: unbind" in text and "Program('memremap-v6'" in text
