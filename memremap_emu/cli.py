@@ -19,6 +19,7 @@ from memremap_emu import (
     cli_bisect,
     cli_bugs,
     cli_explore,
+    cli_fuzz,
     cli_modpost,
     cli_versions,
     interleavings,
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_check(commands)
     _add_replay(commands)
-    for command in (cli_explore, cli_versions, cli_bugs, cli_bisect, cli_modpost):
+    for command in (cli_explore, cli_fuzz, cli_versions, cli_bugs, cli_bisect, cli_modpost):
         command.add_parser(commands)
     return parser
 

@@ -10,17 +10,19 @@ Loaded by pytest itself wherever the package is installed.
 ``iomem``
     The memory map of ``kernel``: 3 GiB of System RAM and 1 GiB of persistent memory at 5 GiB.
 
-``--memremap-replay TOKEN`` runs an experiment of ``memremap-emu check`` again as a test of its
-own, which fails as long as its violation shows.
+``--memremap-replay TOKEN`` runs what ``memremap-emu check`` or ``explore`` has found again as a
+test of its own, which fails as long as its violation shows.  Files ``*.scenario.json``, as
+``memremap-emu fuzz`` writes them, are tests of the same kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from memremap_emu import interleavings, report, runs, tokens
+from memremap_emu import interleavings, report, runs, scenario, tokens
 from memremap_emu.iomem import IoMem
 from memremap_emu.kernel import Kernel
 from memremap_emu.versions import DEFAULT_VERSION, select
@@ -54,9 +56,53 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--memremap-version: {e}") from None
     for token in config.getoption("--memremap-replay"):
         try:
-            tokens.decode(token)
+            if token.startswith(tokens.PROGRAM_PREFIX):
+                tokens.decode_program(token)
+            else:
+                tokens.decode(token)
         except tokens.TokenError as e:
             raise pytest.UsageError(f"--memremap-replay: {e}") from None
+
+
+def pytest_collect_file(parent: pytest.Collector, file_path: Path) -> ScenarioFile | None:
+    """Scenarios, as ``memremap-emu fuzz`` writes them: ``*.scenario.json``."""
+    if file_path.name.endswith(".scenario.json"):
+        return ScenarioFile.from_parent(parent, path=file_path)
+    return None
+
+
+class ScenarioFile(pytest.File):
+    """A file of scenarios."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """One test for each; `memremap_emu.scenario.ScenarioError` for what is none."""
+        for number, found in enumerate(scenario.load(self.path)):
+            item = ScenarioItem.from_parent(self, name=found.id)
+            item.number = number
+            yield item
+
+
+class ScenarioItem(pytest.Item):
+    """A scenario as a test: it fails as long as its violation shows."""
+
+    number: int
+
+    def runtest(self) -> None:
+        """Runs it on the version that ``--memremap-version`` names."""
+        wanted = scenario.load(self.path)[self.number]
+        kernel = select(self.config.getoption("--memremap-version"))
+        outcome = scenario.run(wanted, kernel)
+        log = "".join(f"  | {line}\n" for line in outcome.log)
+        records = "".join(f"{r.kind}: {r.message}\n" for r in outcome.records)
+        assert outcome.status is not scenario.Status.VIOLATED, f"{wanted.title}\n{log}{records}"
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """What pytest calls it."""
+        return self.path, None, f"{self.path.name}: {self.name}"
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str:  # type: ignore[override]
+        """What the scenario showed, not this file."""
+        return str(excinfo.value)
 
 
 class Replayed(pytest.Item):
@@ -66,11 +112,22 @@ class Replayed(pytest.Item):
 
     def runtest(self) -> None:
         """Runs it; AssertionError with what it did if its violation shows."""
+        if self.token.startswith(tokens.PROGRAM_PREFIX):
+            self._run_program()
+            return
         replay = tokens.decode(self.token)
         execute = interleavings.execute if replay.experiment.program.tasks else runs.execute
         outcome = execute(replay.experiment)
         same = next((f for f in outcome.findings if tokens.digest(f.key) == replay.digest), None)
         assert same is None, report.replay_as_text(replay, outcome, same)
+
+    def _run_program(self) -> None:
+        replay = tokens.decode_program(self.token)
+        outcome = replay.program.replay(replay.schedule)
+        same = any(
+            tokens.digest((v.kind, v.message, v.func)) == replay.digest for v in outcome.violations
+        )
+        assert not same, report.program_replay_as_text(replay, outcome, same)
 
     def reportinfo(self) -> tuple[str, None, str]:
         """What pytest calls it."""
