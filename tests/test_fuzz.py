@@ -13,6 +13,7 @@ from memremap_emu import cli, scenario
 from memremap_emu.fuzz import Campaign, drawn, mutated
 from memremap_emu.program import ProgramError
 from memremap_emu.versions import Selection
+from tests.test_pytest_plugin import run
 
 pytest_plugins = ["pytester"]
 
@@ -111,8 +112,8 @@ def test_pytest_takes_the_scenarios(pytester: pytest.Pytester) -> None:
         "violations": [{"kind": "memmap-removed"}],
     }
     (pytester.path / "a.scenario.json").write_text(json.dumps(bug))
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    result = run(pytester)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*the final put of a page*"])
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--memremap-version", "v5.2")
+    result = run(pytester, "--memremap-version", "v5.2")
     result.assert_outcomes(passed=1)
