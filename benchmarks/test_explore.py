@@ -3,13 +3,21 @@
 
 from __future__ import annotations
 
+import math
+import shutil
+import statistics
+import subprocess
+import tempfile
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import figure
 
 from memremap_emu import Kernel
-from memremap_emu.explore import Program
+from memremap_emu.explore import Exploration, Program
+from memremap_emu.fuzz import Campaign
 
 START, SIZE = 0x140000000, 1 << 27
 PFN = (START >> 12) + 0x1000
@@ -59,6 +67,120 @@ def test_unbind_against_a_user(what: str) -> None:
     figure(f"{name}: one visible operation", seconds / found.steps * 1e9, "ns")
     if first.violating:
         figure(f"{name}: first counterexample", first_seconds * 1e3, "ms", goal=5.0)
+
+
+def ref_test(k: Kernel, users: int) -> Program:
+    """The smallest protocol of kill, get and put."""
+    ref = k.ref_test()
+    program = Program(k)
+    program.task("owner").call("ref_test_kill", ref)
+    for number in range(users):
+        program.task(f"user{number}").call("ref_test_use", ref)
+    return program
+
+
+def timed(program: Program, **options: Any) -> tuple[Exploration, float]:
+    """Least time of three searches."""
+    least = math.inf
+    for _ in range(3):
+        start = time.perf_counter()
+        found = program.explore(stop_at_violation=False, **options)
+        least = min(least, time.perf_counter() - start)
+    return found, least
+
+
+#: Complete executions that a checker with optimal reduction needs.
+OPTIMAL = {2: 65, 3: 2565, 4: 219569}
+GOALS = {3: 5.0, 4: 400.0}
+
+
+@pytest.mark.parametrize("users", [2, 3, 4])
+def test_the_smallest_protocol(users: int) -> None:
+    with Kernel(cpus=users + 1, on_violation="record") as k:
+        program = ref_test(k, users)
+        found, seconds = timed(program)
+        cached, cached_seconds = timed(program, strategy="cache")
+    assert found.exhaustive and cached.exhaustive
+    name = f"REF, {users} users"
+    ratio = found.executions / OPTIMAL[users]
+    figure(f"{name}: executions, to those of optimal reduction", ratio, "", goal=1.15)
+    asleep = found.asleep / found.executions
+    figure(f"{name}: executions that end blocked", asleep, "", goal=0.1)
+    figure(f"{name}: exhausted in", seconds * 1e3, "ms", goal=GOALS.get(users))
+    cached_goal = 100.0 if users == 4 else None
+    figure(f"{name}: with the cache", cached_seconds * 1e3, "ms", goal=cached_goal)
+    figure(f"{name}: executions a second", found.executions / seconds, "1/s")
+    spin = verifier_seconds(users)
+    if spin is not None:
+        best = min(seconds, cached_seconds)
+        figure(f"{name}: time, to that of SPIN's verifier", best / spin, "", goal=1.0)
+
+
+def verifier_seconds(users: int) -> float | None:
+    """Least time of SPIN's compiled verifier on the same protocol, None without SPIN."""
+    if not shutil.which("spin") or not shutil.which("gcc"):
+        return None
+    model = Path(__file__).parents[1] / "tests" / "models" / "ref.pml"
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["spin", f"-DUSERS={users}", "-a", str(model)], cwd=folder, check=True)
+        build = ["gcc", "-O2", "-w", "-DSAFETY", "-o", "pan", "pan.c"]
+        subprocess.run(build, cwd=folder, check=True)
+        least = math.inf
+        for _ in range(5):
+            start = time.perf_counter()
+            done = subprocess.run(["./pan"], cwd=folder, check=True, capture_output=True)
+            least = min(least, time.perf_counter() - start)
+        assert b"errors: 0" in done.stdout
+    return least
+
+
+def test_what_each_search_takes() -> None:
+    """Five programs: executions of each strategy, in one table."""
+    head = ("program", "dfs", "sleep", "dpor", "cache")
+    rows = [head]
+    for name, make in FIVE.items():
+        row = [name]
+        for strategy in head[1:]:
+            with Kernel(cpus=4, on_violation="record") as k:
+                found = make(k).explore(
+                    strategy=strategy, stop_at_violation=False, max_executions=20000
+                )
+            given_up = found.asleep + found.cached
+            row.append(f"{found.executions}+{given_up}{'' if found.exhaustive else ' bounded'}")
+        rows.append(tuple(row))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    print()
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)))
+
+
+FIVE = {
+    "REF, 2 users": lambda k: ref_test(k, 2),
+    "three tasks, a lock twice": lambda k: locks(k),
+    "unbind against put_page": lambda k: unbind_against(k, "put_page"),
+    "unbind against a lookup": lambda k: unbind_against(k, "lookup"),
+    "kill against two users": lambda k: kill_against_users(k),
+}
+
+
+def kill_against_users(k: Kernel) -> Program:
+    """percpu_ref_kill() against two tasks that get and put."""
+    ref = k.percpu_ref()
+    program = Program(k)
+    program.task("kill").kill(ref)
+    for number in range(2):
+        program.task(f"user{number}").call("percpu_ref_tryget_live", ref)
+    return program
+
+
+def test_schedules_and_failing_calls_found_from_nothing() -> None:
+    """A campaign that knows nothing: seconds until the final page put race, median of seeds."""
+    times = []
+    for seed in range(5):
+        campaign = Campaign("memremap-v6", seed)
+        campaign.run(60, until=lambda record: record.kind == "memmap-removed")
+        times.append(campaign.seconds)
+    figure("fuzz: final page put race from nothing", statistics.median(times), "s", goal=60.0)
 
 
 def test_reduction() -> None:
