@@ -96,6 +96,7 @@ struct kcsan {
 	uint32_t generation;
 	unsigned int nr_tasks;
 	unsigned int nr_reports;
+	unsigned int last; /* task that was asked for last */
 	const void *reported[KCSAN_REPORTS][2];
 	struct kcsan_task tasks[KCSAN_TASKS];
 	struct released released[KCSAN_OBJECTS];
@@ -133,9 +134,13 @@ static struct kcsan_task *kcsan_task(struct machine *m)
 
 	if (!running || m->quiet || !k)
 		return NULL;
+	if (k->last < k->nr_tasks && k->tasks[k->last].serial == running->serial)
+		return &k->tasks[k->last];
 	for (unsigned int i = 0; i < k->nr_tasks; i++)
-		if (k->tasks[i].serial == running->serial)
+		if (k->tasks[i].serial == running->serial) {
+			k->last = i;
 			return &k->tasks[i];
+		}
 	if (k->nr_tasks == KCSAN_TASKS)
 		return NULL;
 	undo_record(m, &k->nr_tasks, sizeof(k->nr_tasks));
@@ -303,6 +308,15 @@ static void access_granule(struct machine *m, const struct kcsan_task *task, uin
 
 	if (!g)
 		return;
+	/* Once more in the same epoch: whoever came in between has been held against it. */
+	for (unsigned int i = 0; i < KCSAN_SLOTS; i++) {
+		const struct accessed *before = &g->slots[i];
+
+		if (before->time == now->time && before->task == now->task &&
+		    before->bytes == now->bytes && before->write == now->write &&
+		    before->marked == now->marked)
+			return;
+	}
 	for (unsigned int i = 0; i < KCSAN_SLOTS; i++) {
 		struct accessed *before = &g->slots[i];
 

@@ -81,27 +81,35 @@ void undo_end(struct machine *m)
 	free(u);
 }
 
+/* More room, @bytes at least; false, and it is full, if there is none. */
+static noinline bool grow(struct undo *u, size_t bytes)
+{
+	size_t grown = 2 * u->size;
+	char *log = NULL;
+
+	while (grown < u->used + bytes)
+		grown *= 2;
+	if (grown <= MAX_LOG)
+		log = realloc(u->log, grown);
+	if (!log) {
+		u->full = true;
+		return false;
+	}
+	u->log = log;
+	u->size = grown;
+	return true;
+}
+
 /* Room for @size bytes and their record; NULL, and it is full, if there is none. */
-static char *take(struct undo *u, size_t size, struct record **record)
+static inline __attribute__((always_inline)) char *take(struct undo *u, size_t size,
+							struct record **record)
 {
 	size_t bytes = (size + 7) & ~7UL;
 	char *p;
 
-	if (u->used + bytes + sizeof(**record) > u->size) {
-		size_t grown = 2 * u->size;
-		char *log = NULL;
-
-		while (grown < u->used + bytes + sizeof(**record))
-			grown *= 2;
-		if (grown <= MAX_LOG)
-			log = realloc(u->log, grown);
-		if (!log) {
-			u->full = true;
-			return NULL;
-		}
-		u->log = log;
-		u->size = grown;
-	}
+	if (unlikely(u->used + bytes + sizeof(**record) > u->size) &&
+	    !grow(u, bytes + sizeof(**record)))
+		return NULL;
 	p = u->log + u->used;
 	*record = (struct record *)(void *)(p + bytes);
 	u->used += bytes + sizeof(**record);
