@@ -37,7 +37,7 @@ DEFAULT_HMM_SIZE = 1 << 30
 #: With more than one fault per execution, seconds if the user gives none.
 DEFAULT_BUDGET = 60.0
 #: Executions of one program over its schedules, if the user gives no other bound.
-DEFAULT_EXECUTIONS = 1200
+DEFAULT_EXECUTIONS = 2500
 #: One fault point met more often than this in one operation (a loop over sections, all alike)
 #: fails the first, the second, the middle and the last time only.
 MANY = 64
