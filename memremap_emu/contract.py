@@ -26,6 +26,7 @@ KILL_FUNCTIONS = frozenset(
         "dax_pmem_percpu_kill",
         "hmm_devmem_ref_kill",
         "pci_p2pdma_percpu_kill",
+        "p2pdma_pagemap_kill",
     }
 )
 #: Functions that tell which part of a probe is under way.

@@ -69,6 +69,13 @@ def test_p2pdma_shows_its_lost_ref_and_the_pagemap_freed_under_its_mapping() -> 
     assert expected | {("use-after-free", "pagemap")} <= found
 
 
+def test_p2pdma_with_a_ref_for_each_resource_keeps_its_contract() -> None:
+    """Its kill callback is another function than the one before it."""
+    found = report("p2pdma", "v5.2", memory="one BAR")
+    assert found.runs and not found.errors
+    assert not [v for v, _ in found.distinct() if v.finding.kind == "contract"]
+
+
 def test_no_run_breaks_a_contract_or_ends_in_an_internal_error() -> None:
     for found in (report("hmm"), report("hmm_public"), report("p2pdma", memory="one BAR")):
         assert not found.errors
