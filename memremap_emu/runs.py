@@ -44,6 +44,8 @@ IO_SIZE = 4096
 LARGE = 1 << 28
 #: Lines of the kernel log that go with a violation.
 LOG_LINES = 12
+#: page->mapping of a page that is in use.
+_SOMEBODY = 0x1000
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 
 State = dict[str, Any]
@@ -421,12 +423,20 @@ class Run:
                 self.op_get_dev_pagemap()
                 self._drop()
             page = self.kernel.page(pfn)
+            told = self._pages_freed()
+            if self._listens:
+                page.mapping = _SOMEBODY
             counts = [page.count]
             page.get()
             counts.append(page.count)
             page.put()
             counts.append(page.count)
+            told = self._pages_freed() - told
             self._held = None
+            if told != self._listens:
+                self._find("contract", f"page_free() was called {told} times by one put_page()")
+            if self._listens and page.mapping:
+                self._find("contract", f"page {pfn:#x} is free and still says whose it was")
             if counts != [1, 2, 1]:
                 self._find("contract", f"page count around get_page() and put_page(): {counts}")
             self._use_memory(page)
@@ -439,6 +449,18 @@ class Run:
                 bio.end()
         self._held = None
         return ""
+
+    @property
+    def _listens(self) -> bool:
+        """Does the driver count the pages that it is told of?"""
+        return self.bench.setup.mode.memory in ("private", "coherent")
+
+    def _pages_freed(self) -> int:
+        """How many pages the driver has been told of."""
+        driver = self.bench.driver
+        if not self._listens or not isinstance(driver, PciDriver):
+            return 0
+        return driver.free_count(self.device)
 
     def _use_memory(self, page: Page) -> None:
         """The CPU faults on private memory; another device uses a piece of a BAR."""
@@ -493,6 +515,7 @@ class Run:
             if self._held is None:
                 self._hang()
             self._blocked = e.task
+            self._look_up_the_dying()
             return f"waits for {e.waits_for}"
         if self._held is not None:
             self._find("contract", f"unbind did not wait although {self._held} was held")
@@ -500,6 +523,18 @@ class Run:
             self._watch()
             self._unbound()
         return ""
+
+    def _look_up_the_dying(self) -> None:
+        """While unbind waits nobody new gets in."""
+        pfn = self.reference.pfn if self.reference else None
+        if not self.bench.setup.mode.pages or pfn is None:
+            return
+        pagemap = self.kernel.get_dev_pagemap(pfn)
+        if pagemap is not None:
+            self._find(
+                "contract", f"get_dev_pagemap({pfn:#x}) finds a pagemap that unbind has killed"
+            )
+            pagemap.put()
 
     def _drop_held(self) -> str:
         self._drop()
@@ -597,6 +632,8 @@ class Run:
                 return
             reference.pfn = self._find_page()
             reference.bound = self._state(self.device, self.bench.setup.start)
+            if self.bench.setup.mode.memory == "private" and reference.bound["linear"]:
+                self._find("contract", "private memory is in the direct map")
         elif self._comparable:
             self._compare(
                 "bind does not reach the state of the first bind",
@@ -609,6 +646,8 @@ class Run:
         assert self._probe is not None and self.reference is not None
         self._judge_kills(self._probe)
         self._probe = None
+        if self.device.bound:
+            self._find("contract", "the device is still bound after unbind")
         self._quiescence("after unbind")
         if self.faults or self.outcome.findings:
             return

@@ -591,6 +591,15 @@ unsigned long memmap_held_ghosts(const struct memmap *mm, unsigned long *pfn)
 	return held;
 }
 
+const struct dev_pagemap *memmap_given_up_by(unsigned long pfn)
+{
+	const struct run *run = run_map_find(page_runs(), pfn);
+
+	if (!run || !is_claimed(run->word) || count_of(run->word))
+		return NULL;
+	return (const struct dev_pagemap *)run->word[PAGE_PGMAP];
+}
+
 void memmap_maps(struct memmap *mm, struct run_map *maps[MEMMAP_NR_MAPS])
 {
 	memmap_close_page(mm);

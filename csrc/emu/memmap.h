@@ -125,6 +125,16 @@ static inline unsigned long memmap_section_runs(const struct memmap *memmap)
 unsigned long memmap_held_ghosts(const struct memmap *memmap, unsigned long *pfn);
 
 /**
+ * memmap_given_up_by() - who has mapped a page that nobody holds any more
+ * @pfn: page frame number
+ *
+ * Looks without being seen: neither an access nor a step of the running task.
+ *
+ * Return: the pagemap of the page if its count is 0, else NULL.
+ */
+const struct dev_pagemap *memmap_given_up_by(unsigned long pfn);
+
+/**
  * memmap_maps() - all run maps, for snapshots, hashes and checks
  * @memmap: memmap
  * @maps: filled

@@ -194,10 +194,32 @@ static int64_t op_memremap_pages(const int64_t *args)
 						       ARG(struct dev_pagemap, 1));
 }
 
+/*
+ * A mapping is killed before it gives its pages up, so whoever finds it alive
+ * finds pages that it holds.  That is seen here and not where the count drops:
+ * without somebody who looks the wrong order does no harm.
+ */
+static struct dev_pagemap *lookup_watched(unsigned long pfn)
+{
+	struct dev_pagemap *pgmap = get_dev_pagemap(pfn, NULL);
+	bool dying;
+
+	if (!pgmap || memmap_given_up_by(pfn) != pgmap)
+		return pgmap;
+	/* It may have been killed since it was found. */
+	dying = pgmap->ref->percpu_count_ptr & __PERCPU_REF_DEAD;
+	if (!dying)
+		report_violation_in(VIOLATION_CONTRACT, "get_dev_pagemap",
+				    "a pagemap that is alive has given up pfn 0x%lx", pfn);
+	return pgmap;
+}
+
 static int64_t op_get_dev_pagemap(const int64_t *args)
 {
-	return object_or_new(
-		'P', get_dev_pagemap((unsigned long)args[0], ARG(struct dev_pagemap, 1)), NULL);
+	unsigned long pfn = (unsigned long)args[0];
+	struct dev_pagemap *held = ARG(struct dev_pagemap, 1);
+
+	return object_or_new('P', held ? get_dev_pagemap(pfn, held) : lookup_watched(pfn), NULL);
 }
 
 static int64_t op_put_dev_pagemap(const int64_t *args)
@@ -459,7 +481,7 @@ static int64_t op_pagemap_loop(const int64_t *args)
 		return hits;
 	}
 	for (int64_t i = 0; i < args[2]; i++) {
-		pgmap = get_dev_pagemap((unsigned long)args[0], NULL);
+		pgmap = lookup_watched((unsigned long)args[0]);
 		hits += pgmap != NULL;
 		put_dev_pagemap(pgmap);
 	}

@@ -186,6 +186,57 @@ static void check_ranges(struct machine *m, struct findings *f, const struct ali
 	}
 }
 
+/* With its last section a zone has come to nothing. */
+static void check_zones(struct machine *m, struct findings *f)
+{
+	for (int nid = 0; nid < m->s->kernel.config.numa_nodes; nid++) {
+		const struct zone *zone = &NODE_DATA(nid)->zone_device;
+		unsigned long start = zone->zone_start_pfn;
+		unsigned long end = start + zone->spanned_pages;
+
+		if (start < end &&
+		    memmap_first_in_zone(start, end, nid, (int)zone_idx(zone)) == end)
+			finding(f, "leak",
+				"zone Device of node %d spans pfns from 0x%lx on, and has none",
+				nid, start);
+	}
+}
+
+/* Children lie inside their parent, one behind the other: else two may hold the same address. */
+static void check_resources(struct machine *m, struct findings *f)
+{
+	const struct resource *root = &m->s->kernel.resource.iomem;
+	const struct resource *res = root->child, *parent = root;
+	resource_size_t least = root->start;
+
+	while (res) {
+		const struct alloc_header *h = header_of(m, res);
+
+		if (!h || h->freed) {
+			finding(f, "use-after-free", "a resource in the tree has been freed");
+			return;
+		}
+		if (res->parent != parent || res->start < least || res->end > parent->end) {
+			finding(f, "contract",
+				"resource %llx-%llx is not behind its neighbour and inside its parent",
+				res->start, res->end);
+			return;
+		}
+		least = res->start;
+		if (res->child) {
+			parent = res;
+			res = res->child;
+			continue;
+		}
+		while (!res->sibling && parent != root) {
+			res = parent;
+			parent = res->parent;
+		}
+		least = res->end + 1;
+		res = res->sibling;
+	}
+}
+
 static bool is_device_site(const char *site)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(device_sites); i++)
@@ -253,6 +304,8 @@ int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length)
 		  (unsigned int)(s->kernel.config.section_size_bits - s->kernel.config.page_shift),
 		  offsetof(struct hmm_devmem, pagemap));
 	check_ranges(m, &f, &alive);
+	check_zones(m, &f);
+	check_resources(m, &f);
 	check_memory(m, &f, &any_bound);
 	if (!any_bound && !alive.count) {
 		int enabled = s->kernel.memremap.devmap_enable.counter;
