@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from memremap_emu._native import Native
 from memremap_emu.batch import Batch
-from memremap_emu.config import Config
+from memremap_emu.config import CPUS, Config
 from memremap_emu.device import Device, Driver, Notifier
 from memremap_emu.drivers import BuiltinDriver, NamespaceMode, PciDriver
 from memremap_emu.errors import KernelError
@@ -106,10 +106,7 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
     ) -> None:
         self.patches = patch_set(version, applied=applied, without=without)
         self.modes = mode_set(modes, self.patches)
-        if isinstance(cpus, bool) or not isinstance(cpus, int):
-            raise TypeError(f"cpus must be an int, not {type(cpus).__name__}")
-        if not 1 <= cpus <= 64:
-            raise ValueError("cpus must be 1 to 64")
+        CPUS.check(cpus, "")
         if config is not None and not isinstance(config, Config):
             raise TypeError(f"config must be a Config, not {type(config).__name__}")
         if rcu not in ("eager", "manual"):

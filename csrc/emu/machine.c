@@ -60,19 +60,30 @@ static void configure(struct kernel_config *kernel, const struct emu_config *con
 	kernel->modes = config->modes;
 }
 
+/* What a feature needs; device memory of HMM selects dev_pagemap_ops. */
+static bool features_are_legal(const struct emu_config *c)
+{
+	if (c->device_private || c->device_public)
+		return c->zone_device && c->dev_pagemap_ops;
+	return c->zone_device || !c->dev_pagemap_ops;
+}
+
+/* A section has whole pageblocks, of 512 pages, and its memmap, 64 bytes each, fills whole pages. */
 static bool config_is_legal(const struct emu_config *c)
 {
 	enum patch patch;
 	enum mode mode;
 
-	return c->cpus >= 1 && c->cpus <= 64 && c->page_shift >= 12 && c->page_shift <= 16 &&
-	       c->section_size_bits > c->page_shift && c->section_size_bits <= 30 &&
-	       c->max_physmem_bits > c->section_size_bits && c->max_physmem_bits <= 52 &&
-	       c->physical_bits > c->section_size_bits && c->physical_bits <= 52 &&
-	       c->patches < 1UL << NR_PATCHES && !patches_missing(c->patches, &patch) &&
-	       c->modes < 1UL << NR_MODES && !modes_missing(c->modes, c->patches, &mode) &&
-	       c->numa_nodes >= 1 && c->numa_nodes <= MAX_NUMNODES &&
-	       c->arena_size >= (256UL << 10) && c->arena_size <= (1UL << 36);
+	return c->cpus >= 1 && c->cpus <= 64 &&
+	       (c->page_shift == 12 || c->page_shift == 14 || c->page_shift == 16) &&
+	       c->section_size_bits >= c->page_shift + 9 &&
+	       c->section_size_bits >= 2 * c->page_shift - 6 && c->section_size_bits <= 30 &&
+	       c->max_physmem_bits >= 32 && c->max_physmem_bits <= 52 && c->physical_bits >= 32 &&
+	       c->physical_bits <= 52 && features_are_legal(c) && c->patches < 1UL << NR_PATCHES &&
+	       !patches_missing(c->patches, &patch) && c->modes < 1UL << NR_MODES &&
+	       !modes_missing(c->modes, c->patches, &mode) && c->numa_nodes >= 1 &&
+	       c->numa_nodes <= MAX_NUMNODES && c->arena_size >= (256UL << 10) &&
+	       c->arena_size <= (1UL << 36);
 }
 
 /* What every machine touches, @used bytes and some stack, comes in one go: no page faults. */

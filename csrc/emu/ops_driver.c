@@ -15,12 +15,16 @@
 static int64_t op_builtin_driver(const int64_t *args)
 {
 	const char *name = STRING(0);
-	struct device_driver *drv = NULL;
+	struct device_driver *drv;
 
-	if (!strcmp(name, "nd_pmem") || !strcmp(name, "dax_pmem"))
-		drv = driver_find(name, &kernel_data()->nvdimm.nvdimm_bus_type);
-	else
+	drv = driver_find(name, &kernel_data()->nvdimm.nvdimm_bus_type);
+	if (!drv)
 		drv = driver_find(name, &kernel_data()->pci.pci_bus_type);
+	if (!drv)
+		return bad_argument("this kernel has no driver %s: it needs %s", name,
+				    strncmp(name, "hmm", 3) ?
+					    "CONFIG_ZONE_DEVICE" :
+					    "CONFIG_DEVICE_PRIVATE or CONFIG_DEVICE_PUBLIC");
 	return object_or_new('L', drv, NULL);
 }
 

@@ -60,16 +60,12 @@ static const struct hmm_devmem_ops *new_ops(int64_t free, int64_t fault)
 	return &h->ops;
 }
 
-static bool hmm_configured(void)
+static bool hmm_is_there(void)
 {
-	const struct kernel_config *c = &kernel_data()->config;
-
-	if (!c->device_private && !c->device_public)
+	if (!hmm_configured())
 		bad_argument(
 			"this kernel has neither CONFIG_DEVICE_PRIVATE nor CONFIG_DEVICE_PUBLIC");
-	else
-		return true;
-	return false;
+	return hmm_configured();
 }
 
 /* The devmem lies behind the head of its devres entry. */
@@ -87,7 +83,7 @@ static int64_t devmem_result(const struct hmm_devmem *devmem)
 
 static int64_t op_devmem_add(const int64_t *args)
 {
-	if (!hmm_configured())
+	if (!hmm_is_there())
 		return 0;
 	this_machine()->s->hmm_get_ops++;
 	return devmem_result(hmm_devmem_add(new_ops(args[2], args[3]), ARG(struct device, 0),
@@ -98,7 +94,7 @@ static int64_t op_devmem_add_resource(const int64_t *args)
 {
 	struct resource *res = ARG(struct resource, 1);
 
-	if (!hmm_configured())
+	if (!hmm_is_there())
 		return 0;
 	if (res->desc == IORES_DESC_DEVICE_PUBLIC_MEMORY)
 		this_machine()->s->hmm_get_ops++;
@@ -209,7 +205,7 @@ static int64_t op_hmm_device_new(const int64_t *args)
 {
 	struct hmm_device *hmm_device;
 
-	if (!hmm_configured())
+	if (!hmm_is_there())
 		return 0;
 	hmm_device = hmm_device_new((void *)(uintptr_t)args[0]);
 	if (IS_ERR(hmm_device))

@@ -42,9 +42,14 @@ void __init start_kernel(void)
 	dax_init();
 	nvdimm_init();
 	nfit_test_init();
-	WARN_ON(hmm_init());
+	if (hmm_configured())
+		WARN_ON(hmm_init());
 	WARN_ON(nd_pmem_init());
-	WARN_ON(dax_pmem_init());
-	WARN_ON(p2pmem_init());
-	WARN_ON(hmm_test_init());
+	/* These are nothing without struct pages, and not built then. */
+	if (kernel_data()->config.zone_device) {
+		WARN_ON(dax_pmem_init());
+		WARN_ON(p2pmem_init());
+	}
+	if (hmm_configured())
+		WARN_ON(hmm_test_init());
 }

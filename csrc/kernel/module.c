@@ -9,6 +9,7 @@
  */
 #include <linux/errno.h>
 #include <linux/export.h>
+#include <linux/hmm.h>
 #include <linux/kernel.h>
 #include <linux/kernel_data.h>
 #include <linux/module.h>
@@ -38,6 +39,48 @@ static const struct {
 	{ "devm_memunmap_pages", PATCH_MEMUNMAP_PAGES, ADDED },
 };
 
+/* What is only built, and so only exported, in some configurations. */
+static const struct {
+	const char *name;
+	enum { ZONE_DEVICE_MEMORY, PRIVATE_MEMORY, PAGEMAP_OPS, HMM } needs;
+} configured_exports[] = {
+	{ "devm_memremap_pages", ZONE_DEVICE_MEMORY },
+	{ "devm_memunmap_pages", ZONE_DEVICE_MEMORY },
+	{ "get_dev_pagemap", ZONE_DEVICE_MEMORY },
+	{ "pci_p2pdma_add_resource", ZONE_DEVICE_MEMORY },
+	{ "pci_has_p2pmem", ZONE_DEVICE_MEMORY },
+	{ "pci_alloc_p2pmem", ZONE_DEVICE_MEMORY },
+	{ "pci_free_p2pmem", ZONE_DEVICE_MEMORY },
+	{ "pci_p2pmem_virt_to_bus", ZONE_DEVICE_MEMORY },
+	{ "pci_p2pmem_publish", ZONE_DEVICE_MEMORY },
+	{ "device_private_entry_fault", PRIVATE_MEMORY },
+	{ "dev_pagemap_get_ops", PAGEMAP_OPS },
+	{ "dev_pagemap_put_ops", PAGEMAP_OPS },
+	{ "devmap_managed_key", PAGEMAP_OPS },
+	{ "__put_devmap_managed_page", PAGEMAP_OPS },
+	{ "hmm_devmem_add", HMM },
+	{ "hmm_devmem_add_resource", HMM },
+	{ "hmm_devmem_remove", HMM },
+	{ "hmm_device_new", HMM },
+	{ "hmm_device_put", HMM },
+};
+
+static bool is_built(const char *name)
+{
+	const struct kernel_config *config = &kernel_data()->config;
+	const bool have[] = {
+		[ZONE_DEVICE_MEMORY] = config->zone_device,
+		[PRIVATE_MEMORY] = config->device_private,
+		[PAGEMAP_OPS] = config->dev_pagemap_ops,
+		[HMM] = hmm_configured(),
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(configured_exports); i++)
+		if (!strcmp(configured_exports[i].name, name))
+			return have[configured_exports[i].needs];
+	return true;
+}
+
 /**
  * kernel_symbol_export() - how a symbol is exported by this kernel
  * @ksym: symbol
@@ -46,6 +89,8 @@ static const struct {
  */
 enum export kernel_symbol_export(const struct kernel_symbol *ksym)
 {
+	if (!is_built(ksym->name))
+		return NOT_EXPORTED;
 	for (unsigned int i = 0; i < ARRAY_SIZE(export_changes); i++) {
 		if (strcmp(export_changes[i].name, ksym->name))
 			continue;

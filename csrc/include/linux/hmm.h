@@ -92,4 +92,12 @@ void hmm_device_put(struct hmm_device *hmm_device);
 
 int hmm_init(void);
 
+/* Is mm/hmm.c's half about device memory built? */
+static inline bool hmm_configured(void)
+{
+	const struct kernel_config *config = &kernel_data()->config;
+
+	return config->device_private || config->device_public;
+}
+
 #endif
