@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from memremap_emu import (
     check,
+    cli_bench,
     cli_bisect,
     cli_bugs,
     cli_explore,
@@ -72,7 +73,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_check(commands)
     _add_replay(commands)
-    for command in (cli_explore, cli_fuzz, cli_versions, cli_bugs, cli_bisect, cli_modpost):
+    for command in (
+        cli_explore,
+        cli_fuzz,
+        cli_bench,
+        cli_versions,
+        cli_bugs,
+        cli_bisect,
+        cli_modpost,
+    ):
         command.add_parser(commands)
     return parser
 
