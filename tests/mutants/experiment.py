@@ -19,8 +19,8 @@ from memremap_emu.interleavings import Race
 from memremap_emu.runs import Bench
 from memremap_emu.versions import Selection
 
-# Last: the memremap_emu that is there, too, is not meant.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
+# Not before: the memremap_emu that is there, too, is not meant.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.mutants import programs, table
 
