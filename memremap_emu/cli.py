@@ -8,13 +8,13 @@ brought to an end, 130 interrupted by Ctrl-C, after what is known by then.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 import time
 from collections.abc import Sequence
 
 from memremap_emu import (
+    argument_types,
     check,
     cli_bench,
     cli_bisect,
@@ -130,14 +130,14 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--hmm-size",
         metavar="SIZE",
-        type=_size,
+        type=argument_types.size,
         default=check.DEFAULT_HMM_SIZE,
         help="memory of a device of hmm and hmm_public (default: 1G)",
     )
     parser.add_argument(
         "--max-faults",
         metavar="N",
-        type=_count,
+        type=argument_types.count,
         default=1,
         help="failing calls per execution, at most (default: 1; 0: none fails)",
     )
@@ -149,7 +149,7 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--max-executions",
         metavar="N",
-        type=_count,
+        type=argument_types.count,
         default=check.DEFAULT_EXECUTIONS,
         help="executions of one program over its schedules and failing calls, 0: as many as there "
         f"are (default: {check.DEFAULT_EXECUTIONS})",
@@ -158,14 +158,14 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "-j",
         "--jobs",
         metavar="N",
-        type=_jobs,
+        type=argument_types.jobs,
         default=_processors(),
         help="processes (default: one a processor); the result does not depend on it",
     )
     parser.add_argument(
         "--budget",
         metavar="SECONDS",
-        type=_seconds,
+        type=argument_types.seconds,
         help="stop after so many seconds; what was left out is reported as not exhaustive "
         f"(default: none, or {check.DEFAULT_BUDGET:.0f} with more than one fault)",
     )
@@ -178,37 +178,8 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=_check)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError("must be a whole number, not negative")
-    return int(text)
-
-
-def _jobs(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 256:
-        raise argparse.ArgumentTypeError("must be 1 to 256")
-    return int(text)
-
-
 def _processors() -> int:
     return len(os.sched_getaffinity(0))
-
-
-def _size(text: str) -> int:
-    value = ranges.memparse(text)
-    if not 0 < value < ranges.LIMIT:
-        raise argparse.ArgumentTypeError("must be above 0 and below 64T")
-    return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value <= 0:
-        raise argparse.ArgumentTypeError("must be a number of seconds, positive")
-    return value
 
 
 def _check(arguments: argparse.Namespace) -> int:

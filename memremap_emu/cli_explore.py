@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from memremap_emu import counterexample, tokens
+from memremap_emu import argument_types, counterexample, tokens
 from memremap_emu.counterexample import Counterexample
 from memremap_emu.explore import SLICE, Bound, Exploration, Found, Outcome, Strategy
 from memremap_emu.program import Program, ProgramError
@@ -39,11 +38,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="dpor",
         help="how to search (default: dpor)",
     )
-    parser.add_argument("--max-executions", metavar="N", type=_count, default=0)
-    parser.add_argument("--max-seconds", metavar="S", type=_seconds, default=0.0)
-    parser.add_argument("--max-preemptions", metavar="N", type=_count, default=2)
-    parser.add_argument("--max-faults", metavar="N", type=_count, default=0)
-    parser.add_argument("--seed", metavar="N", type=_count, default=0)
+    parser.add_argument("--max-executions", metavar="N", type=argument_types.count, default=0)
+    parser.add_argument("--max-seconds", metavar="S", type=argument_types.seconds, default=0.0)
+    parser.add_argument("--max-preemptions", metavar="N", type=argument_types.count, default=2)
+    parser.add_argument("--max-faults", metavar="N", type=argument_types.count, default=0)
+    parser.add_argument("--seed", metavar="N", type=argument_types.count, default=0)
     parser.add_argument(
         "--as-found", action="store_true", help="do not make what is found any smaller"
     )
@@ -55,22 +54,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.set_defaults(run=_run)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 1 << 31:
-        raise argparse.ArgumentTypeError("must be a whole number, not negative")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value <= 0:
-        raise argparse.ArgumentTypeError("must be a number of seconds, positive")
-    return value
 
 
 def _read(path: str) -> Program:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import multiprocessing
 import signal
 import sys
 import time
 from pathlib import Path
 
+from memremap_emu import argument_types
 from memremap_emu.fuzz import Campaign
 from memremap_emu.ranges import BadInputError
 from memremap_emu.versions import DEFAULT_VERSION, select
@@ -30,28 +30,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "file in DIR, which pytest collects and bisect takes.  With a DIR that is there it goes "
         "on.  Exit status 0: nothing found, 1: violations, 2: bad input, 130: interrupted.",
     )
-    parser.add_argument("--minutes", metavar="N", type=_minutes, default=1.0)
-    parser.add_argument("-j", "--jobs", metavar="N", type=_jobs, default=1)
+    parser.add_argument("--minutes", metavar="N", type=argument_types.seconds, default=1.0)
+    parser.add_argument("-j", "--jobs", metavar="N", type=argument_types.jobs, default=1)
     parser.add_argument("--version", metavar="V", default=None)
     parser.add_argument("--corpus", metavar="DIR", default="memremap-emu-corpus")
     parser.add_argument("--seed", metavar="N", type=int, default=0)
     parser.set_defaults(run=_run)
-
-
-def _minutes(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value <= 0:
-        raise argparse.ArgumentTypeError("must be a number of minutes, positive")
-    return value
-
-
-def _jobs(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError("must be 1 to 64")
-    return int(text)
 
 
 def _campaign(folder: Path, version: str | None, seed: int) -> Campaign:

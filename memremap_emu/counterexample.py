@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from memremap_emu.errors import ViolationRecord
-from memremap_emu.explore import Found, Outcome, Step
+from memremap_emu.explore import Exploration, Found, Outcome, Step
 from memremap_emu.explore import Program as Tasks
 from memremap_emu.program import Booted, Operation, Program, ProgramError, Replayed
 
@@ -334,25 +334,18 @@ class _Continuations:
         self._kind = kind
         self._tasks = booted.tasks()
         self._max_executions = max_executions
-        self.proven = True
 
     def success(self, beginning: bytes) -> bytes | None:
         """A schedule that begins so and does not break the rule."""
-        explored = self._tasks.explore(
-            schedule=beginning,
-            under=bool(beginning),
-            stop_at_violation=False,
-            stop_at_success=self._kind,
-            check_quiescence=True,
-            max_executions=self._max_executions,
-        )
-        if explored.outcome is Outcome.SUCCESS:
-            return explored.schedule
-        return None
+        explored = self._explore(beginning)
+        return explored.schedule if explored.outcome is Outcome.SUCCESS else None
 
     def fails(self, beginning: bytes) -> bool:
         """Is it certain that none does?"""
-        explored = self._tasks.explore(
+        return self._explore(beginning).exhaustive
+
+    def _explore(self, beginning: bytes) -> Exploration:
+        return self._tasks.explore(
             schedule=beginning,
             under=bool(beginning),
             stop_at_violation=False,
@@ -360,7 +353,6 @@ class _Continuations:
             check_quiescence=True,
             max_executions=self._max_executions,
         )
-        return explored.exhaustive
 
 
 def turning_point(
