@@ -141,10 +141,13 @@ STEPS = {
     "rcu_barrier": "",
     "synchronize_rcu": "",
     "fail": "errno",
+    "nothing": "",
 }
 #: Lists of steps of such a driver besides its actions, in the order of the machine's numbers.
 EVENTS = ("probe", "remove", "release", "kill", "cleanup", "page_free")
-_MEMORY_STEPS = frozenset({"request_region", "kzalloc", "rcu_barrier", "synchronize_rcu", "fail"})
+_MEMORY_STEPS = frozenset(
+    {"request_region", "kzalloc", "rcu_barrier", "synchronize_rcu", "fail", "nothing"}
+)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ static int64_t op_new(const int64_t *args)
 static bool needs_data(int64_t call)
 {
 	return call != LISTED_ALLOC && call != LISTED_REQUEST_REGION && call != LISTED_KZALLOC &&
-	       call != LISTED_RCU_BARRIER && call != LISTED_SYNCHRONIZE_RCU && call != LISTED_FAIL;
+	       call != LISTED_NOTHING && call != LISTED_RCU_BARRIER &&
+	       call != LISTED_SYNCHRONIZE_RCU && call != LISTED_FAIL;
 }
 
 /* Steps before the data are there would follow a NULL pointer. */

@@ -164,6 +164,8 @@ static int listed_step(const struct listed_driver *driver, struct device *dev,
 	case LISTED_SYNCHRONIZE_RCU:
 		synchronize_rcu();
 		return 0;
+	case LISTED_NOTHING:
+		return 0;
 	default:
 		return -(int)step->arg;
 	}

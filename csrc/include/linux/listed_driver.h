@@ -28,6 +28,7 @@ enum listed_call {
 	LISTED_RCU_BARRIER,
 	LISTED_SYNCHRONIZE_RCU,
 	LISTED_FAIL, /* returns this error */
+	LISTED_NOTHING, /* a callback that is there and does nothing */
 	NR_LISTED_CALLS
 };
 
