@@ -34,7 +34,7 @@ def kinds(found: Exploration) -> set[str]:
 
 # --- 1: fault sweep ---
 
-#: What the real kernel leaves behind, too, in every version: the direct map and the index of a range
+#: What the real kernel leaves behind, too, in every version: direct map and index of a range
 #: whose shadow cannot be added; a region or disk if what comes after it fails; a ref that a driver
 #: has initialised and has nothing yet that would exit it.
 LEFT = (
