@@ -191,12 +191,14 @@ static enum outcome run_once(struct explorer *x)
 /* The same process again at this step, with other calls failing: sets of calls, depth first. */
 static bool next_fails(const struct explorer *x, struct step *step)
 {
-	const uint32_t most = (uint32_t)x->options.max_faults - step->fails_before;
+	const uint32_t used = step->fails_before + step->nr_fails;
 	const uint32_t after = step->nr_fails ? step->fails[step->nr_fails - 1] : 0;
 
 	if (!x->options.max_faults)
 		return false;
-	if (step->nr_fails < most && step->calls > after) {
+	/* A position from outside may have more of them than an execution is allowed. */
+	if (used < (uint32_t)x->options.max_faults && step->nr_fails < MAX_FAILS &&
+	    step->calls > after) {
 		step->limits[step->nr_fails] = step->calls;
 		step->fails[step->nr_fails++] = after + 1;
 		return true;
