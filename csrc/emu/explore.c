@@ -17,6 +17,7 @@
  * A search runs in slices.  Between two of them the machine is in the state
  * that the search began in, and the stack of steps is all there is to know.
  */
+#include "asan.h"
 #include "cache.h"
 #include "dpor.h"
 #include "findings.h"
@@ -78,8 +79,10 @@ static bool begin_execution(struct explorer *x)
 			return false;
 		x->procs[i].task = task;
 		/* Equal states look equal: also where a frame has left something out. */
-		if (x->strategy->caches)
+		if (x->strategy->caches) {
+			asan_forget_frames(stack_bottom(m, task->stack), TASK_STACK_SIZE);
 			memset(stack_bottom(m, task->stack), 0, TASK_STACK_SIZE);
+		}
 		args[0] = (int64_t)(uintptr_t)&x->program[i];
 		args[1] = (int64_t)(uintptr_t)x->decoded[i];
 		task_start(m, task, run_program_task, args, 2);

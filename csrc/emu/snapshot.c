@@ -179,7 +179,9 @@ bool snapshot_exists(struct machine *m, long id)
 	return snapshot_find(m, id) != NULL;
 }
 
-static uint64_t mix(uint64_t hash, const void *p, size_t words)
+/* Stacks are read as bytes, whatever frames lie there. */
+static __attribute__((no_sanitize("address"))) uint64_t mix(uint64_t hash, const void *p,
+							    size_t words)
 {
 	const uint64_t *word = p;
 
