@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from errno import ENOMEM
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -17,11 +19,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from memremap_emu import Kernel, KernelError, MemoryType
-from memremap_emu.objects import PageMap
+from memremap_emu import Blocked, Kernel, KernelError, MemoryType
+from memremap_emu.objects import PageMap, PerCpuRef, Task
+from memremap_emu.versions import SERIES_LENGTH
 from tests.model.device_memory import (
     PAGES,
-    PRIVATE,
     SECTION,
     AltmapModel,
     DeviceMemoryModel,
@@ -33,7 +35,8 @@ from tests.model.percpu_ref import RefModel, World
 
 FIRST = 32  # section, at 4 GiB
 SECTIONS = 5
-MAX_RUNS = 40
+#: Of the examples, by build, for all versions but the one that has the whole series.
+SHARE = {True: 0.25, False: 0.15}
 DEVICES = ("drv.0", "drv.1")
 RAM_END = 0xBFFFFFF
 RESERVED = 0xC000000, 0xC0FFFFF
@@ -55,9 +58,10 @@ fractions = st.sampled_from((0, 0, 0, 0, 0x800))
 class DeviceMemoryMachine(RuleBasedStateMachine):
     """Two devices, five sections of physical memory, and some RAM to run into."""
 
-    def __init__(self, checked: bool) -> None:
+    def __init__(self, version: str, checked: bool) -> None:
         super().__init__()
-        self.k = Kernel(cpus=2, checked=checked, on_violation="record")
+        self.k = Kernel.select(version, cpus=2, checked=checked, on_violation="record")
+        self.patches = frozenset(self.k.patches)
         self.k.iomem.add(0, RAM_END, "System RAM")
         self.k.iomem.add(*RESERVED, "Reserved")
         first = FIRST << SECTION
@@ -65,7 +69,7 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
         self.log = KernelLog(self.k)
         self.world = World()
         self.model = DeviceMemoryModel(
-            self.world, ram=[(0, RAM_END)], other=[RESERVED], max_pfn=self.k.max_pfn
+            self.world, self.patches, ram=[(0, RAM_END)], other=[RESERVED], max_pfn=self.k.max_pfn
         )
         self.driver = self.k.driver("drv", probe=lambda device: 0)
         self.devices = {name: self.k.device(name) for name in DEVICES}
@@ -77,6 +81,7 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
         self.handles: list[PageMapModel] = []  # references from get_dev_pagemap()
         self.touched: set[int] = set()
         self.left_behind: set[int] = set()  # sections that failed calls have left
+        self.parked: dict[str, Task] = {}  # unbinds that wait
         self.log.news()
 
     def teardown(self) -> None:
@@ -91,7 +96,13 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
         self.names += 1
         start = (pfn << 12) + fraction
         size = (pages << 12) + fraction
-        ref = self.k.percpu_ref(lambda ref: self.events.append(f"release {name}"), flags, name=name)
+        idle = self.k.completion()
+
+        def release(ref: PerCpuRef) -> None:
+            self.events.append(f"release {name}")
+            idle.complete()
+
+        ref = self.k.percpu_ref(release, flags, name=name)
         model_ref = RefModel(self.world, name, flags)
         model = PageMapModel(name, start, start + size - 1, kind, model_ref, gentle=gentle)
         pagemap = self.k.pagemap(
@@ -104,10 +115,19 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
             if not (gentle and ref.dead):
                 ref.kill()
 
-        pagemap.set_ref(ref if broken != 1 else None, kill if broken != 2 else None)
+        def cleanup(ref: Any) -> Iterator[Any]:
+            yield idle.wait
+            yield ref.exit
+
+        pagemap.set_ref(
+            ref if broken != 1 else None,
+            kill if broken != 2 else None,
+            cleanup if broken not in (1, 3) else None,
+        )
         if broken == 1:
             model.ref = None
         model.has_kill = broken != 2
+        model.has_cleanup = broken != 3
         self.real[model] = pagemap
         model.seen_kills = kills  # type: ignore[attr-defined]
         return model
@@ -138,7 +158,8 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
         except KernelError as e:
             got = e.errno or -1
         assert got == expected
-        if expected and model.type != PRIVATE and set(model.sections) & self.model.linear:
+        unaddressable = self.model.unaddressable(model)
+        if expected and not unaddressable and set(model.sections) & self.model.linear:
             self.left_behind |= set(model.sections) & set(self.model.sections)
         self.look_at_edges(model)
 
@@ -161,9 +182,10 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
         fraction=fractions,
         kind=st.integers(0, 4),
         flags=st.integers(0, 1),
-        broken=st.sampled_from((0, 0, 0, 0, 0, 0, 1, 2)),
+        broken=st.sampled_from((0, 0, 0, 0, 0, 0, 1, 2, 3)),
         gentle=st.sampled_from((True, True, True, False)),
         action_fails=st.sampled_from((False, False, False, True)),
+        killer=st.booleans(),
     )
     def memremap_pages(
         self,
@@ -176,20 +198,30 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
         broken: int,
         gentle: bool,
         action_fails: bool,
+        killer: bool,
     ) -> None:
         model = self.new_pagemap(start, pages, fraction, kind, flags, broken, gentle)
-        if self.shares_unnoticed(model):
+        if device in self.parked or self.shares_unnoticed(model):
             return
         if action_fails:
             with self.k.fault_injection("devm_add_action"):
                 self.map(device, model, action_fails=True)
-        else:
-            self.map(device, model)
+            return
+        self.map(device, model)
+        # Before the pagemap had a kill the driver had an action for it; or had forgotten it.
+        if "shutdown" not in self.patches and killer and model in self.model.mapped:
+            model.killer = True
+            self.devices[device].add_action(self.kill_by_action, self.real[model].ref)
+
+    @staticmethod
+    def kill_by_action(ref: PerCpuRef) -> None:
+        if not ref.dead:
+            ref.kill()
 
     @rule(device=devices, start=ram_starts, pages=page_counts)
     def memremap_pages_of_ram(self, device: str, start: int, pages: int) -> None:
         model = self.new_pagemap(start, pages, 0, 0, 0, 0, True)
-        if model.sections[-1] <= 1:
+        if device not in self.parked and model.sections[-1] <= 1:
             self.map(device, model)
 
     @rule(
@@ -215,7 +247,7 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
     ) -> None:
         model = self.new_pagemap(section * PAGES + pad, pages, 0, kind, 0, 0, True)
         model.altmap = AltmapModel(model.sections[0] * PAGES + base, pad + reserve, free)
-        if self.shares_unnoticed(model):
+        if device in self.parked or self.shares_unnoticed(model):
             return
         self.real[model].set_altmap(model.altmap.base_pfn, pad + reserve, free)
         self.map(device, model)
@@ -231,8 +263,11 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
         self, device: str, start: int, pages: int, kind: int, nth: int
     ) -> None:
         model = self.new_pagemap(start, pages, 0, kind, 0, 0, True)
-        if self.shares_unnoticed(model) or set(model.sections) & self.model.in_zone:
+        if device in self.parked or self.shares_unnoticed(model):
             return
+        if set(model.sections) & self.model.in_zone:
+            return
+        registered = self.devices[device].devres
         with self.k.fault_injection(nth=nth) as fault:
             try:
                 self.devices[device].memremap_pages(self.real[model])
@@ -243,7 +278,10 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
             # Nodes of the index that stay empty refuse larger blocks from now on.
             self.left_behind |= set(model.sections)
         if not error:
-            assert self.model.map(device, model) == 0
+            # Before "Fix shutdown handling" nobody looks whether the release was registered.
+            unnoticed = self.devices[device].devres == registered
+            assert not unnoticed or (fault.hits and "shutdown" not in self.patches)
+            assert self.model.map(device, model, action_fails=unnoticed) == 0
             self.look_at_edges(model)
             # The shadow's own allocations fail in silence: it is not there then.
             for section in model.sections:
@@ -252,7 +290,7 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
             self.world.said.clear()
             return
         assert fault.hits and error == ENOMEM
-        self.model.kill(model)
+        self.model.fail(model)
         self.world.once |= {"arch/x86/mm/init_64.c:805"} & self.said_once()
         # Sections and the direct map of a failed call stay, as does a higher max_pfn.
         for section in model.sections:
@@ -271,9 +309,24 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
 
     @rule(device=devices)
     def unbind_and_bind_again(self, device: str) -> None:
+        if device in self.parked:
+            return
         self.model.unbind(device)
-        self.driver.unbind(self.devices[device])
-        self.driver.bind(self.devices[device])
+        try:
+            self.driver.unbind(self.devices[device])
+        except Blocked as e:
+            self.parked[device] = e.task
+        assert (device in self.parked) == (device in self.model.waiting)
+        if device not in self.parked:
+            self.driver.bind(self.devices[device])
+
+    def settle(self) -> None:
+        """Whoever could go on has gone on; a device that is unbound now is bound again."""
+        for device in self.model.settle():
+            assert self.parked.pop(device).done
+            self.driver.bind(self.devices[device])
+        for task in self.parked.values():
+            assert not task.done
 
     mapped = precondition(lambda self: self.model.mapped)
 
@@ -282,6 +335,9 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
     def kill_early(self, data: st.DataObject) -> None:
         model = data.draw(st.sampled_from(self.model.mapped), label="pagemap")
         assert model.ref
+        # A second kill takes a reference that is not its own: nobody could wait for the last one.
+        if "final-put" in self.patches and not model.gentle:
+            return
         if not model.ref.dead:
             self.world.run(model.ref.kill())
             ref = self.real[model].ref
@@ -300,7 +356,11 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
             st.sampled_from(sorted(self.touched)) | edges | st.integers(pfns[0], pfns[-1]),
             label="pfn",
         )
-        return pfn if self.model.owner(pfn) else None
+        if not self.model.owner(pfn):
+            return None
+        # A release that waits has put it: nobody may get it any more.
+        pages, i = self.model.where(pfn)
+        return pfn if pages.count[i] else None
 
     @mapped
     @rule(data=st.data(), n=st.integers(1, 3))
@@ -317,7 +377,9 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def put_page(self, data: st.DataObject) -> None:
-        pfn = data.draw(st.sampled_from(self.held), label="pfn")
+        self.put(data.draw(st.sampled_from(self.held), label="pfn"))
+
+    def put(self, pfn: int) -> None:
         self.held.remove(pfn)
         gone = pfn in self.model.ghosts and pfn // PAGES not in self.model.sections
         before = len(self.k.violations)
@@ -327,6 +389,15 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
         assert kinds[:1] == (["memmap-removed"] if gone else [])
         if gone:
             self.log.news()
+
+    @precondition(lambda self: self.parked)
+    @rule()
+    def let_go_of_what_an_unbind_waits_for(self) -> None:
+        first = {left[0] for left in self.model.waiting.values()}
+        for pfn in [pfn for pfn in self.held if self.model.owner(pfn) in first]:
+            self.put(pfn)
+        for held in [held for held in self.handles if held in first]:
+            self.let_go(held)
 
     @mapped
     @rule(data=st.data(), what=st.sampled_from(("active", "waiters", "mapping", "hmm_data")))
@@ -363,7 +434,10 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.handles)
     @rule(data=st.data())
     def put_dev_pagemap(self, data: st.DataObject) -> None:
-        held = self.handles.pop(data.draw(st.integers(0, len(self.handles) - 1), label="held"))
+        self.let_go(self.handles[data.draw(st.integers(0, len(self.handles) - 1), label="held")])
+
+    def let_go(self, held: PageMapModel) -> None:
+        self.handles.remove(held)
         assert held.ref
         held.ref.put()
         self.real[held].put()
@@ -386,7 +460,7 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_references_agree(self) -> None:
-        self.world.grace_period()
+        self.settle()
         assert self.events == self.world.events
         assert self.freed == self.model.freed
         for model, pagemap in self.real.items():
@@ -403,12 +477,19 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_log_agrees(self) -> None:
-        self.world.grace_period()
-        assert self.log.news() == self.world.said
+        self.settle()
+        # Where that one stands on a real kernel is not known.
+        unknown = re.compile(r"^(WARN kernel/memremap\.c):\d+$")
+        news = self.log.news()
+        for i, line in enumerate(news[:-1]):
+            if line == "Missing reference count teardown definition":
+                news[i + 1] = unknown.sub(r"\1", news[i + 1])
+        assert news == self.world.said
         self.world.said.clear()
 
     @invariant()
     def the_sections_agree(self) -> None:
+        self.settle()
         zone = self.k.zone()
         assert (zone.start_pfn, zone.spanned) == self.model.zone
         assert (zone.present, zone.managed) == (0, 0)
@@ -427,6 +508,7 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_pages_agree(self) -> None:
+        self.settle()
         for pfn in sorted(self.touched | set(self.held)):
             section, i = divmod(pfn, PAGES)
             if section not in self.model.in_zone:
@@ -456,6 +538,46 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
         assert self.k.stats.page_runs <= limit + 3 * len(self.touched)
 
 
+#: Every prefix of the series, and what came after it.
+VERSIONS = [f"memremap-v6 {n}/{SERIES_LENGTH}" for n in range(SERIES_LENGTH + 1)] + [
+    "v5.0",
+    "v5.2 without final-put",
+    "v5.2",
+]
+
+
 @pytest.mark.parametrize("checked", [True, False], ids=["checked", "plain"])
-def test_device_memory_agrees_with_the_model(checked: bool) -> None:
-    run_state_machine_as_test(lambda: DeviceMemoryMachine(checked), settings=settings())
+@pytest.mark.parametrize("version", VERSIONS)
+def test_device_memory_agrees_with_the_model(version: str, checked: bool) -> None:
+    profile = settings()
+    share = 1.0 if version == VERSIONS[SERIES_LENGTH] else SHARE[checked]
+    examples = max(1, round(profile.max_examples * share))
+    run_state_machine_as_test(
+        lambda: DeviceMemoryMachine(version, checked),
+        settings=settings(profile, max_examples=examples),
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "patch"),
+    [
+        ("memremap-v6", "system-ram"),
+        ("memremap-v6", "shutdown"),
+        ("memremap-v6", "device-private"),
+        ("v5.0", "deferred-init"),
+        ("v5.2", "final-put"),
+    ],
+)
+def test_model_that_is_told_of_one_patch_less_disagrees(version: str, patch: str) -> None:
+    class Misled(DeviceMemoryMachine):
+        def __init__(self) -> None:
+            super().__init__(version, checked=False)
+            self.patches = self.model.patches = self.patches - {patch}
+
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            Misled,
+            settings=settings(
+                max_examples=20, phases=[Phase.generate], database=None, derandomize=True
+            ),
+        )

@@ -4,6 +4,7 @@
  */
 #include "machine.h"
 
+#include <linux/hmm.h>
 #include <linux/mm.h>
 #include <linux/patches.h>
 
@@ -114,7 +115,8 @@ static bool is_unputtable_hmm(const unsigned long *word)
 
 	if (patched(PATCH_HMM_MEMREMAP) || word[PAGE_PGMAP] - (uintptr_t)m->arena >= m->s->brk)
 		return false;
-	return pgmap->type == MEMORY_DEVICE_PRIVATE || pgmap->type == MEMORY_DEVICE_PUBLIC;
+	/* Others may have mapped memory of these types, and do put their pages. */
+	return pgmap->page_free == hmm_devmem_free;
 }
 
 /* Pages of [@from, @end) on which somebody holds references stay as ghosts. */

@@ -13,7 +13,6 @@
 void hmm_devmem_ref_release(struct percpu_ref *ref);
 int hmm_devmem_fault(struct vm_area_struct *vma, unsigned long addr, const struct page *page,
 		     unsigned int flags, pmd_t *pmdp);
-void hmm_devmem_free(struct page *page, void *data);
 
 /**
  * hmm_devmem_init_fields() - a devmem without memory and without reference

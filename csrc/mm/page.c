@@ -103,11 +103,11 @@ void memmap_init_zone_device(struct zone *zone, unsigned long start_pfn, unsigne
 		return;
 	if (pgmap->altmap_valid)
 		start_pfn = pgmap->altmap.base_pfn + vmem_altmap_offset(&pgmap->altmap);
-	if (start_pfn < end_pfn) {
-		memmap_init_range(start_pfn, end_pfn - start_pfn, ZONE_DEVICE, zone_to_nid(zone),
-				  true);
-		memmap_own_range(start_pfn, end_pfn - start_pfn, pgmap);
-		cond_resched_pages(end_pfn - start_pfn);
+	nr_pages = start_pfn < end_pfn ? end_pfn - start_pfn : 0;
+	if (nr_pages) {
+		memmap_init_range(start_pfn, nr_pages, ZONE_DEVICE, zone_to_nid(zone), true);
+		memmap_own_range(start_pfn, nr_pages, pgmap);
+		cond_resched_pages(nr_pages);
 	}
 	pr_info("%s initialised, %lu pages in %ums\n", dev_name(pgmap->dev), nr_pages, 0U);
 }

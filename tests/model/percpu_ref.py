@@ -75,6 +75,7 @@ class RefModel:
     def __init__(self, world: World, name: str, flags: int = 0) -> None:
         self.world = world
         self.name = name
+        self.releases = 0  # how often its count has become zero
         self.init(flags)
 
     def init(self, flags: int) -> None:
@@ -131,6 +132,7 @@ class RefModel:
             return
         self.count -= n
         if signed(self.count) == 0:
+            self.releases += 1
             self.world.events.append(f"release {self.name}")
 
     def put_one_by_one(self, n: int) -> None:

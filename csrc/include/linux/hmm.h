@@ -90,6 +90,9 @@ struct hmm_device {
 struct hmm_device *hmm_device_new(void *drvdata);
 void hmm_device_put(struct hmm_device *hmm_device);
 
+/* page_free of HMM's pagemaps, by which they can be told from others. */
+void hmm_devmem_free(struct page *page, void *data);
+
 int hmm_init(void);
 
 /* Is mm/hmm.c's half about device memory built? */
