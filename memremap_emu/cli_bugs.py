@@ -31,7 +31,7 @@ LEFT_OUT = {
     "C01, C02, C09, C13": "pagemaps with internal refs came after v5.2",
     "C05, C06": "what they need of the block layer came after v5.2",
     "C07": "it was caught in review and is in no version",
-    "C08": "check shows it on v5.2, as data races of p2pdma; a scenario has one task",
+    "C08": "check shows it, as data races of p2pdma that depend on the compiler for their text",
     "C11": "mappings of p2p memory in user space are not emulated",
     "C10": "sub-section hotplug came after v5.2",
     "C12, C21": "the drivers and filesystems that it needs are not emulated",
