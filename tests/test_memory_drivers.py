@@ -24,7 +24,9 @@ class Life:
         self.k = k
         self.random = draw
         self.model = Model()
+        self.patches = frozenset(k.patches)
         self.drivers = {name: k.driver(name) for name in ("hmm", "hmm_public", "p2pdma")}
+        self.addresses: dict[int, int] = {}  # of pieces, by where they are on the bus
         self.devices: list[tuple[Any, PciDevice, ModelDevice, int]] = []
         for number in range(self.random.randint(2, 4)):
             self.devices.append(self.device(number))
@@ -34,13 +36,13 @@ class Life:
         driver = self.drivers[kind]
         if kind == "hmm":
             size = self.random.choice([1, SECTION, SECTION + 1, 3 * SECTION])
-            return driver, driver.device(size=size), ModelDevice(kind, []), size
+            return driver, driver.device(size=size), ModelDevice(kind, [], self.patches), size
         base = BARS + (number << 36)
         n = self.random.choice([1, 2]) if kind == "p2pdma" else 1
         bars = {i * 2: (base + i * 4 * SECTION, SECTION << i) for i in range(n)}
         self.model.taken += bars.values()
         device = driver.device(bars=bars)
-        return driver, device, ModelDevice(kind, list(bars.values())), 0
+        return driver, device, ModelDevice(kind, list(bars.values()), self.patches), 0
 
     def step(self) -> str:
         driver, device, m, size = self.random.choice(self.devices)
@@ -79,26 +81,43 @@ class Life:
         if m.kind != "p2pdma":
             return
         if m.pieces and self.random.random() < 0.5:
-            device.free_p2pmem(*m.pieces.pop(self.random.randrange(len(m.pieces))))
+            self.give_back(device, m, self.random.randrange(len(m.pieces)))
             return
         size = self.random.choice([1, PAGE, 3 * PAGE + 1])
         at = device.alloc_p2pmem(size)
         assert at
-        m.pieces.append((at, size))
+        m.pieces.append((device.p2pmem_virt_to_bus(at), size))
+        self.addresses[device.p2pmem_virt_to_bus(at)] = at
+
+    def give_back(self, device: PciDevice, m: ModelDevice, i: int) -> None:
+        at, size = m.pieces.pop(i)
+        device.free_p2pmem(self.addresses.pop(at), size)
 
     def unbind(self, driver: Any, device: PciDevice, m: ModelDevice) -> None:
-        # Whoever holds a page across this uses memory that is gone; memory of the pool may be.
-        while m.users:
+        # Whoever holds a page across this uses memory that is gone, unless the unbind waits.
+        while m.users and not ("final-put" in m.patches and self.random.random() < 0.5):
             self.put(driver, device, m)
-        if m.pieces:
-            with pytest.raises(Blocked):
+        if m.must_be_removed:
+            driver.devmem(device).remove()
+        if m.waits_for:
+            with pytest.raises(Blocked) as waiting:
                 driver.unbind(device)
-            while m.pieces:
-                device.free_p2pmem(*m.pieces.pop())
+            while m.waits_for:
+                assert not waiting.value.task.done
+                if m.users and (not m.pieces or self.random.random() < 0.5):
+                    self.put_while_unbinding(m)
+                else:
+                    self.give_back(device, m, 0)
+            assert waiting.value.task.done
         else:
             driver.unbind(device)
-        assert not device.bound
+        assert not self.k.violations and not device.bound
         self.model.unbind(m)
+
+    def put_while_unbinding(self, m: ModelDevice) -> None:
+        pfn = self.random.choice(sorted(m.users))
+        self.k.page(pfn).put()
+        self.model.put(m, pfn)
 
     # --- comparing ---
 
@@ -108,18 +127,25 @@ class Life:
             if not m.bound:
                 continue
             if m.kind == "p2pdma":
-                ref = device.p2pdma_ref
+                shared = device.p2pdma_ref
+                own = [self.k.page(start // PAGE).pgmap for start, _ in m.memory]
+                refs = [shared] if shared else [pagemap.ref for pagemap in own if pagemap]
                 used = sum(-(-size // PAGE) * PAGE for _, size in m.pieces)
                 assert device.p2pmem["available"] == m.pages * PAGE - used
             else:
                 devmem = driver.devmem(device)
-                ref = devmem.ref
+                refs = [devmem.ref]
                 assert (devmem.pfn_first, len(devmem.pages)) == (m.memory[0][0] // PAGE, m.pages)
                 assert driver.free_count(device) == m.freed
                 assert driver.fault_count(device) == m.faults
-            assert ref is not None and ref.logical == m.ref
+            assert [ref.logical for ref in refs if ref] == m.refs
             pfn = self.some_pfn(m)
             assert self.k.page(pfn).count == m.count(pfn)
+            found = self.k.get_dev_pagemap(pfn)
+            assert (found is not None) is m.pages_hold
+            if found:
+                assert found == self.k.page(pfn).pgmap
+                found.put()
 
     def end(self) -> None:
         for driver, device, m, _ in self.devices:

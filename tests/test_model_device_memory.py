@@ -21,7 +21,6 @@ from hypothesis.stateful import (
 
 from memremap_emu import Blocked, Kernel, KernelError, MemoryType
 from memremap_emu.objects import PageMap, PerCpuRef, Task
-from memremap_emu.versions import SERIES_LENGTH
 from tests.model.device_memory import (
     PAGES,
     SECTION,
@@ -32,11 +31,10 @@ from tests.model.device_memory import (
 )
 from tests.model.kernel_log import KernelLog
 from tests.model.percpu_ref import RefModel, World
+from tests.model.versions import VERSIONS, profile
 
 FIRST = 32  # section, at 4 GiB
 SECTIONS = 5
-#: Of the examples, by build, for all versions but the one that has the whole series.
-SHARE = {True: 0.25, False: 0.15}
 DEVICES = ("drv.0", "drv.1")
 RAM_END = 0xBFFFFFF
 RESERVED = 0xC000000, 0xC0FFFFF
@@ -538,23 +536,11 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
         assert self.k.stats.page_runs <= limit + 3 * len(self.touched)
 
 
-#: Every prefix of the series, and what came after it.
-VERSIONS = [f"memremap-v6 {n}/{SERIES_LENGTH}" for n in range(SERIES_LENGTH + 1)] + [
-    "v5.0",
-    "v5.2 without final-put",
-    "v5.2",
-]
-
-
 @pytest.mark.parametrize("checked", [True, False], ids=["checked", "plain"])
 @pytest.mark.parametrize("version", VERSIONS)
 def test_device_memory_agrees_with_the_model(version: str, checked: bool) -> None:
-    profile = settings()
-    share = 1.0 if version == VERSIONS[SERIES_LENGTH] else SHARE[checked]
-    examples = max(1, round(profile.max_examples * share))
     run_state_machine_as_test(
-        lambda: DeviceMemoryMachine(version, checked),
-        settings=settings(profile, max_examples=examples),
+        lambda: DeviceMemoryMachine(version, checked), settings=profile(version, checked)
     )
 
 

@@ -3,6 +3,14 @@
 
 Written from what the drivers promise: where private memory goes, what a page
 counts, what the reference of a device counts, and who is told of an idle page.
+
+The model is told which patches are on, by name, and knows what these change:
+
+``hmm-devm``             HMM's memory goes with its device; before, the driver has to remove it
+``hmm-memremap``         pages of HMM hold the reference and are found in the index; before,
+                         neither
+``p2pdma-resource-ref``  each BAR has a reference of its own, the function has none
+``final-put``            an unbind waits for whoever holds a page; before, it takes it away
 """
 
 from __future__ import annotations
@@ -20,6 +28,7 @@ class ModelDevice:
 
     kind: str
     memory: list[tuple[int, int]]
+    patches: frozenset[str]
     bound: bool = False
     users: dict[int, int] = field(default_factory=dict)
     pieces: list[tuple[int, int]] = field(default_factory=list)
@@ -32,9 +41,34 @@ class ModelDevice:
         return sum(size for _, size in self.memory) // PAGE
 
     @property
-    def ref(self) -> int:
-        """The logical count of its reference: the initial one, one a page, one a piece."""
-        return 1 + self.pages + len(self.pieces)
+    def pages_hold(self) -> bool:
+        """Does each page hold the reference, and is it found in the index?"""
+        return self.kind == "p2pdma" or "hmm-memremap" in self.patches
+
+    @property
+    def refs(self) -> list[int]:
+        """Logical counts: the initial one, one a page, one a piece; of each reference."""
+        parts = [self.memory]
+        if self.kind == "p2pdma" and "p2pdma-resource-ref" in self.patches:
+            parts = [[part] for part in self.memory]
+        return [
+            1 + self.pages_hold * sum(size // PAGE for _, size in part) + self.pieces_in(part)
+            for part in parts
+        ]
+
+    def pieces_in(self, part: list[tuple[int, int]]) -> int:
+        """How many of the pieces that have been handed out lie in these ranges?"""
+        return sum(start <= at < start + size for at, _ in self.pieces for start, size in part)
+
+    @property
+    def must_be_removed(self) -> bool:
+        """Has the driver to remove the memory before it goes?"""
+        return self.kind != "p2pdma" and "hmm-devm" not in self.patches
+
+    @property
+    def waits_for(self) -> bool:
+        """Is there somebody whom an unbind waits for?"""
+        return bool(self.pieces or ("final-put" in self.patches and self.users))
 
     def count(self, pfn: int) -> int:
         """Count of a page: idle is 1."""
@@ -69,7 +103,7 @@ class Model:
 
     def unbind(self, device: ModelDevice) -> None:
         """Gives private memory's range back; BARs stay where they are."""
-        assert not device.users
+        assert not device.users and not device.pieces
         device.bound = False
         if device.kind == "hmm":
             self.taken.remove(device.memory[0])
