@@ -110,6 +110,7 @@ UNTRACKED = (
     "dpor.c",
     "findings.c",
     "cache.c",
+    "search.c",
     "explore.c",
     "execution.c",
     "strategy.c",

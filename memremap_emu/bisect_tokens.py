@@ -18,9 +18,9 @@ from memremap_emu.bisect import Probe, Verdict
 from memremap_emu.contract import FUNCTIONS, STAGES, FaultPoint, fault_points, next_stage
 from memremap_emu.errors import Blocked, KernelError, TaskDied
 from memremap_emu.experiments import Program, Setup
-from memremap_emu.explore import ScheduleError
 from memremap_emu.interleavings import Race, UnfitError
 from memremap_emu.runs import Bench, boot
+from memremap_emu.search import ScheduleError
 from memremap_emu.trace import Event, EventType
 from memremap_emu.versions import Selection
 
@@ -110,7 +110,7 @@ def _sequential_probe(replay: tokens.Replay) -> Probe:
         finally:
             home.kernel.close()
             there.kernel.close()
-        return Verdict(any(tokens.digest(f.key) == replay.digest for f in outcome.findings))
+        return Verdict(any(tokens.digest(f.cause) == replay.digest for f in outcome.findings))
 
     return probe
 
@@ -232,7 +232,7 @@ class _RaceProbe:
                 outcome = race.replay(self._schedule, self._fault)
             except ScheduleError:
                 return False
-        if all(tokens.digest(f.key) != self._replay.digest for f in outcome.findings):
+        if all(tokens.digest(f.cause) != self._replay.digest for f in outcome.findings):
             return False
         return self._same_call(setup, self._schedule, self._fault)
 
@@ -248,7 +248,7 @@ class _RaceProbe:
             for bound in (min(FEW, self._max_executions), self._max_executions):
                 found = race.explore(max_executions=bound)
                 done = found.exploration.executions
-                if any(tokens.digest(f.key) == self._replay.digest for f, _ in found.findings):
+                if any(tokens.digest(f.cause) == self._replay.digest for f, _ in found.findings):
                     return Verdict(True, f"in one of {_executions(done)}")
                 if found.exploration.exhaustive:
                     return Verdict(False, f"{_executions(done)}, exhaustive")
@@ -278,7 +278,7 @@ class _RaceProbe:
                 left -= found.exploration.executions
                 exhaustive = exhaustive and found.exploration.exhaustive
                 for finding, schedule in found.findings:
-                    if tokens.digest(finding.key) != self._replay.digest:
+                    if tokens.digest(finding.cause) != self._replay.digest:
                         continue
                     if self._same_call(setup, schedule, number + tried):
                         return Verdict(True, f"in one of {_executions(done)}")

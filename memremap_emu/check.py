@@ -141,7 +141,7 @@ class Report:
         found: dict[tuple[str, tuple[str, str, str]], tuple[Violation, list[RunReport]]] = {}
         for run in self.runs:
             for violation in run.violations:
-                key = (run.setup.mode.driver, violation.finding.key)
+                key = (run.setup.mode.driver, violation.finding.cause)
                 found.setdefault(key, (violation, []))[1].append(run)
         return list(found.values())
 
@@ -403,8 +403,8 @@ class Campaign:
             exhaustive = exhaustive and found.exploration.exhaustive
             keys = self._keys.setdefault(run.program.name, set())
             for finding, schedule in found.findings:
-                if finding.key not in keys:
-                    keys.add(finding.key)
+                if finding.cause not in keys:
+                    keys.add(finding.cause)
                     faults = (fault,) if fault else ()
                     token = self._token(run.program, faults, finding, schedule)
                     run.violations.append(Violation(finding, token))
@@ -459,8 +459,8 @@ class Campaign:
             run.refused = outcome.refused
         keys = self._keys.setdefault(run.program.name, set())
         for finding in outcome.findings:
-            if finding.key not in keys:
-                keys.add(finding.key)
+            if finding.cause not in keys:
+                keys.add(finding.cause)
                 run.violations.append(Violation(finding, self._token(run.program, faults, finding)))
         if self._progress is not None:
             self._progress(self.report, self._total)
@@ -470,7 +470,7 @@ class Campaign:
         self, program: Program, faults: tuple[int, ...], finding: Finding, schedule: bytes = b""
     ) -> str:
         experiment = Experiment(self.setup, program, faults, schedule)
-        return tokens.encode(tokens.Replay(experiment, finding.kind, tokens.digest(finding.key)))
+        return tokens.encode(tokens.Replay(experiment, finding.kind, tokens.digest(finding.cause)))
 
     def _fail(self, error: Exception, program: Program, faults: tuple[int, ...]) -> None:
         experiment = Experiment(self.setup, program, faults)

@@ -31,9 +31,9 @@ from memremap_emu import (
     tracefile,
 )
 from memremap_emu.experiments import ALL_DRIVERS
-from memremap_emu.explore import ScheduleError
-from memremap_emu.program import ProgramError
+from memremap_emu.operations import ProgramError
 from memremap_emu.ranges import BadInputError
+from memremap_emu.search import ScheduleError
 from memremap_emu.versions import DEFAULT_VERSION, GRAMMAR, select, versions
 
 OK, VIOLATIONS, BAD_INPUT = 0, 1, 2
@@ -285,9 +285,7 @@ def _replay_program(arguments: argparse.Namespace) -> int:
     except (tokens.TokenError, ScheduleError, ProgramError) as e:
         raise BadInputError(str(e)) from None
     names = [task.name for task in replay.program.tasks]
-    same = any(
-        tokens.digest((v.kind, v.message, v.func)) == replay.digest for v in outcome.violations
-    )
+    same = any(tokens.digest(v.cause) == replay.digest for v in outcome.violations)
     if arguments.trace != "columns":
         sys.stdout.write(tracefile.render(arguments.trace, outcome.events, names))
     else:
@@ -318,6 +316,6 @@ def _replay(arguments: argparse.Namespace) -> int:
         names = [name for name, _ in replay.experiment.program.tasks]
         sys.stdout.write(tracefile.render(arguments.trace, outcome.events, names))
         return VIOLATIONS if outcome.findings else OK
-    same = next((f for f in outcome.findings if tokens.digest(f.key) == replay.digest), None)
+    same = next((f for f in outcome.findings if tokens.digest(f.cause) == replay.digest), None)
     sys.stdout.write(report.replay_as_text(replay, outcome, same))
     return OK if same is None else VIOLATIONS

@@ -12,9 +12,10 @@ from typing import Any
 
 from memremap_emu import argument_types, counterexample, tokens
 from memremap_emu.counterexample import Counterexample
-from memremap_emu.explore import SLICE, Bound, Exploration, Found, Outcome, Strategy
-from memremap_emu.program import Program, ProgramError
+from memremap_emu.operations import ProgramError
+from memremap_emu.program import Program
 from memremap_emu.ranges import BadInputError
+from memremap_emu.search import SLICE, Bound, Exploration, Found, Outcome, Strategy
 
 SCHEMA = 1
 OK, VIOLATIONS, INTERRUPTED = 0, 1, 130

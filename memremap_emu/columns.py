@@ -38,8 +38,7 @@ LANDMARKS = frozenset(
 _OPERATIONS = {
     "bind_store": "bind",
     "unbind_store": "unbind",
-    "get_dev_pagemap_loop": "get_dev_pagemap",
-    "get_dev_pagemap_watched": "get_dev_pagemap",
+    "lookup": "get_dev_pagemap",
     "device_private_fault_loop": "device_private_entry_fault",
     "pci_use_p2pmem": "pci_alloc_p2pmem",
 }
@@ -48,8 +47,7 @@ _OF_PAGES = frozenset(
     {
         "get_page",
         "put_page",
-        "get_dev_pagemap_loop",
-        "get_dev_pagemap_watched",
+        "lookup",
         "device_private_fault_loop",
     }
 )

@@ -8,25 +8,20 @@ the last one after which something could still go well, and which two operations
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from memremap_emu.booted import Booted, Replayed
 from memremap_emu.errors import ViolationRecord
-from memremap_emu.explore import Exploration, Found, Outcome, Step
 from memremap_emu.explore import Program as Tasks
-from memremap_emu.program import Booted, Operation, Program, ProgramError, Replayed
+from memremap_emu.operations import Operation, ProgramError
+from memremap_emu.program import Program
+from memremap_emu.search import Exploration, Found, Outcome, Step
 
 #: Executions of one search, if the user gives no other bound.
 DEFAULT_EXECUTIONS = 2000
 _T = TypeVar("_T")
-_NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
-
-
-def cause(record: ViolationRecord) -> tuple[str, str, str]:
-    """What makes two violations the same: kind, function, message without its numbers."""
-    return record.kind, record.func, _NUMBER.sub("#", record.message)
 
 
 @dataclass(frozen=True)
@@ -128,7 +123,7 @@ class _Search:
     def __init__(
         self, like: ViolationRecord, max_executions: int, max_preemptions: int, max_faults: int
     ) -> None:
-        self._cause = cause(like)
+        self._cause = like.cause
         self._kind = like.kind
         self._max_executions = max_executions
         self._max_preemptions = max_preemptions
@@ -176,7 +171,7 @@ class _Search:
                     max_executions=self._max_executions,
                 )
                 complete = complete and explored.executions < self._max_executions
-                found = next((f for f in explored.found if cause(f.record) == self._cause), None)
+                found = next((f for f in explored.found if f.record.cause == self._cause), None)
                 if found is not None:
                     best = _Least(preemptions, number, found, complete)
                     break
@@ -277,7 +272,7 @@ def minimise(
     max_preemptions: int = 3,
     max_faults: int = 0,
 ) -> Counterexample:
-    """The least that still shows a violation with the same `cause`.
+    """The least that still shows a violation with the same cause.
 
     Args:
         program: that shows it
@@ -311,16 +306,13 @@ def minimise(
     else:
         record = like
     replayed = program.replay(schedule) if schedule else None
-    shown = replayed and [v for v in replayed.violations if cause(v) == cause(like)]
+    shown = replayed and [v for v in replayed.violations if v.cause == like.cause]
     if not replayed or not shown:
         raise ValueError(f"no schedule within the bounds shows this {like.kind}")
-    with program.boot() as booted:
-        explored = booted.tasks().explore(schedule=schedule, check_quiescence=True)
-        preemptions = explored.preemptions
-    faults = sum(len(step) > 1 for step in steps_of(schedule))
+    faults = sum(0x80 < byte < 0xFF for byte in schedule)
     turning = turning_point(program, record.kind, schedule, max_executions=max_executions)
     return Counterexample(
-        program, record, schedule, preemptions, faults, minimal, turning, replayed
+        program, record, schedule, replayed.preemptions, faults, minimal, turning, replayed
     )
 
 

@@ -4,12 +4,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from memremap_emu.tasks import Task
+
+#: Numbers in the text of a violation, which differ between executions that break one rule.
+NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
+#: What makes two violations the same: kind, function, message without its numbers.
+Cause = tuple[str, str, str]
 
 #: Error numbers that no libc header has.
 KERNEL_ERRNO = {512: "ERESTARTSYS", 517: "EPROBE_DEFER"}
@@ -42,6 +48,11 @@ class KernelError(OSError):
         return f"[{errno_name(self.errno or 0)}] {self.strerror}{lines}"
 
 
+def cause(kind: str, func: str, message: str) -> Cause:
+    """The cause of a violation of this kind and function, with this message."""
+    return kind, func, NUMBER.sub("N", message)
+
+
 @dataclass(frozen=True)
 class ViolationRecord:
     """One broken rule.
@@ -59,6 +70,11 @@ class ViolationRecord:
     func: str = ""
     task: int = 0
     log: tuple[str, ...] = ()
+
+    @property
+    def cause(self) -> Cause:
+        """Equal for what is the same violation."""
+        return cause(self.kind, self.func, self.message)
 
     def __str__(self) -> str:
         where = f" in {self.func}()" if self.func else ""

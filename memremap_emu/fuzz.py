@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from memremap_emu import counterexample
-from memremap_emu.counterexample import Counterexample, cause
-from memremap_emu.errors import ViolationRecord
-from memremap_emu.explore import Found
-from memremap_emu.program import Operation, Program, ProgramError, TaskSpec
+from memremap_emu.counterexample import Counterexample
+from memremap_emu.errors import NUMBER, ViolationRecord
+from memremap_emu.operations import Operation, ProgramError, TaskSpec
+from memremap_emu.program import Program
+from memremap_emu.search import Found
 from memremap_emu.versions import DEFAULT_VERSION
 
 #: Executions of one program by each strategy.
@@ -126,7 +127,7 @@ class Campaign:
         return False
 
     def _keep(self, program: Program, found: Found) -> None:
-        key = cause(found.record)
+        key = found.record.cause
         if key in self.found:
             return
         try:
@@ -199,7 +200,7 @@ class Campaign:
                 program = Program.from_document(kept["program"])
                 record = ViolationRecord(kept["kind"], kept["message"], kept["func"])
                 schedule = bytes(kept["schedule"])
-                campaign.found[cause(record)] = Counterexample(
+                campaign.found[record.cause] = Counterexample(
                     program, record, schedule, 0, 0, True, None, program.replay(schedule)
                 )
         except (KeyError, TypeError, ValueError) as e:
@@ -209,7 +210,7 @@ class Campaign:
 
 def scenario(least: Counterexample, name: str) -> dict[str, Any]:
     """A counterexample as the scenario of a bug, see scenarios/README.md."""
-    parts = counterexample._NUMBER.split(least.record.message)
+    parts = NUMBER.split(least.record.message)
     return {
         "schema": 1,
         "id": name,

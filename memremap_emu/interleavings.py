@@ -15,12 +15,13 @@ from memremap_emu.device import Bio, Device
 from memremap_emu.drivers import BuiltinDriver, PciDriver
 from memremap_emu.errors import KernelError, ViolationRecord
 from memremap_emu.experiments import Experiment, Program, Setup
-from memremap_emu.explore import Exploration, ProgramTask
 from memremap_emu.explore import Program as Tasks
+from memremap_emu.explore import ProgramTask
 from memremap_emu.kernel import Kernel
 from memremap_emu.memory import Page
 from memremap_emu.ranges import SECTION_SIZE
 from memremap_emu.runs import IO_SIZE, LOG_LINES, Finding, Outcome, first_device_page
+from memremap_emu.search import Exploration
 
 #: Granule of what two devices in one section get.
 _HALF_ALIGN = 2 << 20

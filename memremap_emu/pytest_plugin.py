@@ -118,15 +118,13 @@ class Replayed(pytest.Item):
         replay = tokens.decode(self.token)
         execute = interleavings.execute if replay.experiment.program.tasks else runs.execute
         outcome = execute(replay.experiment)
-        same = next((f for f in outcome.findings if tokens.digest(f.key) == replay.digest), None)
+        same = next((f for f in outcome.findings if tokens.digest(f.cause) == replay.digest), None)
         assert same is None, report.replay_as_text(replay, outcome, same)
 
     def _run_program(self) -> None:
         replay = tokens.decode_program(self.token)
         outcome = replay.program.replay(replay.schedule)
-        same = any(
-            tokens.digest((v.kind, v.message, v.func)) == replay.digest for v in outcome.violations
-        )
+        same = any(tokens.digest(v.cause) == replay.digest for v in outcome.violations)
         assert not same, report.program_replay_as_text(replay, outcome, same)
 
     def reportinfo(self) -> tuple[str, None, str]:

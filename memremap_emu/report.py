@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from memremap_emu.booted import Replayed
 from memremap_emu.check import Report, RunReport, Violation
 from memremap_emu.experiments import Setup
-from memremap_emu.program import Replayed
 from memremap_emu.runs import Finding, Outcome
 from memremap_emu.tokens import ProgramReplay, Replay
 
@@ -32,7 +32,7 @@ def _table(rows: Sequence[Sequence[str]], right: frozenset[int]) -> Iterable[str
 
 def _result(runs: Sequence[RunReport]) -> str:
     """Result of all programs on one device."""
-    found = {violation.finding.key for run in runs for violation in run.violations}
+    found = {violation.finding.cause for run in runs for violation in run.violations}
     refused = next((run.refused for run in runs if run.refused), None)
     parts = [_plural(len(found), "violation")] if found else []
     if refused:

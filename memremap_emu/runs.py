@@ -8,7 +8,6 @@ operation; the contract (`memremap_emu.contract`) is looked at here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from memremap_emu.contract import (
 )
 from memremap_emu.device import Bio, Device
 from memremap_emu.drivers import BuiltinDriver, PciDriver
-from memremap_emu.errors import Blocked, KernelError, TaskDied
+from memremap_emu.errors import Blocked, Cause, KernelError, TaskDied, cause
 from memremap_emu.experiments import Experiment, Program, Setup
 from memremap_emu.hmm import VmFault
 from memremap_emu.kernel import Kernel
@@ -46,7 +45,6 @@ LARGE = 1 << 28
 LOG_LINES = 12
 #: page->mapping of a page that is in use.
 _SOMEBODY = 0x1000
-_NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 
 State = dict[str, Any]
 
@@ -77,9 +75,9 @@ class Finding:
     columns: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """Equal for what is the same violation, but for numbers."""
-        return self.kind, self.func, _NUMBER.sub("N", self.message)
+    def cause(self) -> Cause:
+        """Equal for what is the same violation."""
+        return cause(self.kind, self.func, self.message)
 
 
 @dataclass
@@ -356,8 +354,8 @@ class Run:
             tuple(self.outcome.history),
             tuple(self._log()[-LOG_LINES:]),
         )
-        if finding.key not in self._keys:
-            self._keys.add(finding.key)
+        if finding.cause not in self._keys:
+            self._keys.add(finding.cause)
             self.outcome.findings.append(finding)
 
     def _log_end(self) -> int:

@@ -186,7 +186,7 @@ def checks_shutdown(
 
     Args:
         version: instead of the program's own
-        strategy: how to search, see `memremap_emu.explore.Strategy`
+        strategy: how to search, see `memremap_emu.search.Strategy`
         max_executions: give up after so many
         max_faults: failing calls of an execution
         options: others of `Program.explore`

@@ -20,7 +20,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from memremap_emu.config import Config
-from memremap_emu.program import DriverSpec, Operation, Program
+from memremap_emu.operations import DriverSpec, Operation
+from memremap_emu.program import Program
 from memremap_emu.versions import DEFAULT_VERSION
 
 #: Of memory on x86-64: what persistent memory is aligned to, and what devices are made of.

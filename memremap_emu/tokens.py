@@ -15,7 +15,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from memremap_emu.errors import ViolationRecord
+from memremap_emu.errors import Cause, ViolationRecord
 from memremap_emu.experiments import (
     Experiment,
     Setup,
@@ -55,7 +55,7 @@ class Replay:
     Attributes:
         experiment: what to run
         kind: of the violation that it showed
-        digest: of `memremap_emu.runs.Finding.key`
+        digest: of `memremap_emu.errors.cause`
     """
 
     experiment: Experiment
@@ -70,7 +70,7 @@ class ProgramReplay:
     Attributes:
         program: what to run
         kind: of the violation that it showed
-        digest: of its kind, message and function
+        digest: of `memremap_emu.errors.cause`
         schedule: that showed it
     """
 
@@ -80,9 +80,9 @@ class ProgramReplay:
     schedule: bytes
 
 
-def digest(key: tuple[str, str, str]) -> int:
-    """Short number of a violation's key."""
-    return zlib.crc32("\0".join(key).encode())
+def digest(cause: Cause) -> int:
+    """Short number of a violation's cause."""
+    return zlib.crc32("\0".join(cause).encode())
 
 
 def encode(replay: Replay) -> str:
@@ -112,8 +112,8 @@ def _pack(fields: list[Any]) -> str:
 
 def encode_program(program: Program, record: ViolationRecord, schedule: bytes) -> str:
     """The token of a program of one's own and a schedule that shows the violation."""
-    key = digest((record.kind, record.message, record.func))
-    return PROGRAM_PREFIX + _pack([program.document(), record.kind, key, _runs(schedule)])
+    document, runs = program.document(), _runs(schedule)
+    return PROGRAM_PREFIX + _pack([document, record.kind, digest(record.cause), runs])
 
 
 def decode_program(token: str) -> ProgramReplay:

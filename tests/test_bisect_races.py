@@ -40,7 +40,7 @@ def race_token(setup: Setup, program: str, kind: str, fault: int = 0, text: str 
         for finding, schedule in race.explore(fault, max_executions=BOUND).findings:
             if finding.kind == kind and text in finding.message:
                 experiment = Experiment(setup, wanted, (fault,) if fault else (), schedule)
-                digest = tokens.digest(finding.key)
+                digest = tokens.digest(finding.cause)
                 return tokens.encode(tokens.Replay(experiment, kind, digest))
     raise AssertionError("the violation does not show")
 
@@ -220,7 +220,7 @@ def test_the_call_of_a_second_task_is_told_from_that_of_the_first() -> None:
     (schedule,) = (schedule for finding, schedule in found if finding.kind == "leak")
     failing = bisect_tokens._failing(setup, program, schedule, number)
     assert failing == bisect_tokens._Failing(1, own)
-    digest = next(tokens.digest(f.key) for f, _ in found if f.kind == "leak")
+    digest = next(tokens.digest(f.cause) for f, _ in found if f.kind == "leak")
     replay = tokens.Replay(Experiment(setup, program, (number,), schedule), "leak", digest)
     probe = bisect_tokens.token_probe(replay, 300)
     assert probe(prefix(7)).shows

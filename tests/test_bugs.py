@@ -295,7 +295,7 @@ def token_of(version: str, program: str, kind: str, failing: str | None = None) 
             faults = (number,) if failing else ()
             for finding in bench.run(wanted, faults).findings:
                 if finding.kind == kind:
-                    digest = tokens.digest(finding.key)
+                    digest = tokens.digest(finding.cause)
                     experiment = Experiment(setup, wanted, faults)
                     return tokens.encode(tokens.Replay(experiment, kind, digest))
     raise AssertionError("the violation does not show")

@@ -67,7 +67,7 @@ def bench() -> Iterator[Bench]:
 
 def findings(report: Report, driver: str) -> set[tuple[str, str]]:
     return {
-        (v.finding.kind, v.finding.key[2])
+        (v.finding.kind, v.finding.cause[2])
         for v, among in report.distinct()
         if among[0].setup.mode.driver == driver
     }
@@ -230,10 +230,10 @@ def test_kept_claims_refuse_the_range_with_the_line_that_says_so() -> None:
 
 
 def test_each_violation_is_distinct_once_for_each_driver(real: Report) -> None:
-    keys = [(among[0].setup.mode.driver, v.finding.key) for v, among in real.distinct()]
+    keys = [(among[0].setup.mode.driver, v.finding.cause) for v, among in real.distinct()]
     assert len(keys) == len(set(keys))
     for run in real.runs:
-        inside = [v.finding.key for v in run.violations]
+        inside = [v.finding.cause for v in run.violations]
         assert len(inside) == len(set(inside))
 
 
@@ -445,7 +445,7 @@ def test_every_violation_is_seen_again_from_its_token(real: Report) -> None:
         replay = tokens.decode(violation.replay)
         assert replay.experiment.setup == among[0].setup
         again = runs.execute(replay.experiment)
-        digests = {tokens.digest(f.key): f for f in again.findings}
+        digests = {tokens.digest(f.cause): f for f in again.findings}
         assert digests[replay.digest].message == violation.finding.message
         assert digests[replay.digest].kind == replay.kind == violation.finding.kind
 

@@ -105,7 +105,7 @@ def test_a_violation_is_seen_again_from_its_token() -> None:
     replay = tokens.decode(violation.replay)
     assert replay.experiment.setup.mode.driver == "hmm"
     outcome = runs.execute(replay.experiment)
-    assert violation.finding.key in {f.key for f in outcome.findings}
+    assert violation.finding.cause in {f.cause for f in outcome.findings}
 
 
 # --- where the devices are ---

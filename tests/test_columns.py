@@ -41,7 +41,7 @@ def final_put() -> tuple[Experiment, str]:
     with Race(DAX, program) as race:
         ((finding, schedule),) = race.explore().findings
     experiment = Experiment(DAX, program, (), schedule)
-    return experiment, encode(Replay(experiment, finding.kind, digest(finding.key)))
+    return experiment, encode(Replay(experiment, finding.kind, digest(finding.cause)))
 
 
 def test_final_put_race_reads_as_in_a_commit_message() -> None:

@@ -7,21 +7,15 @@ import _thread
 import json
 import random
 import threading
+import time
 from dataclasses import replace
 
 import pytest
 
 from memremap_emu import Config, Kernel
-from memremap_emu.counterexample import cause
 from memremap_emu.errors import MachineClosed
-from memremap_emu.explore import (
-    Bound,
-    Exploration,
-    Interrupted,
-    Outcome,
-    Program,
-    ScheduleError,
-)
+from memremap_emu.explore import Program
+from memremap_emu.search import Bound, Exploration, Interrupted, Outcome, ScheduleError
 
 PMEM = 0x140000000
 SIZE = 1 << 27
@@ -194,8 +188,8 @@ def test_reduced_search_finds_what_full_search_finds(part: int) -> None:
                     full.final_hash,
                 ), f"generated_program({seed}), {strategy}"
                 # Races and orders of locks are no matter of the state alone.
-                assert strategy == "cache" or {cause(f.record) for f in reduced.found} == {
-                    cause(f.record) for f in full.found
+                assert strategy == "cache" or {f.record.cause for f in reduced.found} == {
+                    f.record.cause for f in full.found
                 }, f"generated_program({seed}), {strategy}"
         compared += 1
     assert compared >= 500
@@ -529,3 +523,26 @@ def test_what_stopped_a_search_and_how_much_is_left() -> None:
                 task.lock(lock := k.mutex(f"m{number}")).unlock(lock)
         lost = many.explore(stop_at_violation=False, max_executions=2)
         assert Bound.LOCKS in lost.bounds
+
+
+def test_a_search_that_runs_in_another_thread_is_not_taken_away() -> None:
+    """Closing it meanwhile would give back memory that C still uses."""
+    with Kernel(cpus=4) as k:
+        ref = k.ref_test()
+        program = Program(k)
+        program.task("owner").call("ref_test_kill", ref)
+        for number in range(4):
+            program.task(f"user{number}").call("ref_test_use", ref)
+        with program.search(max_executions=200_000, stop_at_violation=False) as search:
+            thread = threading.Thread(target=search.run)
+            thread.start()
+            while search.result.executions == 0:
+                time.sleep(0)
+            for use in (search.close, search.run):
+                with pytest.raises(RuntimeError, match="another thread"):
+                    use()
+            thread.join()
+            assert search.result.executions == 200_000
+        search.close()
+        with pytest.raises(ValueError, match="closed"):
+            search.run()

@@ -11,7 +11,7 @@ import pytest
 
 from memremap_emu import cli, scenario
 from memremap_emu.fuzz import Campaign, drawn, mutated
-from memremap_emu.program import ProgramError
+from memremap_emu.operations import ProgramError
 from memremap_emu.versions import Selection
 from tests.test_pytest_plugin import run
 

@@ -104,10 +104,10 @@ def test_replay_shows_the_violation_of_its_schedule_again() -> None:
     with Race(setup, program) as race:
         (finding, schedule), *_ = race.explore(max_executions=BOUND).findings
     experiment = Experiment(setup, program, (), schedule)
-    token = tokens.encode(tokens.Replay(experiment, finding.kind, tokens.digest(finding.key)))
+    token = tokens.encode(tokens.Replay(experiment, finding.kind, tokens.digest(finding.cause)))
     again = tokens.decode(token).experiment
     assert again == experiment
-    assert finding.key in {f.key for f in interleavings.execute(again).findings}
+    assert finding.cause in {f.cause for f in interleavings.execute(again).findings}
 
 
 def test_failing_calls_race_too() -> None:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from memremap_emu import Kernel
-from memremap_emu.explore import Exploration, Program
+from memremap_emu.explore import Program
+from memremap_emu.search import Exploration
 
 
 def lock_orders(found: Exploration) -> list[str]:

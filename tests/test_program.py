@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from memremap_emu.explore import ScheduleError
-from memremap_emu.program import CALLS, EVENTS, STEPS, Operation, Program, ProgramError
+from memremap_emu.operations import CALLS, EVENTS, STEPS, Operation, ProgramError
+from memremap_emu.program import Program
+from memremap_emu.search import ScheduleError
 
 START, SIZE = 0x140000000, 1 << 27
 
@@ -159,7 +160,7 @@ def in_driver(**change: Any) -> str:
         (changed(cpus=True), "cpus"),
         (changed(colour="red"), "colour"),
         (changed(config={"colour": 1}), "config.colour"),
-        (changed(config={"page_shift": 13}), "config"),
+        (changed(config={"page_shift": 13}), "config.page_shift"),
         (changed(memory=[["1", "0", "x"]]), "memory[0]"),
         (changed(memory=[[1, 2]]), "memory[0]"),
         (changed(memory=[["x", 2, ""]]), "memory[0]"),

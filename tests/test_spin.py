@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from memremap_emu import Kernel
-from memremap_emu.explore import Exploration, Program
+from memremap_emu.explore import Program
+from memremap_emu.search import Exploration
 
 MODEL = Path(__file__).parent / "models" / "percpu_ref.pml"
 

@@ -10,8 +10,9 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from memremap_emu import Config, Kernel
 from memremap_emu.errors import KernelError, TaskDied
-from memremap_emu.explore import Exploration
-from memremap_emu.program import DriverSpec, Program
+from memremap_emu.operations import DriverSpec
+from memremap_emu.program import Program
+from memremap_emu.search import Exploration
 from memremap_emu.stateful import ShutdownMachine, checks_shutdown
 from memremap_emu.strategies import (
     configs,

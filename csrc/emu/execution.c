@@ -201,7 +201,8 @@ unsigned long explore_fallible(struct machine *m, unsigned long n)
 	const bool all = n <= MANY_CALLS;
 	uint32_t number;
 
-	if (!x->options.max_faults)
+	/* A step that is repeated has failed so under whatever bound there was then. */
+	if (!x->options.max_faults && !step->nr_fails)
 		return n;
 	if (!all || x->starting)
 		x->cut |= EMU_BOUND_FAULTS;

@@ -162,7 +162,6 @@ struct explorer {
 	struct rcu_exits rcu_exits[2];
 	struct queued queued[2];
 	struct lock_clock locks[MAX_LOCKS];
-	unsigned int nr_locks;
 	int64_t *decoded[MAX_PROGRAM_TASKS];
 	struct state_cache *cache;
 	unsigned int frozen;

@@ -447,22 +447,22 @@ static int64_t op_va(const int64_t *args)
 	return (int64_t)(uintptr_t)__va(args[0]);
 }
 
-/* Loops that benchmarks time. */
-/* A lookup whose way there is looked at, too. */
-static int64_t op_watched_lookup(const int64_t *args)
+/* A lookup and, if it finds something, its put; watched: on the way there, too. */
+static int64_t op_lookup(const int64_t *args)
 {
 	struct dev_pagemap *pgmap;
 
 	if (!pfn_in_range(args[0]))
 		return bad_argument("pfn beyond the physical address space");
-	if (index_leads_to_exited_ref((unsigned long)args[0]))
+	if (args[1] && index_leads_to_exited_ref((unsigned long)args[0]))
 		report_violation_in(VIOLATION_REFCOUNT, "get_dev_pagemap",
 				    "the index leads to a percpu_ref that was exited");
-	pgmap = get_dev_pagemap((unsigned long)args[0], NULL);
+	pgmap = lookup_watched((unsigned long)args[0]);
 	put_dev_pagemap(pgmap);
 	return pgmap != NULL;
 }
 
+/* Loops that benchmarks time. */
 static int64_t op_pagemap_loop(const int64_t *args)
 {
 	struct dev_pagemap *pgmap = NULL;
@@ -481,7 +481,7 @@ static int64_t op_pagemap_loop(const int64_t *args)
 		return hits;
 	}
 	for (int64_t i = 0; i < args[2]; i++) {
-		pgmap = lookup_watched((unsigned long)args[0]);
+		pgmap = get_dev_pagemap((unsigned long)args[0], NULL);
 		hits += pgmap != NULL;
 		put_dev_pagemap(pgmap);
 	}
@@ -569,7 +569,7 @@ static const struct op ops[] = {
 	OP("ioremap", "iii", "u", op_ioremap),
 	OP("iounmap", "i", "v", op_iounmap),
 	OP("va", "i", "u", op_va),
-	OP("get_dev_pagemap_watched", "i", "b", op_watched_lookup),
+	OP("lookup", "ii", "b", op_lookup),
 	OP("get_dev_pagemap_loop", "iii", "u", op_pagemap_loop),
 	OP("percpu_ref_loop", "Rii", "u", op_ref_loop),
 	OP("copy_4k_loop", "i", "v", op_copy_loop),

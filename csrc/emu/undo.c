@@ -122,7 +122,6 @@ void undo_line(struct machine *m, size_t line)
 	struct record *record;
 	char *p;
 
-	u->saved[line / BITS_PER_LONG] |= 1UL << (line % BITS_PER_LONG);
 	if (u->nr_touched == u->max_touched) {
 		uint32_t *touched = realloc(u->touched, 2 * u->max_touched * sizeof(*touched));
 
@@ -133,7 +132,9 @@ void undo_line(struct machine *m, size_t line)
 		u->touched = touched;
 		u->max_touched *= 2;
 	}
+	/* Only what is in the table is taken out of the set again. */
 	u->touched[u->nr_touched++] = (uint32_t)line;
+	u->saved[line / BITS_PER_LONG] |= 1UL << (line % BITS_PER_LONG);
 	if (u->full)
 		return;
 	p = take(u, LINE_BYTES, &record);

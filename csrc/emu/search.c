@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A search as the host holds it: made, run in slices, asked, saved and gone on
+ * with.  What it does is in explore.c.
+ */
+#include "search.h"
+#include "cache.h"
+#include "kcsan.h"
+#include "lockdep.h"
+
+#include <linux/kernel.h>
+
+#undef snprintf
+#undef vsnprintf
+#undef memset
+#undef memcpy
+#undef strlen
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Handles that an execution may give out and nobody else. */
+#define SERIALS 4096
+
+/**
+ * struct emu_search - a search, as the host holds it
+ */
+struct emu_search {
+	struct explorer x;
+	struct emu_explore_result result;
+	char names[MAX_PROGRAM_TASKS][16];
+	uint8_t schedule[];
+};
+
+static int decode_ops(struct machine *m, const struct emu_op *ops, size_t n, int64_t *decoded)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct op *o = find_op(ops[i].op);
+
+		if (!o || ops[i].nargs < 0 || ops[i].nargs > TASK_ARGS ||
+		    (size_t)ops[i].nargs != strlen(o->info.args)) {
+			snprintf(m->error, sizeof(m->error), "operation %zu: no such operation", i);
+			return EMU_BAD_OPERATION;
+		}
+		for (int k = 0; k < ops[i].nargs; k++) {
+			int64_t *v = &decoded[i * TASK_ARGS + (size_t)k];
+			int status;
+
+			*v = ops[i].args[k];
+			status = decode_argument(m, o->info.args[k], v);
+			if (status != EMU_OK)
+				return status;
+		}
+	}
+	return EMU_OK;
+}
+
+/* A copy of a task: the host's may be gone when the search goes on. */
+static int copy_task(struct emu_search *search, int i, const struct emu_program_task *from)
+{
+	struct explorer *x = &search->x;
+	struct emu_op *ops = calloc(from->nr_ops + 1, sizeof(*ops));
+
+	snprintf(search->names[i], sizeof(search->names[i]), "%s", from->name);
+	x->decoded[i] = calloc(from->nr_ops + 1, TASK_ARGS * sizeof(int64_t));
+	if (!ops || !x->decoded[i]) {
+		free(ops);
+		return EMU_NO_MEMORY;
+	}
+	memcpy(ops, from->ops, from->nr_ops * sizeof(*ops));
+	x->program[i] = (struct emu_program_task){
+		.name = search->names[i],
+		.cpu = from->cpu,
+		.ops = ops,
+		.nr_ops = from->nr_ops,
+	};
+	return decode_ops(x->m, ops, from->nr_ops, x->decoded[i]);
+}
+
+void emu_search_free(emu_search *search, int closed)
+{
+	struct explorer *x;
+	struct entry saved;
+
+	if (!search)
+		return;
+	x = &search->x;
+	/* Whoever is inside keeps the snapshot until the machine goes. */
+	if (!closed && x->snapshot > 0 && machine_enter(x->m, &saved) == EMU_OK) {
+		snapshot_drop(x->m, x->snapshot);
+		machine_leave(x->m, &saved, EMU_OK);
+	}
+	for (int i = 0; i < x->nr_tasks; i++) {
+		free((struct emu_op *)(uintptr_t)x->program[i].ops);
+		free(x->decoded[i]);
+	}
+	cache_free(x);
+	free(x->frames);
+	free(x->path);
+	free(search);
+}
+
+/* Is the schedule one to be followed to the end? */
+static bool replays(const struct explorer *x)
+{
+	return x->options.schedule_length && !x->options.under && x->options.strategy != EMU_GUIDED;
+}
+
+static const char *what_is_wrong(const struct emu_explore_options *o, int nr_tasks)
+{
+	const struct strategy *strategy = strategy_numbered(o->strategy);
+
+	if (!CHECKED_BUILD || nr_tasks < 1 || nr_tasks > MAX_PROGRAM_TASKS)
+		return "1 to 8 tasks, in the checked build";
+	if (!strategy || o->max_preemptions < 0)
+		return "no such strategy";
+	if (o->max_faults < 0 || o->max_faults > MAX_FAILS)
+		return "0 to 4 failing calls";
+	if (strategy->samples && !o->schedule_length && !o->max_executions && !(o->max_seconds > 0))
+		return "a search that samples needs a bound";
+	if (strategy->samples && o->max_faults)
+		return "a search that samples does not choose failing calls";
+	return NULL;
+}
+
+_Static_assert(MAX_PROGRAM_TASKS == 8 && MAX_FAILS == 4, "as the texts above say");
+
+static int search_new(struct machine *m, const struct emu_program_task *tasks, int nr_tasks,
+		      const struct emu_explore_options *options, emu_search **out)
+{
+	emu_search *search = calloc(1, sizeof(*search) + options->schedule_length);
+	struct explorer *x;
+	int status = EMU_OK;
+
+	if (!search)
+		return EMU_NO_MEMORY;
+	x = &search->x;
+	x->m = m;
+	x->nr_tasks = nr_tasks;
+	x->options = *options;
+	x->options.schedule = search->schedule;
+	if (options->schedule_length)
+		memcpy(search->schedule, options->schedule, options->schedule_length);
+	x->result = &search->result;
+	x->result->status = EMU_EXPLORE_RUNNING;
+	x->strategy = strategy_numbered(options->strategy);
+	x->random = options->seed;
+	for (int i = 0; i < nr_tasks && status == EMU_OK; i++)
+		status = copy_task(search, i, &tasks[i]);
+	if (status == EMU_OK && x->strategy->caches && !cache_prepare(x))
+		status = EMU_NO_MEMORY;
+	if (status == EMU_OK && !(kcsan_prepare(m) && lockdep_prepare(m)))
+		status = EMU_NO_MEMORY;
+	if (status == EMU_OK) {
+		x->snapshot = snapshot_take(m);
+		x->fallible_start = m->s->fallible_calls;
+		x->known = m->s->nr_violations;
+		x->serials = m->handle_serial;
+		m->handle_serial += SERIALS;
+		if (x->snapshot < 0)
+			status = EMU_NO_MEMORY;
+	}
+	if (status == EMU_OK && x->options.schedule_length && x->options.under) {
+		int faults = x->options.max_faults;
+
+		if (!read_schedule(x)) {
+			snprintf(m->error, sizeof(m->error), "no schedule to begin with");
+			status = EMU_BAD_ARGUMENT;
+		}
+		x->options.max_faults = faults;
+		x->frozen = x->prefix;
+	}
+	if (status == EMU_OK && replays(x)) {
+		x->frames = calloc(MAX_TASKS, sizeof(*x->frames));
+		x->path = calloc(MAX_STEPS, sizeof(*x->path));
+		if (!x->frames || !x->path)
+			status = EMU_NO_MEMORY;
+	}
+	if (status == EMU_OK)
+		*out = search;
+	else
+		emu_search_free(search, 0);
+	return status;
+}
+
+int emu_search_new(emu_machine *m, const struct emu_program_task *tasks, int nr_tasks,
+		   const struct emu_explore_options *options, emu_search **search)
+{
+	struct entry saved;
+	int status = machine_enter(m, &saved);
+	const char *wrong;
+
+	if (status != EMU_OK)
+		return status;
+	wrong = what_is_wrong(options, nr_tasks);
+	if (saved.nested) {
+		status = EMU_BUSY;
+	} else if (wrong) {
+		snprintf(m->error, sizeof(m->error), "%s", wrong);
+		status = EMU_BAD_ARGUMENT;
+	} else {
+		status = search_new(m, tasks, nr_tasks, options, search);
+	}
+	return machine_leave(m, &saved, status);
+}
+
+int emu_search_run(emu_search *search, double seconds)
+{
+	struct explorer *x = &search->x;
+	struct machine *m = x->m;
+	struct entry saved;
+	enum rcu_mode mode;
+	unsigned long serials;
+	int status = machine_enter(m, &saved);
+
+	if (status != EMU_OK)
+		return status;
+	if (saved.nested || m->explorer || !snapshot_exists(m, x->snapshot))
+		return machine_leave(m, &saved, EMU_BUSY);
+	if (search->result.status != EMU_EXPLORE_RUNNING)
+		return machine_leave(m, &saved, EMU_OK);
+	snapshot_restore(m, x->snapshot);
+	/* One schedule is never gone back in. */
+	if (!x->options.reexecute && !replays(x) && !undo_begin(m))
+		return machine_leave(m, &saved, EMU_NO_MEMORY);
+	mode = m->rcu_mode;
+	serials = m->handle_serial;
+	m->rcu_mode = RCU_MANUAL;
+	m->explorer = x;
+	if (replays(x))
+		replay(x);
+	else
+		explore(x, seconds);
+	m->explorer = NULL;
+	undo_end(m);
+	m->rcu_mode = mode;
+	m->handle_serial = max(serials, m->handle_serial);
+	m->refused = false;
+	m->arena_full = false;
+	/* What the last execution did stays to be looked at, unless it was none. */
+	if (search->result.status != EMU_EXPLORE_VIOLATION)
+		snapshot_restore(m, x->snapshot);
+	return machine_leave(m, &saved, EMU_OK);
+}
+
+const struct emu_explore_result *emu_search_result(const emu_search *search)
+{
+	return &search->result;
+}
+
+int emu_search_path(const emu_search *search, struct emu_search_frames *steps, uint32_t max)
+{
+	const struct explorer *x = &search->x;
+
+	for (unsigned int d = 0; x->path && d < x->depth && d < max; d++)
+		steps[d] = x->path[d];
+	return x->path ? (int)x->depth : 0;
+}
+
+int emu_search_position(const emu_search *search, struct emu_search_step *steps, uint32_t max,
+			uint64_t *final, uint32_t *nr_final, uint32_t *bound)
+{
+	const struct explorer *x = &search->x;
+
+	*nr_final = 0;
+	for (unsigned int i = 0; i < MAX_FINAL_STATES; i++)
+		if (x->final[i])
+			final[(*nr_final)++] = x->final[i];
+	*bound = x->bound;
+	for (unsigned int d = 0; d < x->prefix && d < max; d++) {
+		const struct step *from = &x->steps[d];
+
+		steps[d] = (struct emu_search_step){
+			.proc = from->proc,
+			.enabled = from->enabled,
+			.backtrack = from->backtrack,
+			.done = from->done,
+			.sleep = from->sleep,
+			.nr_fails = from->nr_fails,
+		};
+		memcpy(steps[d].fails, from->fails, sizeof(steps[d].fails));
+		memcpy(steps[d].limits, from->limits, sizeof(steps[d].limits));
+	}
+	return (int)x->prefix;
+}
+
+int emu_search_continue(emu_search *search, const struct emu_search_step *steps, uint32_t nr,
+			const uint64_t *final, uint32_t nr_final, uint32_t bound,
+			const struct emu_explore_result *result)
+{
+	struct explorer *x = &search->x;
+
+	if (nr >= MAX_STEPS || nr_final > MAX_FINAL_STATES || bound > MAX_STEPS ||
+	    x->prefix != x->frozen || (nr && nr < x->frozen))
+		return EMU_BAD_ARGUMENT;
+	for (uint32_t d = x->frozen; d < nr; d++) {
+		const struct emu_search_step *from = &steps[d];
+
+		if (from->proc >= MAX_PROCS || from->nr_fails > MAX_FAILS ||
+		    !(from->enabled & 1U << from->proc))
+			return EMU_BAD_ARGUMENT;
+		x->steps[d] = (struct step){
+			.proc = from->proc,
+			.enabled = from->enabled,
+			.backtrack = from->backtrack,
+			.done = from->done,
+			.sleep = from->sleep,
+			.nr_fails = from->nr_fails,
+		};
+		memcpy(x->steps[d].fails, from->fails, sizeof(from->fails));
+		memcpy(x->steps[d].limits, from->limits, sizeof(from->limits));
+	}
+	for (uint32_t i = 0; i < nr_final; i++)
+		for (unsigned int k = 0; k < MAX_FINAL_STATES; k++) {
+			uint64_t *place = &x->final[(final[i] + k) % MAX_FINAL_STATES];
+
+			if (*place)
+				continue;
+			*place = final[i];
+			break;
+		}
+	x->prefix = nr ? nr : x->frozen;
+	x->bound = bound;
+	x->cut = result->bounds &
+		 ~(uint32_t)(EMU_BOUND_EXECUTIONS | EMU_BOUND_SECONDS | EMU_BOUND_SAMPLES);
+	search->result = *result;
+	search->result.status = EMU_EXPLORE_RUNNING;
+	return EMU_OK;
+}

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Programs as JSON, see docs/programs.md for the schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from memremap_emu.operations import (
+    EVENTS,
+    DeviceSpec,
+    DriverSpec,
+    Operation,
+    ProgramError,
+    TaskSpec,
+    read_operations,
+)
+
+if TYPE_CHECKING:
+    from memremap_emu.program import Program
+
+SCHEMA = 1
+
+
+# --- writing ---
+
+
+def document(program: Program) -> dict[str, Any]:
+    """What `json` makes of the text of a program."""
+    found: dict[str, Any] = {"schema": SCHEMA, "version": program.version, "cpus": program.cpus}
+    if program.config:
+        found["config"] = dict(program.config)
+    if program.ranges:
+        found["memory"] = [[hex(s), hex(e), name] for s, e, name in program.ranges]
+    if program.drivers:
+        found["drivers"] = {spec.name: _driver_document(spec) for spec in program.drivers}
+    if program.devices:
+        found["devices"] = {spec.name: _device_document(spec) for spec in program.devices}
+    if program.objects:
+        found["objects"] = dict(program.objects)
+    if program.prepared:
+        found["setup"] = [str(o) for o in program.prepared]
+    found["tasks"] = {
+        task.name: {"do": [str(o) for o in task.operations]}
+        | ({} if task.cpu is None else {"cpu": task.cpu})
+        for task in program.tasks
+    }
+    return found
+
+
+def _driver_document(spec: DriverSpec) -> dict[str, Any]:
+    found: dict[str, Any] = {"start": hex(spec.start), "size": hex(spec.size)}
+    for event in EVENTS:
+        if steps := getattr(spec, event):
+            found[event] = [str(step) for step in steps]
+    if spec.actions:
+        found["actions"] = {name: [str(s) for s in steps] for name, steps in spec.actions}
+    if spec.type != "plain":
+        found["type"] = spec.type
+    return found
+
+
+def _device_document(spec: DeviceSpec) -> dict[str, Any]:
+    found: dict[str, Any] = {"driver": spec.driver, "size": hex(spec.size)}
+    if spec.start:
+        found["start"] = hex(spec.start)
+    if spec.mode != "fsdax":
+        found["mode"] = spec.mode
+    if spec.altmap:
+        found["altmap"] = True
+    return found
+
+
+# --- reading ---
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; ValueError if a name is in it twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("the same name twice in one object")
+    return found
+
+
+class _Fields:
+    """A JSON object that is read field by field; what is left over is an error."""
+
+    def __init__(self, value: Any, path: str) -> None:
+        if not isinstance(value, dict):
+            raise ProgramError(path, "not an object")
+        self._value = dict(value)
+        self._path = path
+
+    def path(self, name: str) -> str:
+        return f"{self._path}.{name}" if self._path else name
+
+    def take(self, name: str, kind: type, default: Any = ...) -> Any:
+        if name not in self._value:
+            if default is ...:
+                raise ProgramError(self.path(name), "missing")
+            return default
+        value = self._value.pop(name)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ProgramError(self.path(name), f"not of type {kind.__name__}")
+        return value
+
+    def number(self, name: str, default: Any = ...) -> int:
+        """A number, or its text (hexadecimal, say)."""
+        value = self._value.pop(name, default)
+        if value is ...:
+            raise ProgramError(self.path(name), "missing")
+        return _number(value, self.path(name))
+
+    def operations(self, name: str, default: Any = ...) -> tuple[Operation, ...]:
+        return read_operations(self.take(name, list, default), self.path(name))
+
+    def end(self) -> None:
+        if self._value:
+            raise ProgramError(self.path(next(iter(self._value))), "unknown")
+
+
+def _number(value: Any, path: str) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    try:
+        return int(value, 0)
+    except (TypeError, ValueError):
+        raise ProgramError(path, f"not a number: {value!r}") from None
+
+
+def read(document: Any) -> dict[str, Any]:
+    """The fields of a program; ProgramError with the path of what cannot be read."""
+    top = _Fields(document, "")
+    if top.take("schema", int) != SCHEMA:
+        raise ProgramError("schema", f"not {SCHEMA}")
+    ranges = []
+    for number, entry in enumerate(top.take("memory", list, [])):
+        path = f"memory[{number}]"
+        if not isinstance(entry, list) or len(entry) != 3 or not isinstance(entry[2], str):
+            raise ProgramError(path, "not [start, end, name]")
+        ranges.append((_number(entry[0], path), _number(entry[1], path), entry[2]))
+    found = {
+        "config": tuple(top.take("config", dict, {}).items()),
+        "ranges": tuple(ranges),
+        "drivers": tuple(_read_driver(n, v) for n, v in top.take("drivers", dict, {}).items()),
+        "devices": tuple(_read_device(n, v) for n, v in top.take("devices", dict, {}).items()),
+        "objects": tuple(top.take("objects", dict, {}).items()),
+        "prepared": top.operations("setup", []),
+        "tasks": tuple(_read_task(n, v) for n, v in top.take("tasks", dict).items()),
+    }
+    for name, kind in (("version", str), ("cpus", int)):
+        value = top.take(name, kind, None)
+        if value is not None:
+            found[name] = value
+    top.end()
+    return found
+
+
+def _read_driver(name: str, value: Any) -> DriverSpec:
+    path = f"drivers.{name}"
+    f = _Fields(value, path)
+    spec = DriverSpec(
+        name,
+        f.number("start"),
+        f.number("size"),
+        **{event: f.operations(event, ... if event == "probe" else []) for event in EVENTS},
+        actions=tuple(
+            (key, read_operations(steps, f"{path}.actions.{key}"))
+            for key, steps in f.take("actions", dict, {}).items()
+        ),
+        type=f.take("type", str, "plain"),
+    )
+    f.end()
+    return spec
+
+
+def _read_device(name: str, value: Any) -> DeviceSpec:
+    f = _Fields(value, f"devices.{name}")
+    spec = DeviceSpec(
+        name,
+        f.take("driver", str),
+        f.number("start", 0),
+        f.number("size"),
+        f.take("mode", str, "fsdax"),
+        f.take("altmap", bool, False),
+    )
+    f.end()
+    return spec
+
+
+def _read_task(name: str, value: Any) -> TaskSpec:
+    f = _Fields(value, f"tasks.{name}")
+    spec = TaskSpec(name, f.operations("do"), f.take("cpu", int, None))
+    f.end()
+    return spec

@@ -1,0 +1,574 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A search over the schedules of a program, run piece by piece, saved and gone on with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, IntFlag
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from memremap_emu._native import CLOSED, VIOLATION, Native
+from memremap_emu.errors import ViolationRecord
+
+if TYPE_CHECKING:
+    from memremap_emu.explore import ProgramTask
+
+#: Seconds that a search runs before Python looks for signals.
+SLICE = 0.1
+_MAX_STEPS = 4096
+
+
+class Outcome(Enum):
+    """How an exploration ended."""
+
+    EXHAUSTED = 0
+    VIOLATION = 1
+    BOUND = 2
+    TOO_LONG = 3
+    REFUSED = 4
+    MISMATCH = 5
+    RUNNING = 6
+    SUCCESS = 7
+
+
+class Bound(IntFlag):
+    """Why a search is not exhaustive.
+
+    ``STEPS``: executions that were too long, they may never end; ``FAULTS``: of many calls alike
+    the first, second, middle and last one have failed only, or some were made before the first
+    visible operation; ``LOCKS``: more of them than the explorer can tell apart; ``SAMPLES``:
+    schedules were drawn.
+    """
+
+    NONE = 0
+    EXECUTIONS = 1
+    SECONDS = 2
+    PREEMPTIONS = 4
+    STEPS = 8
+    FAULTS = 16
+    LOCKS = 32
+    SAMPLES = 64
+
+
+class ScheduleError(ValueError):
+    """A schedule that is not one of the program it was given with."""
+
+
+class Strategy(Enum):
+    """Which schedules an exploration runs, and in which order; see csrc/emu/strategy.c.
+
+    ``DPOR``, ``DFS``, ``SLEEP``, ``CACHE`` and ``PREEMPTIONS`` are searches that end, ``PCT`` and
+    ``RANDOM`` sample; with ``GUIDED`` each byte of ``schedule`` says which of those who can go on
+    goes.
+    """
+
+    DPOR = 0
+    DFS = 1
+    PREEMPTIONS = 2
+    PCT = 3
+    RANDOM = 4
+    CACHE = 5
+    SLEEP = 6
+    GUIDED = 7
+
+
+@dataclass(frozen=True)
+class Found:
+    """A violation of some executions; violations that differ in numbers only are one.
+
+    Attributes:
+        record: as the first of these executions gave it
+        execution: number of that execution, from 1
+        executions: how many gave it
+        schedule: the first of them, as `Program.explore` takes it
+    """
+
+    record: ViolationRecord
+    execution: int
+    executions: int
+    schedule: bytes
+
+
+#: Functions between a visible operation and the scheduler; they name nothing.
+_OF_THE_MACHINE = ("explore_", "__tsan_", "__lock", "acquire", "page_access", "load_page", "0x")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a schedule.
+
+    Attributes:
+        process: who took it
+        number: its how-manieth step, from 1
+        functions: that led to the visible operation it began with, innermost first
+        enabled: bit mask of who could have gone
+    """
+
+    process: int
+    number: int
+    functions: tuple[str, ...]
+    enabled: int
+
+    def __str__(self) -> str:
+        return self.functions[0] + "()" if self.functions else "callback"
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """What an exploration has found.
+
+    Attributes:
+        outcome: how it ended
+        exhaustive: every schedule was covered, up to equivalence, without a bound
+        executions: complete executions
+        asleep: executions given up because everything that followed had been seen
+        cached: executions given up in a state that had been met, ``strategy="cache"``
+        states: met, ``strategy="cache"``
+        steps: visible operations, each counted once for all executions that share it
+        max_depth: visible operations of the longest execution
+        violating: complete executions in which a rule was broken
+        first_violation: number of the first of them, 0 none
+        final_states: distinct states at the end of an execution (up to 4096 are told apart)
+        final_hash: hash of the set of them
+        violations: what the first of them broke
+        schedule: the first of them
+        found: every distinct violation, up to sixteen, in the order in which they came
+        fallible_calls: of the execution that met most
+        bounds: what has left something out
+        preemptions: of the last execution: steps that took the processor from somebody who could
+            go on
+        estimate: executions that the whole search may take if what is left is like what has been
+            seen (Knuth's estimate), None: no idea, or it is over
+    """
+
+    outcome: Outcome
+    executions: int
+    asleep: int
+    steps: int
+    violating: int
+    first_violation: int
+    final_states: int
+    final_hash: int
+    violations: tuple[ViolationRecord, ...]
+    schedule: bytes
+    found: tuple[Found, ...] = ()
+    fallible_calls: int = 0
+    cached: int = 0
+    states: int = 0
+    max_depth: int = 0
+    bounds: Bound = Bound.NONE
+    preemptions: int = 0
+    estimate: float | None = None
+
+    @property
+    def exhaustive(self) -> bool:
+        """True only when the whole reduced space was covered without a bound."""
+        return self.outcome is Outcome.EXHAUSTED
+
+
+class Options(TypedDict, total=False):
+    """How a search goes; what is left out is as below.
+
+    Attributes:
+        max_executions: give up after so many complete executions, 0 never (default)
+        max_seconds: give up after so long, 0 never (default)
+        stop_at_violation: end with the first execution that breaks a rule (default)
+        stop_at_success: end with the first that breaks none or, given the kind of a violation,
+            none of this kind
+        check_quiescence: judge what is left behind at the end of each execution
+        strategy: a `Strategy` or its name in lower case (default: ``dpor``); only a search that
+            was neither bounded nor sampled is ``exhaustive``
+        max_preemptions: of ``PREEMPTIONS``: steps that take the processor from somebody who could
+            go on; of ``PCT``: changes of priority, 16 at most (default: 2)
+        max_faults: calls that fail in one execution, at most 4: which ones is searched like the
+            schedule (default: 0)
+        seed: of ``PCT`` and ``RANDOM``
+        schedule: replay this schedule instead: the process of each step, behind it for each call
+            that fails in it 0x80 and its number among those that may fail (from 127 on 0xff for
+            each 127 first)
+        under: search all executions that begin with ``schedule``, instead
+        reexecute: start every execution from its beginning, as a search does that cannot take
+            steps back; the result is the same, later
+    """
+
+    max_executions: int
+    max_seconds: float
+    stop_at_violation: bool
+    stop_at_success: bool | str
+    check_quiescence: bool
+    strategy: Strategy | str
+    max_preemptions: int
+    max_faults: int
+    seed: int
+    schedule: bytes
+    under: bool
+    reexecute: bool
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during an exploration.
+
+    Attributes:
+        exploration: what had been found
+    """
+
+    def __init__(self, exploration: Exploration) -> None:
+        super().__init__(f"interrupted after {exploration.executions} executions")
+        self.exploration = exploration
+
+
+class Search:
+    """A search over the schedules of a program that runs piece by piece.
+
+    Between two pieces the kernel is in the state that the search began in; what is done to it
+    then is undone when the search goes on.  `save` writes down how far it has come, `load` goes on
+    from there, in another process if need be.
+    """
+
+    def __init__(self, native: Native, tasks: Sequence[ProgramTask], options: Options) -> None:
+        ffi = self._ffi = native.ffi
+        self._native = native
+        self._options = _numbers(native, options)
+        self._schedule = schedule = options.get("schedule", b"")
+        self._search: Any = None
+        self._used = threading.Lock()
+        keep: list[Any] = []
+        given_tasks = ffi.new("struct emu_program_task[]", len(tasks) or 1)
+        for given, task in zip(given_tasks, tasks, strict=False):
+            name = ffi.new("char[]", task.name.encode())
+            ops = ffi.new("struct emu_op[]", len(task.operations) or 1)
+            for op, (operation, args) in zip(ops, task.operations, strict=False):
+                op.op = native.library.ops[operation].number
+                op.nargs = len(args)
+                op.args[0 : len(args)] = args
+            keep += [name, ops]
+            given.name = name
+            given.cpu = task.cpu
+            given.ops = ops
+            given.nr_ops = len(task.operations)
+        self._tasks = [(task.name, task.cpu, tuple(task.operations)) for task in tasks]
+        steps = ffi.new("uint8_t[]", schedule or b"\0")
+        given_options = ffi.new(
+            "struct emu_explore_options *",
+            self._options | {"schedule": steps, "schedule_length": len(schedule)},
+        )
+        out = ffi.new("emu_search **")
+        native.check(
+            native.lib.emu_search_new(native.machine, given_tasks, len(tasks), given_options, out)
+        )
+        self._search = out[0]
+        self._violations: tuple[ViolationRecord, ...] = ()
+
+    def close(self) -> None:
+        """Gives back what it holds; closing twice is allowed.
+
+        Raises:
+            RuntimeError: it is running in another thread.
+        """
+        with self._inside():
+            if self._search is not None:
+                self._native.lib.emu_search_free(self._search, not self._native.m)
+                self._search = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_search", None) is not None:
+            self.close()
+
+    def __enter__(self) -> Search:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        """What C uses must not be taken away by another thread meanwhile."""
+        if not self._used.acquire(blocking=False):
+            raise RuntimeError("the search is being used by another thread")
+        try:
+            yield
+        finally:
+            self._used.release()
+
+    def _result(self) -> Any:
+        if self._search is None:
+            raise ValueError("the search has been closed")
+        return self._native.lib.emu_search_result(self._search)
+
+    @property
+    def running(self) -> bool:
+        """There is more to be done."""
+        return Outcome(self._result().status) is Outcome.RUNNING
+
+    def run(self, seconds: float = 0.0) -> None:
+        """Goes on for so long, 0: to the end.
+
+        Raises:
+            ValueError, ScheduleError: as of `Program.explore`.
+            MachineClosed: the kernel has been closed.
+            RuntimeError: it is running in another thread.
+        """
+        with self._inside():
+            native, result = self._native, self._result()
+            status = native.lib.emu_search_run(self._search, seconds) if native.m else CLOSED
+            if status & VIOLATION:
+                self._violations = tuple(native.violations(since_call=True))
+            native.check(status & ~VIOLATION)
+        outcome = Outcome(result.status)
+        if outcome is Outcome.MISMATCH:
+            raise ScheduleError(
+                f"the schedule does not fit the program: at step {result.schedule_length} of "
+                f"{len(self._schedule)} the process that it names cannot go on"
+            )
+        if outcome is Outcome.REFUSED:
+            raise ValueError("the program contains an operation that cannot be explored")
+
+    @property
+    def result(self) -> Exploration:
+        """What it has found so far."""
+        result = self._result()
+        native, ffi = self._native, self._ffi
+        return Exploration(
+            outcome=Outcome(result.status),
+            executions=int(result.executions),
+            asleep=int(result.asleep),
+            steps=int(result.steps),
+            violating=int(result.violating),
+            first_violation=int(result.first_violation),
+            final_states=int(result.final_states),
+            final_hash=int(result.final_hash),
+            violations=self._violations,
+            schedule=bytes(ffi.buffer(result.schedule, result.schedule_length))
+            if result.violating or result.status == Outcome.SUCCESS.value
+            else b"",
+            found=tuple(
+                Found(
+                    ViolationRecord(
+                        kind=native.text(native.lib.emu_violation_kind_name(v.kind)),
+                        message=native.text(v.message),
+                        func=native.text(v.func),
+                    ),
+                    int(v.execution),
+                    int(v.executions),
+                    bytes(ffi.buffer(v.schedule, v.schedule_length)),
+                )
+                for v in result.found[0 : result.nr_found]
+            ),
+            fallible_calls=int(result.fallible_calls),
+            cached=int(result.cached),
+            states=int(result.states),
+            max_depth=int(result.max_depth),
+            bounds=Bound(result.bounds),
+            preemptions=int(result.preemptions),
+            estimate=float(result.estimate) or None,
+        )
+
+    def path(self) -> list[Step]:
+        """Of a schedule that was replayed: who took each step, and from where."""
+        frames = self._ffi.new("struct emu_search_frames[]", _MAX_STEPS)
+        self._result()
+        n = self._native.lib.emu_search_path(self._search, frames, _MAX_STEPS)
+        counts: dict[int, int] = {}
+        found = []
+        for step in frames[0:n]:
+            counts[step.proc] = counts.get(step.proc, 0) + 1
+            names = [self._native.symbol(pc) for pc in step.pc if pc]
+            shown = [name for name in names if not name.startswith(_OF_THE_MACHINE)]
+            found.append(Step(int(step.proc), counts[step.proc], tuple(shown), int(step.enabled)))
+        return found
+
+    # --- stopping and going on ---
+
+    def save(self) -> dict[str, Any]:
+        """How far it has come, as JSON: for `load` of the same program and options.
+
+        Raises:
+            ValueError: it samples or caches states: such a search has no position.
+        """
+        self._has_position()
+        ffi, lib = self._ffi, self._native.lib
+        steps = ffi.new("struct emu_search_step[]", _MAX_STEPS)
+        final = ffi.new("uint64_t[]", _MAX_STEPS)
+        nr_final, bound = ffi.new("uint32_t *"), ffi.new("uint32_t *")
+        result = self._result()
+        nr = lib.emu_search_position(self._search, steps, _MAX_STEPS, final, nr_final, bound)
+        return {
+            "schema": 1,
+            "program": self._digest(),
+            "options": self._options,
+            "steps": [
+                [
+                    step.proc,
+                    step.enabled,
+                    step.backtrack,
+                    step.done,
+                    step.sleep,
+                    list(step.fails[0 : step.nr_fails]),
+                    list(step.limits[0 : step.nr_fails]),
+                ]
+                for step in steps[0:nr]
+            ],
+            "final": list(final[0 : nr_final[0]]),
+            "bound": bound[0],
+            "counts": {name: getattr(result, name) for name in _COUNTS},
+            "schedule": list(result.schedule[0 : result.schedule_length]),
+            "found": [
+                {
+                    "kind": v.kind,
+                    "func": self._native.text(v.func),
+                    "message": self._native.text(v.message),
+                    "execution": v.execution,
+                    "executions": v.executions,
+                    "schedule": list(v.schedule[0 : v.schedule_length]),
+                }
+                for v in result.found[0 : result.nr_found]
+            ],
+        }
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Goes on where another search was saved; it must not have run yet.
+
+        Raises:
+            ValueError: it was another program, another set-up or other options, or the data are
+                damaged.
+        """
+        self._has_position()
+        ffi, lib = self._ffi, self._native.lib
+        if not isinstance(saved, dict) or saved.get("schema") != 1:
+            raise ValueError("not a saved search")
+        if saved.get("program") != self._digest():
+            raise ValueError("the search was saved for another program or another set-up")
+        for name, value in self._options.items():
+            if name not in _BOUNDS and saved.get("options", {}).get(name) != value:
+                raise ValueError(f"the search was saved with another {name}")
+        try:
+            steps = ffi.new("struct emu_search_step[]", len(saved["steps"]) or 1)
+            for step, data in zip(steps, saved["steps"], strict=False):
+                step.proc, step.enabled, step.backtrack, step.done, step.sleep = data[:5]
+                fails, limits = data[5:]
+                step.nr_fails = len(fails)
+                step.fails = fails
+                step.limits = limits
+            result = ffi.new("struct emu_explore_result *", saved["counts"])
+            _fill_schedule(result, saved["schedule"])
+            result.nr_found = len(saved["found"])
+            for found, data in zip(result.found[0 : result.nr_found], saved["found"], strict=True):
+                found.kind = data["kind"]
+                found.func = data["func"].encode()
+                found.message = data["message"].encode()
+                found.execution = data["execution"]
+                found.executions = data["executions"]
+                _fill_schedule(found, data["schedule"])
+            final = ffi.new("uint64_t[]", saved["final"] or [0])
+            with self._inside():
+                self._result()
+                status = lib.emu_search_continue(
+                    self._search,
+                    steps,
+                    len(saved["steps"]),
+                    final,
+                    len(saved["final"]),
+                    saved["bound"],
+                    result,
+                )
+        except (KeyError, TypeError, IndexError, OverflowError, AttributeError, ValueError) as e:
+            raise ValueError(f"the saved search is damaged: {type(e).__name__}: {e}") from None
+        if status:
+            raise ValueError("the saved search is damaged")
+
+    def _has_position(self) -> None:
+        strategy = Strategy(self._options["strategy"])
+        if self._schedule or strategy in (
+            Strategy.PCT,
+            Strategy.RANDOM,
+            Strategy.CACHE,
+            Strategy.GUIDED,
+        ):
+            raise ValueError(f"a search with {strategy.name.lower()} has no position to go on from")
+
+    def _digest(self) -> str:
+        """Of the tasks and of the state that they start from."""
+        native = self._native
+        out = native.ffi.new("uint64_t *")
+        native.check(native.lib.emu_state_hash(native.machine, out))
+        text = json.dumps([self._tasks_by_name(), int(out[0])])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def _tasks_by_name(self) -> list[Any]:
+        """Handles differ from process to process: what is left are names and numbers."""
+        ops = self._native.library.ops
+        return [
+            [
+                name,
+                cpu,
+                [
+                    [call, [a for a, kind in zip(args, ops[call].args, strict=True) if kind == "i"]]
+                    for call, args in operations
+                ],
+            ]
+            for name, cpu, operations in self._tasks
+        ]
+
+
+_COUNTS = (
+    "executions",
+    "asleep",
+    "too_long",
+    "steps",
+    "violating",
+    "first_violation",
+    "final_states",
+    "final_hash",
+    "fallible_calls",
+    "bounds",
+    "max_depth",
+)
+_BOUNDS = ("max_executions", "max_seconds", "reexecute", "stop_at_success", "unbroken")
+
+
+def _fill_schedule(target: Any, schedule: list[int]) -> None:
+    target.schedule_length = len(schedule)
+    target.schedule = bytes(schedule)
+
+
+def _numbers(native: Native, options: Options) -> dict[str, float]:
+    """The options as the machine takes them; TypeError, ValueError for what it does not."""
+    unknown = [name for name in options if name not in Options.__annotations__]
+    if unknown:
+        raise TypeError(f"no option {unknown[0]!r}; known: {', '.join(Options.__annotations__)}")
+    strategy = options.get("strategy", Strategy.DPOR)
+    if isinstance(strategy, str):
+        if strategy.upper() not in Strategy.__members__:
+            known = ", ".join(name.lower() for name in Strategy.__members__)
+            raise ValueError(f"unknown strategy {strategy!r}; known: {known}")
+        strategy = Strategy[strategy.upper()]
+    success = options.get("stop_at_success", False)
+    return {
+        "max_executions": options.get("max_executions", 0),
+        "max_seconds": options.get("max_seconds", 0.0),
+        "stop_at_violation": int(options.get("stop_at_violation", True)),
+        "stop_at_success": int(bool(success)),
+        "unbroken": _kind(native, success) if isinstance(success, str) else 0,
+        "under": int(options.get("under", False)),
+        "check_quiescence": int(options.get("check_quiescence", False)),
+        "strategy": strategy.value,
+        "max_preemptions": options.get("max_preemptions", 2),
+        "max_faults": options.get("max_faults", 0),
+        "seed": options.get("seed", 0),
+        "reexecute": int(options.get("reexecute", False)),
+    }
+
+
+def _kind(native: Native, name: str) -> int:
+    """Number of a kind of violation, counted from 1; ValueError if there is none."""
+    known: list[str] = []
+    while (text := native.text(native.lib.emu_violation_kind_name(len(known)))) != "?":
+        known.append(text)
+    if name not in known:
+        raise ValueError(f"no kind of violation {name!r}; known: {', '.join(known)}")
+    return known.index(name) + 1
