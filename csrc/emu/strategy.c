@@ -3,7 +3,7 @@
  * Strategies of exploration.
  *
  * EMU_DPOR	depth first with partial-order reduction: who else is to be tried is
- *		found out by races, see explore.c
+ *		found out by races, see dpor.c
  * EMU_DFS	depth first, everybody is tried everywhere: the yardstick
  * EMU_PREEMPTIONS
  *		depth first, with at most so many steps that take the processor from
