@@ -44,7 +44,7 @@ _PROGRESS_INTERVAL = 0.1
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line; the exit status."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
         sys.stdout.flush()
@@ -66,7 +66,7 @@ def _complain(text: str) -> int:
     return BAD_INPUT
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="memremap-emu", description="A laboratory for the lifetime of Linux device memory."
     )

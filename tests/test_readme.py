@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What README.md shows is what happens."""
+"""The shape of README.md; what it shows is run by test_docs.py."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
-def test_example_ends_as_the_readme_says() -> None:
-    found = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", README, re.DOTALL)
+def test_first_example_is_short_and_ends_with_what_it_finds() -> None:
+    found = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)
     assert found
     example, answer = found.groups()
     lines = [line for line in example.splitlines() if line]
     assert len(lines) == 12
-    run = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True)
-    assert run.stdout == ""
-    assert run.stderr.endswith(answer)
+    assert answer.startswith("memremap_emu.errors.Violation: ")
 
 
 def test_test_command_is_where_ci_looks_for_it() -> None:

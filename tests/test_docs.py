@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What README.md and the pages of docs/ show is what happens.
+
+The fenced blocks of a page are run in order, in a directory of the page's own:
+
+``python``
+    is executed, in one namespace for the page.  What it prints, and the exception that ends it as
+    Python shows it, is the ``text`` block that follows, letter for letter; without one it prints
+    nothing.
+``console``
+    has commands behind ``$``, run by the shell, and what they print.
+``sh``
+    is not run, but every ``memremap-emu`` in it is a command line that the parser takes.
+any, directly below ``<!-- file: NAME -->``
+    is written to this file; ``python`` is not executed then.
+any, directly below ``<!-- not run: REASON -->``
+    is left alone; pytest lists these as skipped, with the reason.
+
+A line ``...`` in an output stands for any number of lines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from memremap_emu import cli
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+FENCE = re.compile(
+    r"^(?:<!-- (?P<what>file|not run): (?P<value>[^\n]*) -->\n)?"
+    r"^(?P<fence>```+)(?P<language>[^\n`]*)\n(?P<body>.*?)^(?P=fence)[ \t]*$",
+    re.MULTILINE | re.DOTALL,
+)
+#: Where sessions go on: no colour, no width of somebody's terminal.
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
+    "COLUMNS": "80",
+    "NO_COLOR": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: where it begins, its language and text, and what is said about it."""
+
+    page: Path
+    line: int
+    language: str
+    body: str
+    file: str = ""
+    not_run: str = ""
+
+    @property
+    def place(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def blocks(page: Path, text: str | None = None) -> list[Block]:
+    """The fenced blocks of a page."""
+    text = (ROOT / page).read_text() if text is None else text
+    found = []
+    for match in FENCE.finditer(text):
+        line = text.count("\n", 0, match.start("fence")) + 1
+        notes = {(match["what"] or "").replace(" ", "_"): match["value"]}
+        notes.pop("", None)
+        found.append(Block(page, line, match["language"].strip(), match["body"], **notes))
+    return found
+
+
+def same(shown: str, real: str) -> bool:
+    """Is an output as shown?  A line ``...`` stands for any number of lines."""
+    parts = re.split(r"^\.\.\.\n", shown, flags=re.MULTILINE)
+    return re.fullmatch("(?:.*\n)*".join(map(re.escape, parts)), real) is not None
+
+
+def expect(block: Block, shown: str, real: str) -> None:
+    if not same(shown, real):
+        assert real == shown, f"{block.place} shows another output"
+        pytest.fail(f"{block.place} shows another output than\n{real}")
+
+
+def execute(block: Block, namespace: dict[str, object]) -> str:
+    """What a block prints, and the exception that ends it."""
+    printed = io.StringIO()
+    code = compile("\n" * block.line + block.body, str(ROOT / block.page), "exec")
+    with contextlib.redirect_stdout(printed):
+        try:
+            exec(code, namespace)
+        except Exception as e:
+            printed.write("".join(traceback.format_exception_only(e)))
+    return printed.getvalue()
+
+
+def commands(session: str) -> Iterator[tuple[str, str]]:
+    """The commands of a session, each with what it prints."""
+    for part in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
+        line, _, output = part.partition("\n")
+        yield line, output
+
+
+def run_page(page: Path, text: str | None, directory: Path) -> None:
+    """Runs the blocks of a page, and compares."""
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    found = blocks(page, text)
+    for block, after in zip(found, [*found[1:], None], strict=False):
+        if block.not_run:
+            continue
+        if block.file:
+            (directory / block.file).write_text(block.body)
+        elif block.language == "python":
+            is_output = after is not None and after.language == "text"
+            expect(block, after.body if after and is_output else "", execute(block, namespace))
+        elif block.language == "console":
+            for line, output in commands(block.body):
+                run = subprocess.run(
+                    ["sh", "-c", line],
+                    cwd=directory,
+                    env=ENVIRONMENT,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+                expect(block, output, run.stdout)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_page_shows_what_happens(page: Path, tmp_path: Path) -> None:
+    run_page(page, None, tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_outputs_stand_below_what_prints_them(page: Path) -> None:
+    found = blocks(page)
+    for before, block in zip([None, *found], found, strict=False):
+        if block.language == "text":
+            assert before is not None and before.language == "python", block.place
+            assert not before.file and not before.not_run, block.place
+        if block.language == "console":
+            assert block.body.startswith("$ "), block.place
+
+
+SHELL = [b for page in PAGES for b in blocks(page) if b.language == "sh"]
+
+
+@pytest.mark.parametrize("block", SHELL, ids=lambda block: block.place)
+def test_command_lines_are_those_of_the_command(block: Block) -> None:
+    for line in block.body.replace("\\\n", "").splitlines():
+        for command in re.split(r"&&|\|", line):
+            words = shlex.split(command, comments=True)
+            if words and words[0].endswith("memremap-emu"):
+                cli.parser().parse_args(words[1:])
+
+
+@pytest.mark.parametrize(
+    "block",
+    [b for page in PAGES for b in blocks(page) if b.not_run],
+    ids=lambda block: block.place,
+)
+def test_block_is_not_run(block: Block) -> None:
+    assert len(block.not_run.split()) > 2, "a reason, please"
+    pytest.skip(block.not_run)
+
+
+PAGE = """\
+```python
+x = 1
+print(x)
+```
+
+```text
+1
+```
+
+```python
+assert x == 2, x
+```
+
+```text
+AssertionError: 1
+```
+
+<!-- file: greeting -->
+```
+hello
+```
+
+<!-- not run: takes a week -->
+```python
+print(2)
+```
+
+```console
+$ cat greeting; echo $?
+hello
+0
+$ cat nothing
+...
+```
+"""
+
+
+def test_runner_accepts_a_page_that_is_right(tmp_path: Path) -> None:
+    run_page(Path("page.md"), PAGE, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("```text\n1", "```text\n2"),
+        ("AssertionError: 1", "AssertionError: 2"),
+        ("AssertionError: 1", "AssertionError"),
+        ("```text\n1\n```", ""),
+        ("print(x)", "print(x, end='')"),
+        ("print(x)", "print(y)"),
+        ("<!-- not run: takes a week -->", ""),
+        ("\nhello\n0", "\nhello\n1"),
+        ("\nhello\n0", "\nhello"),
+        ("\nhello\n```", "\nbye\n```"),
+        ("...", ""),
+    ],
+)
+def test_runner_notices_what_is_wrong(right: str, wrong: str, tmp_path: Path) -> None:
+    assert right in PAGE
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        run_page(Path("page.md"), PAGE.replace(right, wrong, 1), tmp_path)
