@@ -263,7 +263,7 @@ class IoMem:
         """walk_iomem_res_desc(): ``visit(start, end, flags, desc)`` returns 0 to go on.
 
         Returns:
-            What the walk returned: the first non-zero, the last value, or -1 for no match.
+            What the walk returned, which is the first non-zero, the last value, or -1 for no match.
         """
         return self._walk("walk_iomem_res_desc", visit, desc, flags, start, end)
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -35,6 +36,7 @@ from pathlib import Path
 
 import pytest
 
+import memremap_emu
 from memremap_emu import cli
 
 ROOT = Path(__file__).parent.parent
@@ -174,6 +176,17 @@ def test_command_lines_are_those_of_the_command(block: Block) -> None:
 def test_block_is_not_run(block: Block) -> None:
     assert len(block.not_run.split()) > 2, "a reason, please"
     pytest.skip(block.not_run)
+
+
+def test_every_public_module_is_in_the_reference() -> None:
+    shown = [
+        name
+        for page in ROOT.glob("docs/reference/python/*.md")
+        for name in re.findall(r"^   (memremap_emu\S*)$", page.read_text(), re.MULTILINE)
+    ]
+    modules = [m.name for m in pkgutil.iter_modules(memremap_emu.__path__, "memremap_emu.")]
+    public = [name for name in modules if not name.rpartition(".")[2].startswith("_")]
+    assert sorted(shown) == sorted(["memremap_emu", *public])
 
 
 PAGE = """\

@@ -152,16 +152,58 @@ struct emu_stats {
 typedef int64_t (*emu_upcall_fn)(void *data, int64_t frame, int64_t id, int64_t a, int64_t b,
 				 int resumed);
 
+/**
+ * emu_create() - boots a machine
+ * @config: its configuration
+ * @upcall: how callbacks of the host are called, NULL if it has none
+ * @data: given to @upcall
+ * @machine: the machine, if one was made
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: the configuration is not legal; EMU_NO_MEMORY;
+ *   EMU_ARENA_FULL: the arena is too small to boot in.
+ */
 int emu_create(const struct emu_config *config, emu_upcall_fn upcall, void *data,
 	       emu_machine **machine);
+
+/**
+ * emu_destroy() - gives a machine back
+ * @m: machine
+ *
+ * Return: EMU_OK; EMU_BUSY: somebody is inside; EMU_CLOSED: it is NULL.
+ */
 int emu_destroy(emu_machine *m);
+
+/**
+ * emu_error() - what was wrong with the last call
+ * @m: machine
+ *
+ * Return: a text, empty if there is nothing to say; it is overwritten by the next call.
+ */
 const char *emu_error(emu_machine *m);
+
+/**
+ * emu_is_checked() - is this the build that watches every access?
+ *
+ * Return: 1 or 0.
+ */
 int emu_is_checked(void);
 
+/**
+ * emu_op_count() - how many operations there are
+ *
+ * Return: their number; they are counted from 0.
+ */
 int emu_op_count(void);
+
+/**
+ * emu_op_info() - name and signature of an operation
+ * @op: its number
+ *
+ * Return: a constant, NULL if there is no such operation.
+ */
 const struct emu_op_info *emu_op_info(int op);
 
-/* Patches and versions; NULL beyond the last. needs and patches are bit masks. */
+/* A patch; needs and patches, here and below, are bit masks. */
 struct emu_patch {
 	const char *name;
 	const char *title;
@@ -180,58 +222,374 @@ struct emu_version {
 	uint64_t patches;
 };
 
+/**
+ * emu_patch() - looks up a patch
+ * @i: its number, from 0 in the order in which they apply
+ * @patch: filled in
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: beyond the last.
+ */
 int emu_patch(int i, struct emu_patch *patch);
+
+/**
+ * emu_mode() - looks up a mode
+ * @i: its number, from 0
+ * @mode: filled in
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: beyond the last.
+ */
 int emu_mode(int i, struct emu_mode *mode);
+
+/**
+ * emu_version() - looks up a named version
+ * @i: its number, from 0, oldest first
+ * @version: filled in
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: beyond the last.
+ */
 int emu_version(int i, struct emu_version *version);
 
+/**
+ * emu_intern() - makes a string that operations can take
+ * @m: machine
+ * @text: at most 4095 bytes
+ * @id: its handle
+ *
+ * Return: a status.
+ */
 int emu_intern(emu_machine *m, const char *text, int64_t *id);
+
+/**
+ * emu_call() - carries out one operation, and what it wakes
+ * @m: machine
+ * @task: context to run in, see emu_task_new(); 0: that of emu_set_context(), or a task of its
+ *   own
+ * @op: number of the operation
+ * @nargs: how many arguments
+ * @args: they, see struct emu_op_info
+ * @result: what the kernel answered; with EMU_BLOCKED and EMU_DEAD the handle of the task
+ *
+ * Return: a status.
+ */
 int emu_call(emu_machine *m, int64_t task, int op, int nargs, const int64_t *args, int64_t *result);
+
+/**
+ * emu_batch() - many operations in one call
+ * @m: machine
+ * @task: as of emu_call()
+ * @ops: operations
+ * @n: how many
+ * @results: what the kernel answered to each
+ * @done: how many have been carried out; the one behind them is what the status is about
+ *
+ * Return: EMU_OK, or the status of the operation that ended it.
+ */
 int emu_batch(emu_machine *m, int64_t task, const struct emu_op *ops, size_t n, int64_t *results,
 	      size_t *done);
+
+/**
+ * emu_page_get() - get_page()
+ * @m: machine
+ * @pfn: of the page
+ *
+ * Return: a status.
+ */
 int emu_page_get(emu_machine *m, uint64_t pfn);
+
+/**
+ * emu_page_put() - put_page()
+ * @m: machine
+ * @pfn: of the page
+ *
+ * Return: a status.
+ */
 int emu_page_put(emu_machine *m, uint64_t pfn);
-/* Does nothing: the price of a call, for benchmarks to compare with. */
+
+/**
+ * emu_nothing() - does nothing: the price of a call, for benchmarks to compare with
+ * @m: machine
+ * @pfn: not 0
+ *
+ * Return: EMU_OK.
+ */
 int emu_nothing(emu_machine *m, uint64_t pfn);
 
+/**
+ * emu_run() - lets all who can run do so until nobody can
+ * @m: machine
+ * @callbacks: with grace periods by hand, how many RCU callbacks may run, too; negative: all of
+ *   them
+ *
+ * Return: a status.
+ */
 int emu_run(emu_machine *m, int callbacks);
+
+/**
+ * emu_task_new() - makes a task context: calls in it share locks held and read sections
+ * @m: machine
+ * @name: what messages call it
+ * @cpu: where it runs
+ * @task: its handle
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: no such CPU; EMU_NO_TASK; EMU_ARENA_FULL.
+ */
 int emu_task_new(emu_machine *m, const char *name, int cpu, int64_t *task);
+
+/**
+ * emu_set_context() - where calls that name no task run from now on
+ * @m: machine
+ * @task: a task context, 0: each in a task of its own
+ * @previous: what it was before
+ *
+ * Return: EMU_OK; EMU_BAD_HANDLE.
+ */
 int emu_set_context(emu_machine *m, int64_t task, int64_t *previous);
+
+/**
+ * emu_task_info() - looks at a task
+ * @m: machine
+ * @task: handle of any task, also of a call that blocked
+ * @info: filled in; its strings live as long as the task
+ *
+ * Return: EMU_OK; EMU_BAD_HANDLE: there is none any more, and the state says so.
+ */
 int emu_task_info(emu_machine *m, int64_t task, struct emu_task_info *info);
+
+/**
+ * emu_task_release() - forgets a task that has ended or is idle
+ * @m: machine
+ * @task: its handle
+ *
+ * Return: EMU_OK; EMU_BAD_HANDLE; EMU_BUSY: it is neither.
+ */
 int emu_task_release(emu_machine *m, int64_t task);
+
+/**
+ * emu_tasks() - lists the tasks
+ * @m: machine
+ * @handles: filled in
+ * @max: how many there is room for
+ *
+ * Return: how many tasks there are.
+ */
 int emu_tasks(emu_machine *m, int64_t *handles, int max);
 
+/**
+ * emu_snapshot() - keeps the state as it is now
+ * @m: machine
+ * @id: what to call it
+ *
+ * Return: a status.
+ */
 int emu_snapshot(emu_machine *m, int64_t *id);
+
+/**
+ * emu_restore() - goes back to a state that was kept
+ * @m: machine
+ * @id: of the snapshot, which stays
+ *
+ * Return: a status; EMU_BUSY from a callback.
+ */
 int emu_restore(emu_machine *m, int64_t id);
+
+/**
+ * emu_snapshot_drop() - gives a snapshot back
+ * @m: machine
+ * @id: of the snapshot
+ *
+ * Return: a status.
+ */
 int emu_snapshot_drop(emu_machine *m, int64_t id);
-/* For tests: offset of the first byte of the arena that differs from the snapshot, -1 none. */
+
+/**
+ * emu_snapshot_differs() - for tests: compares with a snapshot
+ * @m: machine
+ * @id: of the snapshot
+ * @offset: of the first byte of the arena that differs, -1: none
+ *
+ * Return: a status.
+ */
 int emu_snapshot_differs(emu_machine *m, int64_t id, int64_t *offset);
 
+/**
+ * emu_stats() - counters of a machine
+ * @m: machine
+ * @stats: filled in
+ *
+ * Return: EMU_OK.
+ */
 int emu_stats(emu_machine *m, struct emu_stats *stats);
+
+/**
+ * emu_log_read() - reads the kernel log
+ * @m: machine
+ * @from: position, counted over all that was ever printed; what is gone already is skipped
+ * @buf: filled in, no NUL
+ * @size: bytes that there is room for
+ * @length: bytes read
+ *
+ * Return: EMU_OK.
+ */
 int emu_log_read(emu_machine *m, uint64_t from, char *buf, size_t size, size_t *length);
+
+/**
+ * emu_trace_read() - reads events
+ * @m: machine
+ * @from: position, counted over all that ever happened; what is gone already is skipped
+ * @events: filled in
+ * @max: how many there is room for
+ * @count: events read
+ *
+ * Return: EMU_OK.
+ */
 int emu_trace_read(emu_machine *m, uint64_t from, struct emu_event *events, size_t max,
 		   size_t *count);
-/* Only events of @types, bits by type; of functions only those entered in one of @ranges. */
+
+/**
+ * emu_trace_select() - reads some events
+ * @m: machine
+ * @from: as of emu_trace_read()
+ * @types: which types, a bit each
+ * @ranges: pairs of first address and end: functions entered elsewhere are left out
+ * @nr_ranges: how many pairs
+ * @events: filled in
+ * @max: how many there is room for
+ * @count: events read
+ *
+ * Return: EMU_OK.
+ */
 int emu_trace_select(emu_machine *m, uint64_t from, uint32_t types, const uint64_t *ranges,
 		     size_t nr_ranges, struct emu_event *events, size_t max, size_t *count);
+
+/**
+ * emu_trace_enable() - switches recording
+ * @m: machine
+ * @on: shall events be recorded?
+ *
+ * Return: EMU_OK.
+ */
 int emu_trace_enable(emu_machine *m, int on);
+
+/**
+ * emu_symbol() - what lies at an address
+ * @m: machine
+ * @address: of a function or of static data
+ * @buf: filled in
+ * @size: bytes that there is room for
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: nothing with a name.
+ */
 int emu_symbol(emu_machine *m, uint64_t address, char *buf, size_t size);
-/* Where the code of the functions called @name lies: pairs of first address and end. */
+
+/**
+ * emu_symbol_ranges() - where the code of functions lies
+ * @m: machine
+ * @name: theirs; several may have it
+ * @ranges: pairs of first address and end
+ * @max: pairs that there is room for
+ * @count: pairs found
+ *
+ * Return: EMU_OK.
+ */
 int emu_symbol_ranges(emu_machine *m, const char *name, uint64_t *ranges, size_t max,
 		      size_t *count);
+
+/**
+ * emu_string_at() - a string that an event points to
+ * @m: machine
+ * @address: as the event has it
+ * @buf: filled in
+ * @size: bytes that there is room for
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: no string lies there.
+ */
 int emu_string_at(emu_machine *m, uint64_t address, char *buf, size_t size);
+
+/**
+ * emu_violation() - looks up a violation
+ * @m: machine
+ * @index: from 0, oldest first
+ * @v: filled in; its strings live as long as the machine is not restored
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: beyond the last.
+ */
 int emu_violation(emu_machine *m, uint64_t index, struct emu_violation *v);
+
+/**
+ * emu_violation_kind_name() - what a kind of violation is called
+ * @kind: from 0
+ *
+ * Return: a constant, "?" beyond the last.
+ */
 const char *emu_violation_kind_name(int kind);
+
+/**
+ * emu_violation_report() - adds a violation that the host has found
+ * @m: machine
+ * @kind: of it
+ * @func: where, or NULL
+ * @message: what
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: no such kind.
+ */
 int emu_violation_report(emu_machine *m, int kind, const char *func, const char *message);
+
+/**
+ * emu_state_hash() - a hash of what the kernel can tell apart
+ * @m: machine
+ * @hash: the hash: equal states have equal ones
+ *
+ * Return: EMU_OK.
+ */
 int emu_state_hash(emu_machine *m, uint64_t *hash);
 
+/* Flags of emu_fault_plan(). */
 enum {
 	EMU_FAULT_STICKY = 1, /* every call from the n-th on fails */
 	EMU_FAULT_SLAB = 2, /* only calls of the slab allocator count */
 };
 
+/**
+ * emu_fault_plan() - makes a fallible call fail
+ * @m: machine
+ * @site: name of the calls that count, NULL: of any
+ * @nth: which of them fails, counted from 1, from now on
+ * @flags: EMU_FAULT_STICKY, EMU_FAULT_SLAB
+ * @plan: its number
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: too many plans, or no such name.
+ */
 int emu_fault_plan(emu_machine *m, const char *site, uint64_t nth, int flags, int *plan);
+
+/**
+ * emu_fault_hits() - what a plan has done
+ * @m: machine
+ * @plan: its number
+ * @hits: calls that it has failed
+ * @seen: calls that counted
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: no such plan.
+ */
 int emu_fault_hits(emu_machine *m, int plan, uint64_t *hits, uint64_t *seen);
+
+/**
+ * emu_fault_clear() - forgets all plans
+ * @m: machine
+ *
+ * Return: a status.
+ */
 int emu_fault_clear(emu_machine *m);
+
+/**
+ * emu_fault_sites() - where calls can fail
+ * @m: machine
+ * @names: of the sites met so far; constants
+ * @calls: how many calls each has seen
+ * @max: sites that there is room for
+ * @count: sites that there are
+ *
+ * Return: EMU_OK.
+ */
 int emu_fault_sites(emu_machine *m, const char **names, uint64_t *calls, int max, int *count);
 
 /* One task of a program: operations that it carries out one after the other. */
@@ -346,28 +704,115 @@ struct emu_search_step {
 
 typedef struct emu_search emu_search;
 
+/**
+ * emu_search_new() - begins a search over the schedules of a program
+ * @m: machine; every execution begins in the state that it is in now
+ * @tasks: the program, which is copied
+ * @nr_tasks: 1 to 8
+ * @options: how to search; copied
+ * @search: the search
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT, with the reason as emu_error(); EMU_BAD_HANDLE;
+ *   EMU_NO_MEMORY; EMU_BUSY.
+ */
 int emu_search_new(emu_machine *m, const struct emu_program_task *tasks, int nr_tasks,
 		   const struct emu_explore_options *options, emu_search **search);
+
+/**
+ * emu_search_run() - goes on with a search
+ * @search: search
+ * @seconds: give up after so long, to be called again; 0: never
+ *
+ * Return: EMU_OK, and the result says how it stands; EMU_BUSY; EMU_NO_MEMORY.
+ */
 int emu_search_run(emu_search *search, double seconds);
+
+/**
+ * emu_search_result() - what a search has found so far
+ * @search: search
+ *
+ * Return: the result, which lives as long as the search.
+ */
 const struct emu_explore_result *emu_search_result(const emu_search *search);
+
+/**
+ * emu_search_position() - where a search stands, to be written down
+ * @search: search
+ * @steps: those of the execution that comes next
+ * @max: steps that there is room for
+ * @final: hashes of the final states met, up to 4096
+ * @nr_final: how many
+ * @bound: with EMU_PREEMPTIONS, how many of them the round at hand allows
+ *
+ * Return: how many steps there are.
+ */
 int emu_search_position(const emu_search *search, struct emu_search_step *steps, uint32_t max,
 			uint64_t *final, uint32_t *nr_final, uint32_t *bound);
+
+/**
+ * emu_search_continue() - puts a search that has not begun where another one stood
+ * @search: search
+ * @steps: as emu_search_position() gave them
+ * @nr: how many
+ * @final: as emu_search_position() gave them
+ * @nr_final: how many
+ * @bound: as emu_search_position() gave it
+ * @result: what had been found
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: that is no position of this search.
+ */
 int emu_search_continue(emu_search *search, const struct emu_search_step *steps, uint32_t nr,
 			const uint64_t *final, uint32_t nr_final, uint32_t bound,
 			const struct emu_explore_result *result);
 
-/* Return addresses, innermost first, that led to a step of the replayed schedule; 0: no more. */
 #define EMU_PATH_FRAMES 8
+
+/* Return addresses, innermost first, that led to a step of the replayed schedule; 0: no more. */
 struct emu_search_frames {
 	uint32_t proc;
 	uint32_t enabled;
 	uint64_t pc[8];
 };
 
+/**
+ * emu_search_path() - what the steps of a replayed schedule were about
+ * @search: search that replays a schedule
+ * @steps: filled in
+ * @max: steps that there is room for
+ *
+ * Return: how many steps there are, 0: it does not replay.
+ */
 int emu_search_path(const emu_search *search, struct emu_search_frames *steps, uint32_t max);
+
+/**
+ * emu_search_free() - ends a search
+ * @search: search; NULL is none
+ * @closed: its machine has been destroyed already
+ */
 void emu_search_free(emu_search *search, int closed);
 
+/**
+ * emu_text() - formats something as the kernel does
+ * @m: machine
+ * @what: which text, see csrc/emu/text.c
+ * @a: of what: a handle or a number
+ * @buf: filled in
+ * @size: bytes that there is room for
+ * @length: bytes of the text
+ *
+ * Return: a status.
+ */
 int emu_text(emu_machine *m, int what, int64_t a, char *buf, size_t size, size_t *length);
+
+/**
+ * emu_quiescence() - what has not come back
+ * @m: machine
+ * @buf: a line for each finding: kind and message
+ * @size: bytes that there is room for
+ * @length: bytes of the text
+ *
+ * Return: EMU_OK.
+ */
 int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length);
 
 /* --- cffi: end --- */
