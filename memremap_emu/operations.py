@@ -71,7 +71,15 @@ CALLS = {
     "percpu_ref_put": Call(("percpu_ref",), "percpu_ref_put"),
     "percpu_ref_tryget": Call(("percpu_ref",), "percpu_ref_tryget"),
     "percpu_ref_tryget_live": Call(("percpu_ref",), "percpu_ref_tryget_live"),
+    "percpu_ref_use": Call(("percpu_ref",), "percpu_ref_use", setup=False),
+    "percpu_ref_complete_on_release": Call(
+        ("percpu_ref", "completion"), "percpu_ref_complete_on_release", task=False
+    ),
     "percpu_ref_kill": Call(("percpu_ref",), "percpu_ref_kill_and_confirm"),
+    "percpu_ref_kill_and_complete": Call(
+        ("percpu_ref", "completion"), "percpu_ref_kill_and_complete"
+    ),
+    "percpu_ref_free": Call(("percpu_ref",), "percpu_ref_free", setup=False),
     "percpu_ref_exit": Call(("percpu_ref",), "percpu_ref_exit", setup=False),
     "percpu_ref_switch_to_atomic_sync": Call(
         ("percpu_ref",), "percpu_ref_switch_to_atomic_sync", setup=False

@@ -8,6 +8,7 @@ from typing import Any
 
 from memremap_emu._native import MASK64
 from memremap_emu.handles import Object, address, check_callable
+from memremap_emu.sync import Completion
 
 #: Added to the count while it is kept per CPU.
 BIAS = 1 << 63
@@ -24,6 +25,10 @@ class PerCpuRef(Object):
     def init(self, flags: int = 0, *, name: str = "release") -> None:
         """percpu_ref_init(); ``name`` is the symbol of the release function in messages."""
         self._call("percpu_ref_init", address(flags, "flags"), self._native.intern(name))
+
+    def complete_on_release(self, completion: Completion) -> None:
+        """The release completes this, as those of drivers do; programs can be explored so."""
+        self._call("percpu_ref_complete_on_release", completion._handle)
 
     def get(self, n: int = 1) -> None:
         """percpu_ref_get(), percpu_ref_get_many()."""

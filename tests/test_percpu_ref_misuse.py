@@ -311,3 +311,19 @@ def test_release_that_kills_a_ref_deadlocks_on_the_common_lock(k: Kernel, c: Cou
     with pytest.raises(Blocked) as blocked:
         ref.kill()
     assert "percpu_ref_switch_lock" in blocked.value.waits_for
+
+
+def test_a_second_release_is_noticed_and_one_after_reinit_is_none() -> None:
+    with Kernel(on_violation="record") as k:
+        ref, released = k.percpu_ref(), k.completion()
+        ref.complete_on_release(released)
+        for _ in range(2):
+            ref.kill()
+            released.wait()
+            ref.reinit()
+        assert not k.violations
+        ref.kill()
+        ref.get()
+        ref.put()
+        assert released.done == 2
+        assert [v.message for v in k.violations][-1] == "percpu_ref released twice"

@@ -74,6 +74,9 @@ bool resource_can_be_linked(const struct resource *root, const struct resource *
  * @kill: callback of the pagemap that uses it, 0: percpu_ref_kill()
  * @cleanup: callback of the pagemap that uses it, 0 none
  * @trampoline: which function its release is
+ * @zero: @released has been completed since it came to life
+ * @released: completed by its release, NULL none
+ * @confirmed: completed when the switch in flight is confirmed
  */
 struct host_ref {
 	struct percpu_ref ref;
@@ -82,6 +85,9 @@ struct host_ref {
 	int64_t kill;
 	int64_t cleanup;
 	int trampoline;
+	bool zero;
+	struct completion *released;
+	struct completion *confirmed;
 };
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "ops.h"
 
+#include <linux/completion.h>
 #include <linux/kernel.h>
 #include <linux/outline.h>
 #include <linux/percpu.h>
@@ -73,6 +74,22 @@ static void no_release(struct percpu_ref *ref)
 	(void)ref;
 }
 
+/* What drivers do; unlike a callback of the host it can be explored. */
+static void completing_release(struct percpu_ref *ref)
+{
+	struct host_ref *h = host_ref(ref);
+
+	if (h->zero)
+		report_violation_in(VIOLATION_REFCOUNT, __func__, "percpu_ref released twice");
+	h->zero = true;
+	complete(h->released);
+}
+
+static void completing_confirm(struct percpu_ref *ref)
+{
+	complete(host_ref(ref)->confirmed);
+}
+
 static percpu_ref_func_t *confirm_of(struct percpu_ref *ref, int64_t callback)
 {
 	if (!callback)
@@ -111,6 +128,17 @@ static int64_t op_init(const int64_t *args)
 	if (host_ref(ref)->release)
 		release = release_function(args[2] ? STRING(2) : "release");
 	return percpu_ref_init(ref, release, (unsigned int)args[1], GFP_KERNEL);
+}
+
+static int64_t op_complete_on_release(const int64_t *args)
+{
+	struct percpu_ref *ref = ARG(struct percpu_ref, 0);
+
+	if (!by_host(ref))
+		return bad_argument("this percpu_ref belongs to a driver");
+	host_ref(ref)->released = ARG(struct completion, 1);
+	ref->release = completing_release;
+	return 0;
 }
 
 /* References held, the initial one included, wherever they are counted. */
@@ -238,6 +266,15 @@ static int64_t op_tryget_live(const int64_t *args)
 	return outline_percpu_ref_tryget_live(ARG(struct percpu_ref, 0));
 }
 
+/* What a user that holds nothing does. */
+static int64_t op_use(const int64_t *args)
+{
+	if (!op_tryget_live(args))
+		return 0;
+	op_put(args);
+	return 1;
+}
+
 static int64_t op_is_dying(const int64_t *args)
 {
 	kasan_touch(ARG(void, 0), sizeof(struct percpu_ref), false, "percpu_ref_is_dying");
@@ -257,6 +294,17 @@ static int64_t op_kill(const int64_t *args)
 	if (args[1] && !by_host(ref))
 		return bad_argument("no callback on a driver's percpu_ref");
 	percpu_ref_kill_and_confirm(ref, confirm_of(ref, args[1]));
+	return 0;
+}
+
+static int64_t op_kill_and_complete(const int64_t *args)
+{
+	struct percpu_ref *ref = ARG(struct percpu_ref, 0);
+
+	if (!by_host(ref))
+		return bad_argument("no callback on a driver's percpu_ref");
+	host_ref(ref)->confirmed = ARG(struct completion, 1);
+	percpu_ref_kill_and_confirm(ref, completing_confirm);
 	return 0;
 }
 
@@ -284,7 +332,11 @@ static int64_t op_switch_to_percpu(const int64_t *args)
 
 static int64_t op_reinit(const int64_t *args)
 {
-	percpu_ref_reinit(ARG(struct percpu_ref, 0));
+	struct percpu_ref *ref = ARG(struct percpu_ref, 0);
+
+	if (by_host(ref))
+		host_ref(ref)->zero = false;
+	percpu_ref_reinit(ref);
 	return 0;
 }
 
@@ -319,6 +371,7 @@ static const struct op ops[] = {
 	OP("percpu_ref_alloc", "x", "R", op_alloc),
 	OP("percpu_ref_free", "R", "v", op_free),
 	OP("percpu_ref_init", "Ris", "e", op_init),
+	OP("percpu_ref_complete_on_release", "RC", "v", op_complete_on_release),
 	OP("percpu_ref_exit", "R", "v", op_exit),
 	OP("percpu_ref_get", "R", "v", op_get),
 	OP("percpu_ref_get_many", "Ri", "v", op_get_many),
@@ -326,9 +379,11 @@ static const struct op ops[] = {
 	OP("percpu_ref_put_many", "Ri", "v", op_put_many),
 	OP("percpu_ref_tryget", "R", "b", op_tryget),
 	OP("percpu_ref_tryget_live", "R", "b", op_tryget_live),
+	OP("percpu_ref_use", "R", "b", op_use),
 	OP("percpu_ref_is_dying", "R", "b", op_is_dying),
 	OP("percpu_ref_is_zero", "R", "b", op_is_zero),
 	OP("percpu_ref_kill_and_confirm", "Rx", "v", op_kill),
+	OP("percpu_ref_kill_and_complete", "RC", "v", op_kill_and_complete),
 	OP("percpu_ref_switch_to_atomic", "Rx", "v", op_switch_to_atomic),
 	OP("percpu_ref_switch_to_atomic_sync", "R", "v", op_switch_to_atomic_sync),
 	OP("percpu_ref_switch_to_percpu", "R", "v", op_switch_to_percpu),

@@ -45,15 +45,17 @@ def _bound(k: Kernel, name: str, mode: str = "fsdax") -> tuple[BuiltinDriver, De
     return driver, device
 
 
-def pagemap_held(k: Kernel) -> Made:
-    """Unbind on one CPU, the put of a pagemap that was got on it on another."""
-    driver, device = _bound(k, "dax_pmem")
-    pagemap = k.get_dev_pagemap((START >> 12) + 0x1000)
-    assert pagemap is not None
+def percpu_ref_protocol(k: Kernel) -> Made:
+    """An owner kills a count, one user holds it, one does not: as tests/models/percpu_ref.pml."""
+    ref, released, confirmed = k.percpu_ref(), k.completion("released"), k.completion("confirmed")
+    ref.complete_on_release(released)
+    ref.get()
     program = Program(k)
-    program.task("unbind").unbind(driver, device)
-    program.task("user").put(pagemap)
-    return Made(program)
+    owner = program.task("owner").call("percpu_ref_kill_and_complete", ref, confirmed)
+    owner.wait(released).call("percpu_ref_exit", ref)
+    program.task("holder").put(ref)
+    program.task("user").call("percpu_ref_use", ref)
+    return Made(program, quiescence=False)
 
 
 def two_switches(k: Kernel) -> Made:
