@@ -114,6 +114,7 @@ UNTRACKED = (
     "explore.c",
     "execution.c",
     "strategy.c",
+    "state_hash.c",
 )
 
 

@@ -21,65 +21,238 @@
  */
 #include "dpor.h"
 
+#include <linux/kernel.h>
+
+/* Has any of the processes @procs a step, from its @first one on, before @clock? */
+static bool any_before(uint32_t procs, const uint16_t *first, const struct clock *clock)
+{
+	for (; procs; procs &= procs - 1) {
+		unsigned int proc = (unsigned int)__builtin_ctz(procs);
+
+		if (clock->at[proc] >= first[proc])
+			return true;
+	}
+	return false;
+}
+
 /*
  * Step @d, now on the stack, races with step @i: enter somebody in @i's
- * backtrack set who can begin an execution in which @d comes first.
+ * backtrack set who can begin an execution in which @d comes first.  Such an
+ * execution goes on after @i with the steps that do not come after it; who can
+ * begin is whose first step among them comes after none of the others.
+ *
+ * @before is what comes before @d; the steps behind @i that it conflicts with
+ * are the @nr_met in @x->met.
  */
 static void reverse_race(struct explorer *x, unsigned int i, unsigned int d,
-			 const struct clock *before)
+			 const struct clock *before, unsigned int nr_met)
 {
 	struct step *race = &x->steps[i];
 	const struct step *last = &x->steps[d];
-	uint32_t initials = 0, seen = 0;
-	bool last_is_initial = true;
+	const uint32_t last_bit = 1U << last->proc;
+	uint32_t initials = 0, among = 0, looked_at = 0;
+	uint16_t first[MAX_PROCS];
+	bool last_is_initial;
 
 	for (unsigned int k = i + 1; k < d; k++) {
 		const struct step *step = &x->steps[k];
-		bool initial = true;
+		const uint32_t bit = 1U << step->proc;
 
+		if (looked_at & bit)
+			continue;
+		looked_at |= bit;
+		/* With the first step of a process all that it does comes after the race. */
 		if (happens_before(race, &step->clock))
 			continue;
-		if (!(seen & 1U << step->proc)) {
-			seen |= 1U << step->proc;
-			for (unsigned int j = i + 1; j < k && initial; j++)
-				if (!happens_before(race, &x->steps[j].clock) &&
-				    happens_before(&x->steps[j], &step->clock))
-					initial = false;
-			if (initial)
-				initials |= 1U << step->proc;
-		}
-		if (happens_before(step, before) || conflicts(&step->access, &last->access))
-			last_is_initial = false;
+		if (!any_before(among, first, &step->clock))
+			initials |= bit;
+		first[step->proc] = step->index;
+		among |= bit;
 	}
-	if (last_is_initial && !(seen & 1U << last->proc))
-		initials |= 1U << last->proc;
+	last_is_initial = !(among & last_bit) && !any_before(among, first, before);
+	for (unsigned int n = 0; n < nr_met && last_is_initial; n++)
+		last_is_initial = happens_before(race, &x->steps[x->met[n]].clock);
+	if (last_is_initial)
+		initials |= last_bit;
 	initials &= race->enabled;
 	if (!initials) {
 		/* Who goes first there has to be made possible by somebody. */
 		race->backtrack |= race->enabled;
 	} else if (!(initials & race->backtrack)) {
-		if (initials & 1U << last->proc)
-			race->backtrack |= 1U << last->proc;
+		if (initials & last_bit)
+			race->backtrack |= last_bit;
 		else
 			race->backtrack |= initials & -initials;
 	}
+}
+
+static unsigned int wide_list_of(const struct explorer *x, const struct access *access)
+{
+	return access->start - (uintptr_t)x->m->arena < x->m->arena_size ? LIST_WIDE :
+									   LIST_WIDE_PAGES;
+}
+
+/*
+ * Small accesses can conflict only if they are in the same eight bytes, so only
+ * steps of one list need be looked at, and those with wide accesses.
+ */
+static unsigned int list_of(const struct explorer *x, const struct access *access)
+{
+	if (access->start >> 3 != (access->end - 1) >> 3)
+		return wide_list_of(x, access);
+	return (unsigned int)((access->start >> 3) * 0x9e3779b97f4a7c15UL >> 58);
+}
+
+_Static_assert(SMALL_LISTS == 64, "six bits of a hash");
+
+static bool same_bytes(const struct access *a, const struct access *b)
+{
+	return a->start == b->start && a->end == b->end;
+}
+
+static bool takes_alone(const struct access *access)
+{
+	return access->kind == ACCESS_ACQUIRE && access->exclusive;
+}
+
+/*
+ * Step @step has been held against @earlier: the next one in their list that it
+ * need be held against.
+ */
+static unsigned int next_near(const struct step *earlier, const struct step *step,
+			      const struct clock *before)
+{
+	const enum access_kind kind = step->access.kind;
+
+	if (!same_bytes(&earlier->access, &step->access))
+		return earlier->before;
+	if (kind == ACCESS_ACQUIRE) {
+		if (takes_alone(&earlier->access) && happens_before(earlier, before))
+			return earlier->before_held;
+		return earlier->before;
+	}
+	/* What conflicts with this step comes before that write, or read of its own, already. */
+	if (earlier->access.kind == ACCESS_WRITE ||
+	    (kind == ACCESS_READ && earlier->proc == step->proc &&
+	     earlier->access.kind == ACCESS_READ))
+		return 0;
+	return earlier->before;
+}
+
+void list_step(struct explorer *x, unsigned int d)
+{
+	struct step *step = &x->steps[d];
+	const struct access *access = &step->access;
+
+	x->listed = d + 1;
+	if (access->start < access->end) {
+		uint16_t *last = &x->last[list_of(x, access)];
+
+		step->before = step->before_held = *last;
+		if (*last && takes_alone(access)) {
+			const struct step *held = &x->steps[*last - 1];
+
+			if (takes_alone(&held->access) && same_bytes(&held->access, access))
+				step->before_held = held->before_held;
+		}
+		*last = (uint16_t)(d + 1);
+	}
+	if (access->rcu_read) {
+		step->before_read = x->last[LIST_RCU_READ];
+		x->last[LIST_RCU_READ] = (uint16_t)(d + 1);
+	}
+	if (access->rcu_write) {
+		step->before_write = x->last[LIST_RCU_WRITE];
+		x->last[LIST_RCU_WRITE] = (uint16_t)(d + 1);
+	}
+}
+
+void unlist_steps(struct explorer *x, unsigned int depth)
+{
+	while (x->listed > depth) {
+		const struct step *step = &x->steps[--x->listed];
+		const struct access *access = &step->access;
+
+		if (access->start < access->end)
+			x->last[list_of(x, access)] = step->before;
+		if (access->rcu_read)
+			x->last[LIST_RCU_READ] = step->before_read;
+		if (access->rcu_write)
+			x->last[LIST_RCU_WRITE] = step->before_write;
+	}
+}
+
+/**
+ * struct candidates - steps that the one at hand may conflict with: depth + 1 of the next one
+ *	of each list, 0: no more
+ */
+struct candidates {
+	unsigned int near, wide, all, read, write;
+};
+
+static struct candidates candidates_of(const struct explorer *x, unsigned int d)
+{
+	const struct access *access = &x->steps[d].access;
+	struct candidates c = { 0 };
+
+	if (access->start < access->end) {
+		unsigned int list = list_of(x, access);
+
+		if (list < SMALL_LISTS) {
+			c.near = x->last[list];
+			c.wide = x->last[wide_list_of(x, access)];
+		} else {
+			c.all = d;
+		}
+	}
+	if (access->rcu_read)
+		c.write = x->last[LIST_RCU_WRITE];
+	if (access->rcu_write)
+		c.read = x->last[LIST_RCU_READ];
+	return c;
+}
+
+/* From the latest on, each once, whatever lists it is in; 0: there are no more. */
+static unsigned int next_candidate(const struct explorer *x, struct candidates *c,
+				   const struct step *step, const struct clock *before)
+{
+	unsigned int i = max(max(max(c->near, c->wide), max(c->read, c->write)), c->all);
+	const struct step *earlier;
+
+	if (!i)
+		return 0;
+	earlier = &x->steps[i - 1];
+	if (i == c->near)
+		c->near = next_near(earlier, step, before);
+	if (i == c->wide)
+		c->wide = earlier->before;
+	if (i == c->read)
+		c->read = earlier->before_read;
+	if (i == c->write)
+		c->write = earlier->before_write;
+	if (i == c->all)
+		c->all--;
+	return i;
 }
 
 void account(struct explorer *x, unsigned int d, bool races)
 {
 	struct step *step = &x->steps[d];
 	struct proc *p = &x->procs[step->proc];
+	struct candidates candidates = candidates_of(x, d);
 	const struct clock before = p->clock;
+	unsigned int nr_met = 0, i;
 	struct lock_clock *lock;
 
 	step->index = ++p->steps;
-	for (unsigned int i = d; i-- > 0;) {
-		const struct step *earlier = &x->steps[i];
+	while ((i = next_candidate(x, &candidates, step, &before))) {
+		const struct step *earlier = &x->steps[i - 1];
 
 		if (!conflicts(&earlier->access, &step->access) || earlier->proc == step->proc)
 			continue;
 		if (races && !happens_before(earlier, &p->clock))
-			reverse_race(x, i, d, &before);
+			reverse_race(x, i - 1, d, &before, nr_met);
+		x->met[nr_met++] = (uint16_t)(i - 1);
 		/* A lock is handed over by its release, not by its acquisition. */
 		if (step->access.kind != ACCESS_ACQUIRE)
 			join(&p->clock, &earlier->clock);

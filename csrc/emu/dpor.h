@@ -16,5 +16,9 @@ void account_again(struct explorer *x, unsigned int d);
 void account_blocked(struct explorer *x);
 /** still_asleep() - who of @candidates need not be tried after @access, either */
 uint32_t still_asleep(const struct explorer *x, uint32_t candidates, const struct access *access);
+/** list_step() - step @d, with its access, is on the stack: later ones will find it */
+void list_step(struct explorer *x, unsigned int d);
+/** unlist_steps() - only the first @depth steps are on the stack */
+void unlist_steps(struct explorer *x, unsigned int depth);
 
 #endif

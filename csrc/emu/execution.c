@@ -90,7 +90,8 @@ void explore_compare(struct machine *m, const void *addr, unsigned long size, ui
 	explore_point(m, &access);
 }
 
-void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const void *lock))
+void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const void *lock),
+		     bool exclusive)
 {
 	const struct access access = {
 		.start = (uintptr_t)lock,
@@ -98,6 +99,7 @@ void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const vo
 		.kind = ACCESS_ACQUIRE,
 		.ready = ready,
 		.object = lock,
+		.exclusive = exclusive,
 	};
 
 	explore_point(m, &access);
@@ -275,6 +277,15 @@ struct access pending_now(const struct explorer *x, unsigned int proc)
 	return access;
 }
 
+/*
+ * Where nobody else could go, and no call may fail, there is nothing to come
+ * back for: the step is taken back with the one before it.
+ */
+static bool continues(const struct explorer *x, const struct step *step)
+{
+	return x->depth && step->enabled == 1U << step[-1].proc && !x->options.max_faults;
+}
+
 void begin_step(struct explorer *x, struct step *step)
 {
 	struct machine *m = x->m;
@@ -282,7 +293,7 @@ void begin_step(struct explorer *x, struct step *step)
 
 	step->calls = 0;
 	step->failed = 0;
-	if (!m->undo)
+	if (!m->undo || continues(x, step))
 		return;
 	step->mark = undo_mark(m);
 	/* What a step changes and no hook of a store tells of. */

@@ -8,6 +8,7 @@
  */
 
 #include "api.h"
+#include "state_hash.h"
 #include "strategy.h"
 
 #define PROC_RCU MAX_PROGRAM_TASKS
@@ -23,6 +24,14 @@
 
 /* Room for a whole number of vectors. */
 #define CLOCK_SIZE 16
+
+/* Lists of steps that can conflict: of small accesses by place, of wide ones, of RCU's. */
+#define SMALL_LISTS 64
+#define LIST_WIDE SMALL_LISTS
+#define LIST_WIDE_PAGES (SMALL_LISTS + 1)
+#define LIST_RCU_READ (SMALL_LISTS + 2)
+#define LIST_RCU_WRITE (SMALL_LISTS + 3)
+#define NR_LISTS (SMALL_LISTS + 4)
 
 typedef uint16_t clock_vector __attribute__((vector_size(16), may_alias));
 
@@ -43,6 +52,11 @@ _Static_assert(MAX_PROCS <= CLOCK_SIZE, "a clock counts every process");
  * @backtrack: who is to be tried from here
  * @done: who has been
  * @sleep: who need not be tried: what would follow has been seen
+ * @before: depth + 1 of the step before in its list of accesses, 0: none
+ * @before_held: for an acquisition: the same, all those left out that come before it because
+ *	whoever had the lock had it alone
+ * @before_read: the same in the list of those that enter a read section of RCU
+ * @before_write: the same in the list of those that ask for a grace period
  * @mark: to take it back to, see undo.h
  * @calls: that may fail, met in it so far
  * @nr_fails: how many of them fail
@@ -57,6 +71,10 @@ struct step {
 	struct access access;
 	struct clock begin;
 	struct clock clock;
+	uint16_t before;
+	uint16_t before_held;
+	uint16_t before_read;
+	uint16_t before_write;
 	size_t mark;
 	uint32_t calls;
 	uint32_t nr_fails;
@@ -126,6 +144,9 @@ struct rcu_exits {
  * @cut: enum emu_explore_bound: what has left something out
  * @running: process that is taking a step
  * @depth: steps of the execution at hand
+ * @listed: steps of it that are in the lists
+ * @last: of each list: depth + 1 of its last step, 0: none
+ * @met: depths of the steps that the one at hand conflicts with, as far as they are known
  * @prefix: steps of it that repeat the one before
  * @live: the machine is in the middle of that execution, and steps can be taken back
  * @starting: tasks go to their first visible operation
@@ -134,6 +155,7 @@ struct rcu_exits {
  * @frozen: first steps that are given and not searched
  * @frames: by stack: how a task got to its next step; NULL: nobody wants to know
  * @path: the same, of the steps of the execution at hand
+ * @hashes: of objects that no execution so far has written
  */
 struct explorer {
 	struct machine *m;
@@ -154,6 +176,9 @@ struct explorer {
 	uint32_t cut;
 	unsigned int running;
 	unsigned int depth;
+	unsigned int listed;
+	uint16_t last[NR_LISTS];
+	uint16_t met[MAX_STEPS];
 	unsigned int prefix;
 	bool live;
 	bool starting;
@@ -167,6 +192,7 @@ struct explorer {
 	unsigned int frozen;
 	struct emu_search_frames *frames;
 	struct emu_search_frames *path;
+	struct kept_hashes hashes;
 	uint64_t final[MAX_FINAL_STATES];
 	struct step steps[MAX_STEPS];
 };

@@ -68,6 +68,7 @@ static bool begin_execution(struct explorer *x)
 	memset(x->locks, 0, sizeof(x->locks));
 	m->handle_serial = x->serials;
 	x->depth = 0;
+	unlist_steps(x, 0);
 	x->starting = true;
 	for (int i = 0; i < x->nr_tasks; i++) {
 		struct emu_task *task =
@@ -99,6 +100,7 @@ static bool go_back(struct explorer *x)
 			return false;
 	} else {
 		undo_back(x->m, x->steps[x->depth].mark);
+		unlist_steps(x, x->depth);
 	}
 	if (!x->depth && !x->prefix && x->strategy->begin)
 		x->strategy->begin(x);
@@ -173,6 +175,8 @@ static enum outcome run_once(struct explorer *x)
 			account(x, x->depth, last);
 		else if (x->strategy->reduces)
 			account_again(x, x->depth);
+		if (x->strategy->reduces)
+			list_step(x, x->depth);
 		if (x->strategy->sleeps && last)
 			sleep = still_asleep(x, step->sleep | (step->done & ~(1U << step->proc)),
 					     &step->access);

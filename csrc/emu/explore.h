@@ -37,6 +37,7 @@ enum access_kind {
  * @object: the lock
  * @expected: what a compare-and-exchange wants to find
  * @compares: its size in bytes, 0: it is none
+ * @exclusive: for ACCESS_ACQUIRE: whoever has it has it alone
  */
 struct access {
 	uintptr_t start;
@@ -45,6 +46,7 @@ struct access {
 	uint8_t rcu_read;
 	uint8_t rcu_write;
 	uint8_t compares;
+	bool exclusive;
 	bool (*ready)(const void *object);
 	const void *object;
 	uint64_t expected;
@@ -62,8 +64,9 @@ void explore_compare(struct machine *m, const void *addr, unsigned long size, ui
  * Return: how many succeed before one fails, @n: none does.
  */
 unsigned long explore_fallible(struct machine *m, unsigned long n);
-/** explore_acquire() - the same for a lock */
-void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const void *lock));
+/** explore_acquire() - the same for a lock, that others cannot have as well if @exclusive */
+void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const void *lock),
+		     bool exclusive);
 /** explore_release() - whoever acquires @object later comes after this */
 void explore_release(struct machine *m, const void *object);
 /** explore_wake() - what @task does once it runs comes after this */

@@ -73,11 +73,9 @@ void judge(struct explorer *x)
 /* The set of final states: open addressing; what does not fit is not counted. */
 static void keep_final_state(struct explorer *x)
 {
-	uint64_t hash;
+	const uint64_t hash = state_hash(x->m, &x->hashes) | 1;
 	unsigned int i;
 
-	emu_state_hash(x->m, &hash);
-	hash |= 1;
 	for (i = 0; i < MAX_FINAL_STATES; i++) {
 		uint64_t *place = &x->final[(hash + i) % MAX_FINAL_STATES];
 

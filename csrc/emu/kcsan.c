@@ -61,14 +61,22 @@ struct order {
  * @time: of the task that made it, 0: none
  * @task: which
  * @bytes: bit mask
+ * @all: all of that in one word
  */
 struct accessed {
 	const void *pc;
-	uint16_t time;
-	uint8_t task;
-	uint8_t bytes;
-	bool write, marked;
+	union {
+		struct {
+			uint16_t time;
+			uint8_t task;
+			uint8_t bytes;
+			bool write, marked;
+		};
+		uint64_t all;
+	};
 };
+
+_Static_assert(sizeof(struct accessed) == 16, "two words");
 
 struct granule {
 	uintptr_t address;
@@ -125,17 +133,13 @@ bool kcsan_prepare(struct machine *m)
 	return m->kcsan != NULL;
 }
 
-/* The running task, NULL if nothing is to be watched. */
-static struct kcsan_task *kcsan_task(struct machine *m)
+/* The task that runs, which is not the one that was asked for last. */
+static noinline struct kcsan_task *find_task(struct machine *m)
 {
 	const struct emu_task *running = m->running;
 	struct kcsan *k = m->kcsan;
 	struct kcsan_task *task;
 
-	if (!running || m->quiet || !k)
-		return NULL;
-	if (k->last < k->nr_tasks && k->tasks[k->last].serial == running->serial)
-		return &k->tasks[k->last];
 	for (unsigned int i = 0; i < k->nr_tasks; i++)
 		if (k->tasks[i].serial == running->serial) {
 			k->last = i;
@@ -153,6 +157,19 @@ static struct kcsan_task *kcsan_task(struct machine *m)
 	return task;
 }
 
+/* The running task, NULL if nothing is to be watched. */
+static inline struct kcsan_task *kcsan_task(struct machine *m)
+{
+	const struct emu_task *running = m->running;
+	struct kcsan *k = m->kcsan;
+
+	if (!running || m->quiet || !k)
+		return NULL;
+	if (likely(k->last < k->nr_tasks && k->tasks[k->last].serial == running->serial))
+		return &k->tasks[k->last];
+	return find_task(m);
+}
+
 /* What the releases of @object order, an empty one if there was none; NULL: no room. */
 static struct order *released_order(struct machine *m, uintptr_t object)
 {
@@ -163,7 +180,8 @@ static struct order *released_order(struct machine *m, uintptr_t object)
 		struct released *r = &k->released[(at + i) % KCSAN_OBJECTS];
 
 		if (r->generation != k->generation) {
-			undo_record(m, r, sizeof(*r));
+			/* With its generation of before it is free again, whatever is in it. */
+			undo_record(m, &r->generation, sizeof(r->generation));
 			r->generation = k->generation;
 			r->address = object;
 			memset(&r->order, 0, sizeof(r->order));
@@ -271,7 +289,7 @@ static struct granule *find_granule(struct machine *m, uintptr_t address)
 		struct granule *g = &k->granules[(address / 8 + i) % KCSAN_GRANULES];
 
 		if (g->generation != k->generation) {
-			undo_record(m, g, sizeof(*g));
+			undo_record(m, &g->generation, sizeof(g->generation));
 			g->generation = k->generation;
 			g->address = address;
 			g->next = 0;
@@ -309,14 +327,9 @@ static void access_granule(struct machine *m, const struct kcsan_task *task, uin
 	if (!g)
 		return;
 	/* Once more in the same epoch: whoever came in between has been held against it. */
-	for (unsigned int i = 0; i < KCSAN_SLOTS; i++) {
-		const struct accessed *before = &g->slots[i];
-
-		if (before->time == now->time && before->task == now->task &&
-		    before->bytes == now->bytes && before->write == now->write &&
-		    before->marked == now->marked)
+	for (unsigned int i = 0; i < KCSAN_SLOTS; i++)
+		if (g->slots[i].all == now->all)
 			return;
-	}
 	for (unsigned int i = 0; i < KCSAN_SLOTS; i++) {
 		struct accessed *before = &g->slots[i];
 

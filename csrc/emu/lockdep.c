@@ -32,10 +32,10 @@
 #define LOCKDEP_TASKS 32
 #define LOCKDEP_HELD 16
 #define LOCKDEP_REPORTS 8
+#define LOCKDEP_ALIASES 64
 
 struct lock_class {
 	char name[48];
-	const char *key; /* where the machine keeps that name */
 	const void *completion; /* NULL: a lock */
 	uint64_t after; /* classes that have been taken while this was held */
 	uint32_t by[LOCKDEP_CLASSES]; /* for each of them: bit mask of the tasks */
@@ -52,12 +52,23 @@ struct lockdep_task {
 	} held[LOCKDEP_HELD];
 };
 
+/**
+ * struct lock_alias - another place where the machine keeps the name of a class
+ */
+struct lock_alias {
+	const char *key;
+	const void *completion;
+	unsigned int class;
+};
+
 struct lockdep {
 	unsigned int nr_classes;
+	unsigned int nr_aliases;
 	unsigned int nr_tasks;
 	unsigned int nr_reported;
 	uint64_t reported[LOCKDEP_REPORTS]; /* classes of each cycle */
 	struct lock_class classes[LOCKDEP_CLASSES];
+	struct lock_alias aliases[LOCKDEP_ALIASES];
 	struct lockdep_task tasks[LOCKDEP_TASKS];
 };
 
@@ -90,17 +101,15 @@ static struct lockdep_task *lockdep_task(struct machine *m)
 	return task;
 }
 
-/* Its class, LOCKDEP_CLASSES if it is one too many. */
-static unsigned int class_of(struct machine *m, const char *name, const void *completion)
+/* The class of that name, wherever it is kept. */
+static noinline unsigned int class_named(struct machine *m, const char *name,
+					 const void *completion)
 {
 	struct lockdep *l = m->lockdep;
 	struct lock_class *class;
 	char text[sizeof(class->name)];
 	unsigned int i;
 
-	for (i = 0; i < l->nr_classes; i++)
-		if (l->classes[i].key == name && l->classes[i].completion == completion)
-			return i;
 	snprintf(text, sizeof(text), "%s", string_or_unknown(m, name));
 	for (i = 0; i < l->nr_classes; i++)
 		if (l->classes[i].completion == completion && !strcmp(l->classes[i].name, text))
@@ -110,9 +119,29 @@ static unsigned int class_of(struct machine *m, const char *name, const void *co
 	undo_record(m, &l->nr_classes, sizeof(l->nr_classes));
 	class = &l->classes[l->nr_classes++];
 	memset(class, 0, sizeof(*class));
-	class->key = name;
 	snprintf(class->name, sizeof(class->name), "%s", text);
 	class->completion = completion;
+	return i;
+}
+
+/* Its class, LOCKDEP_CLASSES if it is one too many. */
+static unsigned int class_of(struct machine *m, const char *name, const void *completion)
+{
+	struct lockdep *l = m->lockdep;
+	struct lock_alias *alias;
+	unsigned int i;
+
+	for (i = 0; i < l->nr_aliases; i++)
+		if (l->aliases[i].key == name && l->aliases[i].completion == completion)
+			return l->aliases[i].class;
+	i = class_named(m, name, completion);
+	if (l->nr_aliases < LOCKDEP_ALIASES) {
+		undo_record(m, &l->nr_aliases, sizeof(l->nr_aliases));
+		alias = &l->aliases[l->nr_aliases++];
+		alias->key = name;
+		alias->completion = completion;
+		alias->class = i;
+	}
 	return i;
 }
 
@@ -224,13 +253,15 @@ void lockdep_acquire(struct machine *m, const void *lock, const char *name, bool
 	class = class_of(m, name, NULL);
 	if (class == LOCKDEP_CLASSES)
 		return;
-	undo_record(m, &task->taken, sizeof(*task) - offsetof(struct lockdep_task, taken));
 	if (!tried) {
 		waits_for(m->lockdep, task, class);
+		undo_record(m, &task->taken, sizeof(task->taken));
 		task->taken |= 1UL << class;
 	}
 	if (task->nr_held == LOCKDEP_HELD)
 		return;
+	undo_record(m, &task->nr_held, sizeof(task->nr_held));
+	undo_record(m, &task->held[task->nr_held], sizeof(task->held[0]));
 	task->held[task->nr_held].lock = lock;
 	task->held[task->nr_held++].class = class;
 }
@@ -243,8 +274,8 @@ void lockdep_release(struct machine *m, const void *lock)
 		return;
 	for (unsigned int i = task->nr_held; i-- > 0;)
 		if (task->held[i].lock == lock) {
-			undo_record(m, &task->taken,
-				    sizeof(*task) - offsetof(struct lockdep_task, taken));
+			undo_record(m, &task->nr_held, sizeof(task->nr_held));
+			undo_record(m, &task->held[i], sizeof(task->held[i]));
 			task->held[i] = task->held[--task->nr_held];
 			return;
 		}
@@ -281,6 +312,7 @@ void lockdep_forget(struct machine *m)
 	if (!m->lockdep)
 		return;
 	m->lockdep->nr_classes = 0;
+	m->lockdep->nr_aliases = 0;
 	m->lockdep->nr_tasks = 0;
 	m->lockdep->nr_reported = 0;
 }

@@ -360,12 +360,16 @@ static inline void mark_dirty(struct machine *m, size_t off, size_t size)
 		return;
 	}
 	for (size_t line = off / DIRTY_LINE; line * DIRTY_LINE < off + size; line++) {
-		unsigned long bit = 1UL << (line % BITS_PER_LONG);
-
-		m->dirty[line / BITS_PER_LONG] |= bit;
-		if (unlikely(m->undo != NULL) && !(m->undo->saved[line / BITS_PER_LONG] & bit))
+		m->dirty[line / BITS_PER_LONG] |= 1UL << (line % BITS_PER_LONG);
+		if (unlikely(m->undo != NULL) && m->undo->saved[line] != m->undo->epoch)
 			undo_line(m, line);
 	}
+}
+
+/* See undo_keep(). */
+static inline void undo_record(struct machine *m, void *what, size_t size)
+{
+	undo_keep(m->undo, what, size);
 }
 
 /* Lowest and highest address of the stack with this index. */

@@ -119,6 +119,10 @@ int emu_symbol(emu_machine *m, uint64_t address, char *buf, size_t size)
 									     EMU_BAD_ARGUMENT;
 }
 
+/* This object file as the linker has laid it out. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char _end[] __attribute__((visibility("hidden")));
+
 /* Strings that events carry are constants of this object file or lie in the arena. */
 int emu_symbol_ranges(emu_machine *m, const char *name, uint64_t *ranges, size_t max, size_t *count)
 {
@@ -129,11 +133,7 @@ int emu_symbol_ranges(emu_machine *m, const char *name, uint64_t *ranges, size_t
 
 static bool is_string(const struct machine *m, const char *p)
 {
-	Dl_info info, own;
-
-	return (uint64_t)(p - m->arena) < m->s->brk ||
-	       (dladdr(p, &info) && dladdr((const void *)(uintptr_t)emu_string_at, &own) &&
-		info.dli_fbase == own.dli_fbase);
+	return (uint64_t)(p - m->arena) < m->s->brk || (p >= __ehdr_start && p < _end);
 }
 
 const char *string_or_unknown(const struct machine *m, const char *p)

@@ -33,12 +33,12 @@ static void wake_lock_waiters(const void *lock)
 }
 
 /* While schedules are explored, a lock is waited for by not being chosen. */
-static void acquire(const void *lock, bool (*ready)(const void *lock))
+static void acquire(const void *lock, bool (*ready)(const void *lock), bool exclusive)
 {
 	struct machine *m = this_machine();
 
 	if (unlikely(m->explorer != NULL))
-		explore_acquire(m, lock, ready);
+		explore_acquire(m, lock, ready, exclusive);
 }
 
 static void released(const void *lock)
@@ -129,7 +129,7 @@ void spin_lock(spinlock_t *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
-	acquire(lock, spinlock_free);
+	acquire(lock, spinlock_free, true);
 	while (lock->owner) {
 		lock->waiters++;
 		task_block("spinlock", lock, lock->name);
@@ -190,7 +190,7 @@ void read_lock(rwlock_t *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
-	acquire(lock, rwlock_readable);
+	acquire(lock, rwlock_readable, false);
 	while (lock->writer) {
 		lock->waiters++;
 		task_block("rwlock", lock, lock->name);
@@ -215,7 +215,7 @@ void write_lock(rwlock_t *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
-	acquire(lock, rwlock_free);
+	acquire(lock, rwlock_free, true);
 	while (lock->writer || lock->readers) {
 		lock->waiters++;
 		task_block("rwlock", lock, lock->name);
@@ -247,7 +247,7 @@ void mutex_lock(struct mutex *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	might_sleep();
-	acquire(lock, mutex_free);
+	acquire(lock, mutex_free, true);
 	while (lock->owner) {
 		lock->waiters++;
 		task_block("mutex", lock, lock->name);
@@ -316,7 +316,7 @@ void down_read(struct rw_semaphore *sem)
 {
 	kasan_touch(sem, sizeof(*sem), true, __func__);
 	might_sleep();
-	acquire(sem, rwsem_readable);
+	acquire(sem, rwsem_readable, false);
 	while (sem->writer) {
 		sem->waiters++;
 		task_block("rw_semaphore", sem, sem->name);
@@ -340,7 +340,7 @@ void down_write(struct rw_semaphore *sem)
 {
 	kasan_touch(sem, sizeof(*sem), true, __func__);
 	might_sleep();
-	acquire(sem, rwsem_free);
+	acquire(sem, rwsem_free, true);
 	while (sem->writer || sem->readers) {
 		sem->waiters++;
 		task_block("rw_semaphore", sem, sem->name);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Text that the kernel formats: /proc/iomem, %pR and %pr, names, exported symbols; and
- * the state hash.
+ * Text that the kernel formats: /proc/iomem, %pR and %pr, names, exported symbols.
  */
 #include <linux/percpu-refcount.h>
 
@@ -143,64 +142,4 @@ int emu_text(emu_machine *m, int what, int64_t a, char *buf, size_t size, size_t
 
 	*length = r.length;
 	return status == EMU_OK ? r.status : status;
-}
-
-/* An address as what it is relative to the machine's arena or stacks. */
-static inline uint64_t __untracked relative(const struct machine *m, uint64_t v)
-{
-	uint64_t in_arena = v - (uint64_t)(uintptr_t)m->arena;
-	uint64_t in_stacks = (uint64_t)(uintptr_t)m->stacks - v; /* their upper end */
-
-	if (in_arena < m->arena_size)
-		return in_arena;
-	return in_stacks < MAX_TASKS * (TASK_STACK_SIZE + TASK_STACK_GUARD) ? in_stacks : v;
-}
-
-/*
- * FNV-1a over 64-bit words, in four lanes that do not wait for each other:
- * equal states, equal hashes; the rest is luck.
- */
-static uint64_t __untracked hash_words(const struct machine *m, uint64_t hash, const void *data,
-				       size_t size)
-{
-	const uint64_t prime = 0x100000001b3UL;
-	const uint64_t *p = data, *end = p + size / 8;
-	/* One lane carries what came before: in two it would cancel out where they are joined. */
-	uint64_t a = hash, b = 0x6c62272e07bb0142UL, c = 0x62b821756295c58dUL, d = prime;
-
-	for (; end - p >= 4; p += 4) {
-		a = (a ^ relative(m, p[0])) * prime;
-		b = (b ^ relative(m, p[1])) * prime;
-		c = (c ^ relative(m, p[2])) * prime;
-		d = (d ^ relative(m, p[3])) * prime;
-	}
-	for (; p < end; p++)
-		a = (a ^ relative(m, *p)) * prime;
-	return (((((a ^ b) * prime) ^ c) * prime) ^ d) * prime;
-}
-
-/*
- * The kernel's objects, addresses made relative (a task may leave some of its
- * stack behind), so that two machines in equal states agree.
- */
-int emu_state_hash(emu_machine *m, uint64_t *out)
-{
-	uint64_t hash = 0xcbf29ce484222325UL;
-	struct run_map *maps[MEMMAP_NR_MAPS];
-	struct alloc_header *h;
-	struct entry saved;
-	int status = machine_look(m, &saved);
-
-	if (status != EMU_OK)
-		return status;
-	memmap_maps(&m->s->memmap, maps);
-	for (int i = 0; i < MEMMAP_NR_MAPS; i++)
-		for (unsigned long r = 0; r < maps[i]->nr; r++)
-			hash = hash_words(m, hash, &maps[i]->runs[r], sizeof(maps[i]->runs[r]));
-	for (h = first_object(m); h; h = next_object(m, h))
-		if (!h->freed && h->kind != OBJECT_MACHINE)
-			hash = hash_words(m, hash, (const char *)h + 64, h->size);
-	machine_look_away(m, &saved);
-	*out = hash;
-	return EMU_OK;
 }

@@ -19,27 +19,13 @@
 #undef memcpy
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* An execution whose records take more than this is repeated from its start. */
 #define MAX_LOG (64UL << 20)
 #define FIRST_LOG (256UL << 10)
 
-/**
- * struct record - stands behind the bytes that it is about, so that the last one is found
- * @p: where they were
- * @size: how many, rounded up to 8 in the log; 0: a line of the arena and its shadow
- */
-struct record {
-	char *p;
-	size_t size;
-};
-
 #define LINE_BYTES (DIRTY_LINE + DIRTY_LINE / 8)
-
-static size_t bitmap_bytes(const struct machine *m)
-{
-	return (m->arena_size / DIRTY_LINE / 8 & ~7UL) + 8;
-}
 
 bool undo_begin(struct machine *m)
 {
@@ -51,16 +37,18 @@ bool undo_begin(struct machine *m)
 	if (!u)
 		return false;
 	u->log = malloc(FIRST_LOG);
-	u->saved = calloc(1, bitmap_bytes(m));
-	u->max_touched = 256;
-	u->touched = malloc(u->max_touched * sizeof(*u->touched));
-	if (!u->log || !u->saved || !u->touched) {
+	/* As large as the arena allows, and as little of it used as of the arena. */
+	u->saved_bytes = m->arena_size / DIRTY_LINE * sizeof(*u->saved);
+	u->saved = mmap(NULL, u->saved_bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (!u->log || u->saved == MAP_FAILED) {
+		if (u->saved != MAP_FAILED)
+			munmap(u->saved, u->saved_bytes);
 		free(u->log);
-		free(u->saved);
-		free(u->touched);
 		free(u);
 		return false;
 	}
+	u->epoch = 1;
 	u->size = FIRST_LOG;
 	m->undo = u;
 	/* Objects that are younger than the snapshot, too. */
@@ -75,14 +63,12 @@ void undo_end(struct machine *m)
 	m->undo = NULL;
 	if (!u)
 		return;
+	munmap(u->saved, u->saved_bytes);
 	free(u->log);
-	free(u->saved);
-	free(u->touched);
 	free(u);
 }
 
-/* More room, @bytes at least; false, and it is full, if there is none. */
-static noinline bool grow(struct undo *u, size_t bytes)
+bool noinline undo_grow(struct undo *u, size_t bytes)
 {
 	size_t grown = 2 * u->size;
 	char *log = NULL;
@@ -100,66 +86,22 @@ static noinline bool grow(struct undo *u, size_t bytes)
 	return true;
 }
 
-/* Room for @size bytes and their record; NULL, and it is full, if there is none. */
-static inline __attribute__((always_inline)) char *take(struct undo *u, size_t size,
-							struct record **record)
-{
-	size_t bytes = (size + 7) & ~7UL;
-	char *p;
-
-	if (unlikely(u->used + bytes + sizeof(**record) > u->size) &&
-	    !grow(u, bytes + sizeof(**record)))
-		return NULL;
-	p = u->log + u->used;
-	*record = (struct record *)(void *)(p + bytes);
-	u->used += bytes + sizeof(**record);
-	return p;
-}
-
 void undo_line(struct machine *m, size_t line)
 {
 	struct undo *u = m->undo;
-	struct record *record;
+	struct undo_entry *entry;
 	char *p;
 
-	if (u->nr_touched == u->max_touched) {
-		uint32_t *touched = realloc(u->touched, 2 * u->max_touched * sizeof(*touched));
-
-		if (!touched) {
-			u->full = true;
-			return;
-		}
-		u->touched = touched;
-		u->max_touched *= 2;
-	}
-	/* Only what is in the table is taken out of the set again. */
-	u->touched[u->nr_touched++] = (uint32_t)line;
-	u->saved[line / BITS_PER_LONG] |= 1UL << (line % BITS_PER_LONG);
+	u->saved[line] = u->epoch;
 	if (u->full)
 		return;
-	p = take(u, LINE_BYTES, &record);
+	p = undo_take(u, LINE_BYTES, &entry);
 	if (!p)
 		return;
 	memcpy(p, m->arena + line * DIRTY_LINE, DIRTY_LINE);
 	memcpy(p + DIRTY_LINE, m->shadow + line * DIRTY_LINE / 8, DIRTY_LINE / 8);
-	record->p = (char *)line;
-	record->size = 0;
-}
-
-void undo_record(struct machine *m, void *what, size_t size)
-{
-	struct undo *u = m->undo;
-	struct record *record;
-	char *p;
-
-	if (!u || u->full || !size)
-		return;
-	p = take(u, size, &record);
-	if (!p)
-		return;
-	memcpy(p, what, size);
-	record->p = what;
-	record->size = size;
+	entry->p = (char *)line;
+	entry->size = 0;
 }
 
 /* What a task waits with lies on its stack, and whoever wakes it writes there. */
@@ -176,10 +118,11 @@ void undo_elsewhere(struct machine *m, char *p, size_t size)
 
 static void next_epoch(struct undo *u)
 {
-	for (size_t i = 0; i < u->nr_touched; i++)
-		u->saved[u->touched[i] / BITS_PER_LONG] &=
-			~(1UL << (u->touched[i] % BITS_PER_LONG));
-	u->nr_touched = 0;
+	if (likely(++u->epoch))
+		return;
+	/* Every number has been used. */
+	madvise(u->saved, u->saved_bytes, MADV_DONTNEED);
+	u->epoch = 1;
 }
 
 size_t undo_mark(struct machine *m)
@@ -188,23 +131,47 @@ size_t undo_mark(struct machine *m)
 	return m->undo->used;
 }
 
+/* Most entries have one of a few sizes, for which a call would take longer than the copy. */
+static inline void put_back(char *to, const char *from, size_t size)
+{
+	switch (size) {
+	case 2:
+		memcpy(to, from, 2);
+		break;
+	case 4:
+		memcpy(to, from, 4);
+		break;
+	case 8:
+		memcpy(to, from, 8);
+		break;
+	case 16:
+		memcpy(to, from, 16);
+		break;
+	case 64:
+		memcpy(to, from, 64);
+		break;
+	default:
+		memcpy(to, from, size);
+	}
+}
+
 void undo_back(struct machine *m, size_t mark)
 {
 	struct undo *u = m->undo;
 
 	next_epoch(u);
 	while (u->used > mark) {
-		const struct record *record =
-			(const void *)(u->log + u->used - sizeof(struct record));
+		const struct undo_entry *entry =
+			(const void *)(u->log + u->used - sizeof(struct undo_entry));
 
-		if (record->size) {
-			u->used -= ((record->size + 7) & ~7UL) + sizeof(*record);
-			memcpy(record->p, u->log + u->used, record->size);
+		if (entry->size) {
+			u->used -= ((entry->size + 7) & ~7UL) + sizeof(*entry);
+			put_back(entry->p, u->log + u->used, entry->size);
 		} else {
-			size_t line = (size_t)record->p;
+			size_t line = (size_t)entry->p;
 			const char *p;
 
-			u->used -= LINE_BYTES + sizeof(*record);
+			u->used -= LINE_BYTES + sizeof(*entry);
 			p = u->log + u->used;
 			memcpy(m->arena + line * DIRTY_LINE, p, DIRTY_LINE);
 			memcpy(m->shadow + line * DIRTY_LINE / 8, p + DIRTY_LINE, DIRTY_LINE / 8);
