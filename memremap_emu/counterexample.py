@@ -220,7 +220,7 @@ _GIVES_BACK = {
 def _without_pairs(program: Program) -> Iterator[Program]:
     """The programs without something that is taken and given back."""
     for giving, taking in _GIVES_BACK.items():
-        for args in {o.args for o in _all_operations(program) if o.call == giving}:
+        for args in dict.fromkeys(o.args for o in _all_operations(program) if o.call == giving):
             pair = (Operation(taking, args), Operation(giving, args))
             tasks = tuple(
                 replace(t, operations=tuple(o for o in t.operations if o not in pair))

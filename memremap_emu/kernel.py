@@ -228,7 +228,11 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
             )
         ref: PerCpuRef = self._new(PerCpuRef, "percpu_ref_alloc", number)
         made.append(ref)
-        ref.init(flags, name=name or str(getattr(release, "__name__", "release")))
+        try:
+            ref.init(flags, name=name or str(getattr(release, "__name__", "release")))
+        except KernelError:
+            ref.free()
+            raise
         return ref
 
     def completion(self, name: str = "completion") -> Completion:

@@ -255,3 +255,25 @@ def test_damaged_tokens_of_programs_are_refused(capsys: pytest.CaptureFixture[st
     other = tokens.encode_program(ABBA, found.violations[0], found.schedule)
     assert cli.main(["replay", other]) == 2
     assert "does not fit the program" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", ["1", "2", "3", "4", "5"])
+def test_the_smallest_is_the_same_whatever_texts_hash_to(seed: str, tmp_path: Path) -> None:
+    program = (
+        Program("memremap-v6")
+        .memory(START, START + SIZE - 1)
+        .device("dax", "dax_pmem", START, SIZE)
+        .setup("bind dax", "get_page dax 0", "get_page dax 7")
+        .task("unbind", "unbind dax")
+        .task("user", "put_page dax 7", "put_page dax 0")
+    )
+    file = tmp_path / "program.json"
+    file.write_text(program.to_json())
+    run = subprocess.run(
+        [sys.executable, "-m", "memremap_emu", "explore", "--max-executions", "50", str(file)],
+        env={"PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+    )
+    # What is put first is left out first.
+    assert "task('user', 'put_page dax 0')" in run.stdout

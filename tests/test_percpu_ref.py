@@ -59,6 +59,7 @@ def test_init_without_memory_is_enomem_and_touches_only_the_word(k: Kernel) -> N
         k.percpu_ref(None)
     assert fault.hits == 1
     assert error.value.errno == 12
+    k.assert_quiescent()
 
 
 def test_percpu_get_and_put_touch_the_counter_of_their_cpu_only(k: Kernel) -> None:
