@@ -94,7 +94,9 @@ class ScenarioItem(pytest.Item):
         outcome = scenario.run(wanted, kernel)
         log = "".join(f"  | {line}\n" for line in outcome.log)
         records = "".join(f"{r.kind}: {r.message}\n" for r in outcome.records)
-        assert outcome.status is not scenario.Status.VIOLATED, f"{wanted.title}\n{log}{records}"
+        # Not by assert: what pytest adds to that depends on how this package is installed.
+        if outcome.status is scenario.Status.VIOLATED:
+            raise AssertionError(f"{wanted.title}\n{log}{records}")
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """What pytest calls it."""
@@ -119,13 +121,15 @@ class Replayed(pytest.Item):
         execute = interleavings.execute if replay.experiment.program.tasks else runs.execute
         outcome = execute(replay.experiment)
         same = next((f for f in outcome.findings if tokens.digest(f.cause) == replay.digest), None)
-        assert same is None, report.replay_as_text(replay, outcome, same)
+        if same is not None:
+            raise AssertionError(report.replay_as_text(replay, outcome, same))
 
     def _run_program(self) -> None:
         replay = tokens.decode_program(self.token)
         outcome = replay.program.replay(replay.schedule)
         same = any(tokens.digest(v.cause) == replay.digest for v in outcome.violations)
-        assert not same, report.program_replay_as_text(replay, outcome, same)
+        if same:
+            raise AssertionError(report.program_replay_as_text(replay, outcome, same))
 
     def reportinfo(self) -> tuple[str, None, str]:
         """What pytest calls it."""

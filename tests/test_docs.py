@@ -16,8 +16,9 @@ any, directly below ``<!-- file: NAME -->``
 any, directly below ``<!-- not run: REASON -->``
     is left alone; pytest lists these as skipped, with the reason.
 
-In an output, a line ``...`` stands for any number of lines, and ``...`` at the end of a line for the
-rest of it: for times, counts of executions, and tokens, which the version of zlib has a part in.
+In an output, a line ``...`` stands for any number of lines, and ``...`` at the end of a line for
+the rest of it: for times, counts of executions, names that compilers leave or inline, and tokens,
+which the version of zlib has a part in.
 """
 
 from __future__ import annotations
