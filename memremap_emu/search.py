@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, IntFlag
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from memremap_emu._native import CLOSED, VIOLATION, Native
 from memremap_emu.errors import ViolationRecord
@@ -118,6 +118,25 @@ class Step:
         return self.functions[0] + "()" if self.functions else "callback"
 
 
+class Event(NamedTuple):
+    """A step as it is the same in all equivalent schedules.
+
+    Attributes:
+        process: who takes it
+        number: its how-manieth step, from 1
+        access: ``none``, ``read``, ``write``, or ``acquire`` (of a lock)
+    """
+
+    process: int
+    number: int
+    access: str
+
+
+def _event(event: Any) -> Event:
+    access = ("none", "read", "write", "acquire")[event.kind]
+    return Event(int(event.proc), int(event.number), access)
+
+
 @dataclass(frozen=True)
 class Exploration:
     """What an exploration has found.
@@ -194,6 +213,7 @@ class Options(TypedDict, total=False):
         under: search all executions that begin with ``schedule``, instead
         reexecute: start every execution from its beginning, as a search does that cannot take
             steps back; the result is the same, later
+        orders: remember in which orders dependent steps came, for `Search.orders`
     """
 
     max_executions: int
@@ -208,6 +228,7 @@ class Options(TypedDict, total=False):
     schedule: bytes
     under: bool
     reexecute: bool
+    orders: bool
 
 
 class Interrupted(KeyboardInterrupt):
@@ -382,6 +403,28 @@ class Search:
             found.append(Step(int(step.proc), counts[step.proc], tuple(shown), int(step.enabled)))
         return found
 
+    def orders(self) -> frozenset[tuple[Event, Event]]:
+        """Every two steps that depend on each other, in each order in which they came.
+
+        Of complete executions, of a search with the option ``orders``; what came before `load` is
+        not among them.  A search that leaves out only what is equivalent to something that it
+        has seen sees the same orders as one that leaves out nothing.
+
+        Raises:
+            ValueError: it was not to remember them.
+            MemoryError: there were too many.
+        """
+        self._result()
+        lib = self._native.lib
+        if not self._options["orders"]:
+            raise ValueError("the search was made without the option orders")
+        n = lib.emu_search_orders(self._search, self._ffi.NULL, 0)
+        if n < 0:
+            raise MemoryError("too many orders")
+        found = self._ffi.new("struct emu_search_order[]", n or 1)
+        lib.emu_search_orders(self._search, found, n)
+        return frozenset((_event(order.first), _event(order.second)) for order in found[0:n])
+
     # --- stopping and going on ---
 
     def save(self) -> dict[str, Any]:
@@ -528,7 +571,7 @@ _COUNTS = (
     "bounds",
     "max_depth",
 )
-_BOUNDS = ("max_executions", "max_seconds", "reexecute", "stop_at_success", "unbroken")
+_BOUNDS = ("max_executions", "max_seconds", "reexecute", "orders", "stop_at_success", "unbroken")
 
 
 def _fill_schedule(target: Any, schedule: list[int]) -> None:
@@ -561,6 +604,7 @@ def _numbers(native: Native, options: Options) -> dict[str, float]:
         "max_faults": options.get("max_faults", 0),
         "seed": options.get("seed", 0),
         "reexecute": int(options.get("reexecute", False)),
+        "orders": int(options.get("orders", False)),
     }
 
 

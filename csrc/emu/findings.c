@@ -5,6 +5,7 @@
  * schedule that shows it.
  */
 #include "findings.h"
+#include "orders.h"
 
 #undef snprintf
 #undef memset
@@ -173,6 +174,8 @@ void keep_findings(struct explorer *x)
 	if (m->s->fallible_calls - x->fallible_start > r->fallible_calls)
 		r->fallible_calls = m->s->fallible_calls - x->fallible_start;
 	keep_final_state(x);
+	if (x->orders)
+		keep_orders(x);
 	if (m->s->nr_violations == x->known)
 		return;
 	r->violating++;

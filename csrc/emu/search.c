@@ -7,6 +7,7 @@
 #include "cache.h"
 #include "kcsan.h"
 #include "lockdep.h"
+#include "orders.h"
 
 #include <linux/kernel.h>
 
@@ -95,6 +96,7 @@ void emu_search_free(emu_search *search, int closed)
 		free(x->decoded[i]);
 	}
 	cache_free(x);
+	orders_free(x);
 	free(x->frames);
 	free(x->path);
 	free(search);
@@ -148,6 +150,8 @@ static int search_new(struct machine *m, const struct emu_program_task *tasks, i
 	for (int i = 0; i < nr_tasks && status == EMU_OK; i++)
 		status = copy_task(search, i, &tasks[i]);
 	if (status == EMU_OK && x->strategy->caches && !cache_prepare(x))
+		status = EMU_NO_MEMORY;
+	if (status == EMU_OK && x->options.orders && !orders_prepare(x))
 		status = EMU_NO_MEMORY;
 	if (status == EMU_OK && !(kcsan_prepare(m) && lockdep_prepare(m)))
 		status = EMU_NO_MEMORY;
@@ -256,6 +260,11 @@ int emu_search_path(const emu_search *search, struct emu_search_frames *steps, u
 	for (unsigned int d = 0; x->path && d < x->depth && d < max; d++)
 		steps[d] = x->path[d];
 	return x->path ? (int)x->depth : 0;
+}
+
+long emu_search_orders(const emu_search *search, struct emu_search_order *orders, size_t max)
+{
+	return read_orders(&search->x, orders, max);
 }
 
 int emu_search_position(const emu_search *search, struct emu_search_step *steps, uint32_t max,

@@ -651,6 +651,7 @@ struct emu_explore_options {
 	int32_t max_preemptions;
 	int32_t max_faults; /* failing calls of an execution, tried like schedules */
 	int32_t reexecute; /* start every execution from the snapshot */
+	int32_t orders; /* remember in which orders dependent steps came */
 	uint64_t seed;
 	const uint8_t *schedule;
 	size_t schedule_length;
@@ -783,6 +784,30 @@ struct emu_search_frames {
  * Return: how many steps there are, 0: it does not replay.
  */
 int emu_search_path(const emu_search *search, struct emu_search_frames *steps, uint32_t max);
+
+/* A step: whose, its how-manieth from 1, and 1: reads, 2: writes, 3: acquires. */
+struct emu_search_event {
+	uint32_t proc;
+	uint32_t number;
+	uint32_t kind;
+};
+
+/* Two steps that depend on each other, in the order in which an execution had them. */
+struct emu_search_order {
+	struct emu_search_event first;
+	struct emu_search_event second;
+};
+
+/**
+ * emu_search_orders() - in which orders dependent steps came
+ * @search: search that remembers them
+ * @orders: filled in, each once
+ * @max: how many there is room for
+ *
+ * Return: how many there are in its complete executions since it was made or
+ *   loaded; -1: it does not remember them, or the host had too little memory.
+ */
+long emu_search_orders(const emu_search *search, struct emu_search_order *orders, size_t max);
 
 /**
  * emu_search_free() - ends a search
