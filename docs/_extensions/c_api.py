@@ -24,6 +24,11 @@ _DECLARATION = re.compile(r"[^;{]*(?:\{[^}]*\}[^;{]*)?;", re.DOTALL)
 _log = logging.getLogger(__name__)
 
 
+def _plain(comment: str) -> str:
+    """The text of a comment without what it is drawn with."""
+    return "\n".join(re.sub(r"^\s*\* ?", "", line) for line in comment.split("\n"))
+
+
 def declarations(header: str) -> Iterator[tuple[str, str]]:
     """The declarations of the part that cffi parses, each with the comment directly above it."""
     rest = header[header.index(BEGIN) + len(BEGIN) : header.index(END)]
@@ -31,7 +36,7 @@ def declarations(header: str) -> Iterator[tuple[str, str]]:
     while rest := rest.lstrip():
         comment = ""
         if match := _COMMENT.match(rest):
-            comment = "\n".join(re.sub(r"^\s*\* ?", "", line) for line in match["text"].split("\n"))
+            comment = _plain(match["text"])
             rest = rest[match.end() :].lstrip("\n")
             if rest.startswith("\n"):
                 continue
@@ -113,7 +118,10 @@ def _fields(body: str) -> Iterator[str]:
 
 
 def directives(header: str) -> Iterator[str]:
-    """The declarations as reStructuredText."""
+    """The comment that the header begins with and the declarations, as reStructuredText."""
+    top = _COMMENT.search(header, header.index("#define"))
+    if top and top.end() < header.index(BEGIN):
+        yield from (*_literal(_plain(top["text"])).splitlines(), "")
     for declaration, comment in declarations(header):
         description = [*_indented(_literal(_text(comment)[0])), ""]
         if match := re.match(r"(struct|enum)\s*(\w*)\s*\{(.*)\}", declaration, re.DOTALL):
