@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from memremap_emu.json_fields import Fields, number_of
 from memremap_emu.operations import (
     EVENTS,
     DeviceSpec,
@@ -81,55 +82,13 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-class _Fields:
-    """A JSON object that is read field by field; what is left over is an error."""
-
-    def __init__(self, value: Any, path: str) -> None:
-        if not isinstance(value, dict):
-            raise ProgramError(path, "not an object")
-        self._value = dict(value)
-        self._path = path
-
-    def path(self, name: str) -> str:
-        return f"{self._path}.{name}" if self._path else name
-
-    def take(self, name: str, kind: type, default: Any = ...) -> Any:
-        if name not in self._value:
-            if default is ...:
-                raise ProgramError(self.path(name), "missing")
-            return default
-        value = self._value.pop(name)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise ProgramError(self.path(name), f"not of type {kind.__name__}")
-        return value
-
-    def number(self, name: str, default: Any = ...) -> int:
-        """A number, or its text (hexadecimal, say)."""
-        value = self._value.pop(name, default)
-        if value is ...:
-            raise ProgramError(self.path(name), "missing")
-        return _number(value, self.path(name))
-
-    def operations(self, name: str, default: Any = ...) -> tuple[Operation, ...]:
-        return read_operations(self.take(name, list, default), self.path(name))
-
-    def end(self) -> None:
-        if self._value:
-            raise ProgramError(self.path(next(iter(self._value))), "unknown")
-
-
-def _number(value: Any, path: str) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    try:
-        return int(value, 0)
-    except (TypeError, ValueError):
-        raise ProgramError(path, f"not a number: {value!r}") from None
+def _operations(fields: Fields, name: str, default: Any = ...) -> tuple[Operation, ...]:
+    return read_operations(fields.take(name, list, default), fields.path(name))
 
 
 def read(document: Any) -> dict[str, Any]:
     """The fields of a program; ProgramError with the path of what cannot be read."""
-    top = _Fields(document, "")
+    top = Fields(document, "")
     if top.take("schema", int) != SCHEMA:
         raise ProgramError("schema", f"not {SCHEMA}")
     ranges = []
@@ -137,14 +96,14 @@ def read(document: Any) -> dict[str, Any]:
         path = f"memory[{number}]"
         if not isinstance(entry, list) or len(entry) != 3 or not isinstance(entry[2], str):
             raise ProgramError(path, "not [start, end, name]")
-        ranges.append((_number(entry[0], path), _number(entry[1], path), entry[2]))
+        ranges.append((number_of(entry[0], path), number_of(entry[1], path), entry[2]))
     found = {
         "config": tuple(top.take("config", dict, {}).items()),
         "ranges": tuple(ranges),
         "drivers": tuple(_read_driver(n, v) for n, v in top.take("drivers", dict, {}).items()),
         "devices": tuple(_read_device(n, v) for n, v in top.take("devices", dict, {}).items()),
         "objects": tuple(top.take("objects", dict, {}).items()),
-        "prepared": top.operations("setup", []),
+        "prepared": _operations(top, "setup", []),
         "tasks": tuple(_read_task(n, v) for n, v in top.take("tasks", dict).items()),
     }
     for name, kind in (("version", str), ("cpus", int)):
@@ -157,12 +116,12 @@ def read(document: Any) -> dict[str, Any]:
 
 def _read_driver(name: str, value: Any) -> DriverSpec:
     path = f"drivers.{name}"
-    f = _Fields(value, path)
+    f = Fields(value, path)
     spec = DriverSpec(
         name,
         f.number("start"),
         f.number("size"),
-        **{event: f.operations(event, ... if event == "probe" else []) for event in EVENTS},
+        **{event: _operations(f, event, ... if event == "probe" else []) for event in EVENTS},
         actions=tuple(
             (key, read_operations(steps, f"{path}.actions.{key}"))
             for key, steps in f.take("actions", dict, {}).items()
@@ -174,7 +133,7 @@ def _read_driver(name: str, value: Any) -> DriverSpec:
 
 
 def _read_device(name: str, value: Any) -> DeviceSpec:
-    f = _Fields(value, f"devices.{name}")
+    f = Fields(value, f"devices.{name}")
     spec = DeviceSpec(
         name,
         f.take("driver", str),
@@ -188,7 +147,7 @@ def _read_device(name: str, value: Any) -> DeviceSpec:
 
 
 def _read_task(name: str, value: Any) -> TaskSpec:
-    f = _Fields(value, f"tasks.{name}")
-    spec = TaskSpec(name, f.operations("do"), f.take("cpu", int, None))
+    f = Fields(value, f"tasks.{name}")
+    spec = TaskSpec(name, _operations(f, "do"), f.take("cpu", int, None))
     f.end()
     return spec

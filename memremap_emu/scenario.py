@@ -23,6 +23,7 @@ from memremap_emu.device import Device, Driver
 from memremap_emu.drivers import BuiltinDriver, PciDriver
 from memremap_emu.errors import Blocked, KernelError, TaskDied, ViolationRecord
 from memremap_emu.faults import FaultInjection
+from memremap_emu.json_fields import Fields
 from memremap_emu.kernel import Kernel
 from memremap_emu.memory import Page, PageMap
 from memremap_emu.percpu_ref import PerCpuRef
@@ -171,39 +172,9 @@ def parse(text: str, source: str) -> list[Scenario]:
     except ValueError as e:
         raise ScenarioError(f"{source}: {e}") from None
     try:
-        return _read(_Fields(document, "the scenario"))
+        return _read(Fields(document, ""))
     except (KeyError, TypeError, ValueError, re.error) as e:
         raise ScenarioError(f"{source}: {e}") from None
-
-
-class _Fields:
-    """A JSON object that is read field by field; what is left over is an error."""
-
-    def __init__(self, value: Any, what: str) -> None:
-        if not isinstance(value, dict):
-            raise ValueError(f"{what} is no object")
-        self._value = dict(value)
-        self._what = what
-
-    def take(self, name: str, kind: type, default: Any = ...) -> Any:
-        if name not in self._value:
-            if default is ...:
-                raise ValueError(f"{self._what} has no {name!r}")
-            return default
-        value = self._value.pop(name)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise ValueError(f"{name!r} of {self._what} is no {kind.__name__}")
-        return value
-
-    def strings(self, name: str) -> tuple[str, ...]:
-        found = self.take(name, list, [])
-        if not all(isinstance(text, str) for text in found):
-            raise ValueError(f"{name!r} of {self._what} is no list of strings")
-        return tuple(found)
-
-    def end(self) -> None:
-        if self._value:
-            raise ValueError(f"{self._what} has unknown fields: {', '.join(self._value)}")
 
 
 def _bytes(text: str) -> int:
@@ -212,7 +183,7 @@ def _bytes(text: str) -> int:
 
 
 def _device(name: str, value: Any) -> DeviceSpec:
-    fields = _Fields(value, f"device {name!r}")
+    fields = Fields(value, f"devices.{name}")
     found = DeviceSpec(
         name,
         fields.take("driver", str),
@@ -245,14 +216,14 @@ def _step(text: str, devices: Sequence[str]) -> Step:
 
 
 def _expected(value: Any) -> Expected:
-    fields = _Fields(value, "a violation")
+    fields = Fields(value, "violations")
     found = Expected(fields.take("kind", str), fields.take("match", str, ""))
     re.compile(found.match)
     fields.end()
     return found
 
 
-def _read(fields: _Fields) -> list[Scenario]:
+def _read(fields: Fields) -> list[Scenario]:
     if fields.take("schema", int) != SCHEMA:
         raise ValueError(f"schema is not {SCHEMA}")
     scenario = Scenario(

@@ -141,7 +141,7 @@ def test_a_scenario_of_ones_own_is_read_and_runs() -> None:
     ("change", "reason"),
     [
         ({"schema": 2}, "schema is not 1"),
-        ({"title": 3}, "'title' of the scenario is no str"),
+        ({"title": 3}, "title: not of type str"),
         ({"steps": ["fly d"]}, "unknown step 'fly d'; known: bind"),
         ({"steps": ["bind e"]}, "names no device"),
         (
@@ -154,7 +154,7 @@ def test_a_scenario_of_ones_own_is_read_and_runs() -> None:
         ),
         ({"devices": {"d": {"driver": "pmem", "start": "x", "size": "1G"}}}, "invalid literal"),
         ({"modes": ["b99"]}, "unknown modes: b99"),
-        ({"colour": "red"}, "unknown fields: colour"),
+        ({"colour": "red"}, "colour: unknown"),
         ({"violations": [{"kind": "leak", "match": "("}]}, "unterminated"),
     ],
 )
