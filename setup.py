@@ -20,6 +20,7 @@ import sys
 import sysconfig
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ UNTRACKED = (
     "search.c",
     "explore.c",
     "execution.c",
-    "strategy.c",
+    "strategy*.c",
     "state_hash.c",
 )
 
@@ -169,7 +170,7 @@ class Flags:
             flags += ["-DKERNEL_CHECKED=1"]
         if ours and self.checked and not self.sanitizer:
             flags += ["-DTRACK_STORES=1"]
-            if not kernel and parts[-1] not in UNTRACKED:
+            if not kernel and not any(fnmatch(parts[-1], name) for name in UNTRACKED):
                 flags += self.track
         if kernel:
             flags += [*self.kernel, *self.coverage]

@@ -60,7 +60,7 @@ class ScheduleError(ValueError):
 
 
 class Strategy(Enum):
-    """Which schedules an exploration runs, and in which order; see csrc/emu/strategy.c.
+    """Which schedules an exploration runs, and in which order; see csrc/emu/strategy_*.c.
 
     ``DPOR``, ``DFS``, ``SLEEP``, ``CACHE`` and ``PREEMPTIONS`` are searches that end, ``PCT`` and
     ``RANDOM`` sample; with ``GUIDED`` each byte of ``schedule`` says which of those who can go on

@@ -8,7 +8,7 @@
  * stack of steps; a step remembers who could have gone, who has gone, who need
  * not go (sleep), and who must still be tried (backtrack), and which of the
  * calls in it that may fail do.  Whom it needs is up to the strategy
- * (strategy.c) and to races (dpor.c).
+ * (strategy_*.c) and to races (dpor.c).
  *
  * The next execution begins where the one before differs from it: steps are
  * taken back (undo.c).  Where that cannot be done the execution starts from

@@ -36,6 +36,17 @@ struct strategy {
 	uint32_t (*alternatives)(struct explorer *x, const struct step *step);
 };
 
+extern const struct strategy strategy_dpor, strategy_dfs, strategy_sleep, strategy_cache;
+extern const struct strategy strategy_preemptions, strategy_pct, strategy_random, strategy_guided;
+
+/** draw_number() - the next of a search's random numbers */
+uint64_t draw_number(struct explorer *x);
+/** same_or_first() - who went last, which is the run with the fewest switches, or the first */
+unsigned int same_or_first(struct explorer *x, uint32_t choices);
+/** only_the_chosen() - nobody else is to be tried unless a race asks for it */
+uint32_t only_the_chosen(struct explorer *x, const struct step *step);
+/** everybody() - all who can go on are to be tried */
+uint32_t everybody(struct explorer *x, const struct step *step);
 /** preemptions_before() - steps so far that took the processor from somebody who could go on */
 unsigned int preemptions_before(const struct explorer *x);
 /** strategy_numbered() - the strategy of enum emu_strategy, NULL: there is none */
