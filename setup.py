@@ -82,7 +82,8 @@ CLANG_INSTRUMENT = [
 ]
 
 
-#: Stores of the machine's own files become calls too, see csrc/emu/dirty.c ...
+#: Stores become calls in the plain build, and those of the machine's own files in the checked
+#: one too, see csrc/emu/dirty.c ...
 GCC_TRACK = [
     "-fsanitize=kernel-address",
     *("--param", "asan-instrumentation-with-call-threshold=0"),
@@ -168,9 +169,10 @@ class Flags:
             flags += [*OUR_HEADERS, *MACHINE_FLAGS, *OUR_PROTOTYPE_FLAGS, *self.warnings]
         if self.checked:
             flags += ["-DKERNEL_CHECKED=1"]
-        if ours and self.checked and not self.sanitizer:
+        if ours and not self.sanitizer:
             flags += ["-DTRACK_STORES=1"]
-            if not kernel and not any(fnmatch(parts[-1], name) for name in UNTRACKED):
+            untracked = any(fnmatch(parts[-1], name) for name in UNTRACKED)
+            if not self.checked if kernel else not untracked:
                 flags += self.track
         if kernel:
             flags += [*self.kernel, *self.coverage]

@@ -106,13 +106,16 @@ def boundary(rng: random.Random, calls: int) -> None:
                 lib.emu_set_context(native.m, rng.choice(tasks), previous)
             elif chance < 0.025:
                 snapshots.append(k.snapshot())
-            elif chance < 0.03:
-                lib.emu_restore(native.m, rng.randrange(len(snapshots) + 2))
-            elif chance < 0.04:
-                lib.emu_fault_plan(native.m, ffi.NULL, rng.randrange(3), 0, ffi.new("int *"))
-            elif chance < 0.05:
-                lib.emu_run(native.m, rng.choice((-1, 0, 1)))
+            elif chance < 0.045:
+                number_of_one = rng.choice([s._number for s in snapshots] + [0, 1 << 20])
+                if lib.emu_restore(native.m, number_of_one) == 0:
+                    lib.emu_snapshot_differs(native.m, number_of_one, out)
+                    assert out[0] == -1, f"restored, but for the byte at {out[0]:#x}"
             elif chance < 0.055:
+                lib.emu_fault_plan(native.m, ffi.NULL, rng.randrange(3), 0, ffi.new("int *"))
+            elif chance < 0.065:
+                lib.emu_run(native.m, rng.choice((-1, 0, 1)))
+            elif chance < 0.07:
                 k.quiescence()
                 _ = k.state_hash, k.dmesg, k.tasks, k.violations
         k.close()

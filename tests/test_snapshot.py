@@ -121,7 +121,72 @@ def warnings(k: Kernel) -> Callable[[], None]:
     return run
 
 
+def parked_unbind_goes_on(k: Kernel) -> Callable[[], None]:
+    """Unbind waits in the snapshot, and gives the pages back after it."""
+    pmem = k.driver("pmem", mode="fsdax")
+    device = pmem.device(BASE, SIZE)
+    pmem.bind(device)
+    ref = k.page(PFN).pgmap.ref
+    ref.get()
+    with suppress(Blocked):
+        pmem.unbind(device)
+    assert any(task.waits_for for task in k.tasks)
+    return ref.put
+
+
+def contexts(k: Kernel) -> Callable[[], None]:
+    """Tasks with sections open, before and after."""
+    ref, reader = k.percpu_ref(), k.task(cpu=1)
+    with reader:
+        k.rcu_read_lock()
+
+    def run() -> None:
+        with reader:
+            k.preempt_disable()
+            ref.get()
+            k.rcu_read_unlock()
+            k.preempt_enable()
+        with k.task(cpu=2):
+            k.rcu_read_lock()
+            ref.get()
+
+    return run
+
+
+def counters_of_nobody(k: Kernel) -> Callable[[], None]:
+    """References on a count that is all zeros go to a sink."""
+    zeroed = k._native.call("percpu_ref_alloc", 0)
+
+    def run() -> None:
+        k._native.call("percpu_ref_get", zeroed)
+
+    return run
+
+
+def page_in_hand(k: Kernel) -> Callable[[], None]:
+    """The page that was touched last is not looked up again."""
+    unbind(k)
+    page = k.page(PFN)
+    page.get()
+    return page.get
+
+
+def memory(k: Kernel) -> Callable[[], None]:
+    allocated = k.kmalloc(200)
+
+    def run() -> None:
+        for offset in (0, 63, 64, 199):
+            allocated.write(offset, 1)
+
+    return run
+
+
 PROGRAMS = [
+    page_in_hand,
+    memory,
+    parked_unbind_goes_on,
+    contexts,
+    counters_of_nobody,
     unbind,
     bind_again,
     failing_probes,

@@ -220,6 +220,7 @@ void *alloc_percpu_caller(size_t size, gfp_t gfp, const char *caller)
 		return NULL;
 	p = kernel_alloc(m, bytes, OBJECT_PERCPU, caller);
 	memset(p, 0, bytes);
+	machine_hot(m, p, bytes);
 	return p;
 }
 

@@ -3,16 +3,21 @@
  * Which lines of the arena have been written since the snapshot that a restore
  * will most likely go back to.
  *
- * In the checked build every store is seen: the emulated kernel's by the hooks
- * of kasan.c, the machine's own by those here.  The compiler is told to
- * instrument the machine's files for the kernel's address sanitizer, stores
- * only, as calls; there is no such run time, these are its entry points.  What
- * that leaves out is marked by hand: this file, kasan.c, snapshot.c and
- * coroutine.c are not instrumented, memmap.c and batch.c are not because they
- * are on the shortest paths, and memcpy() and friends are not by gcc.
+ * The compiler is told to instrument for the kernel's address sanitizer, stores
+ * only, as calls; there is no such run time, these are its entry points.  So it
+ * does the machine's files, and in the plain build the emulated kernel's; in the
+ * checked build the hooks of kasan.c see those.  What that leaves out is marked by
+ * hand: this file, kasan.c, snapshot.c and coroutine.c are not instrumented,
+ * memmap.c and batch.c are not because they are on the shortest paths, and
+ * memcpy() and friends are not by gcc.
  *
- * The plain build sees nothing and restores everything, and so does the build
- * for AddressSanitizer, which no compiler combines with this one.
+ * The plain build does not even want to pay for a mark where counts go up and
+ * down all the time.  What a task counts of its own (raw_cpu_add()) is marked
+ * when it is switched to; per-CPU counters and the page that was touched last
+ * are hot: restored whether they were written or not.
+ *
+ * The build for AddressSanitizer, which no compiler combines with this one,
+ * sees nothing and restores everything.
  */
 #include "machine.h"
 
@@ -35,6 +40,17 @@ void machine_dirty(const void *p, size_t size)
 	stored((unsigned long)p, size);
 }
 
+void machine_hot(struct machine *m, const void *p, size_t size)
+{
+	size_t off = (size_t)((const char *)p - m->arena);
+
+	if (CHECKED_BUILD)
+		return; /* there every store is seen */
+	for (size_t line = off / DIRTY_LINE; line <= (off + size - 1) / DIRTY_LINE; line++)
+		m->hot[line / BITS_PER_LONG] |= 1UL << (line % BITS_PER_LONG);
+	mark_dirty(m, off, size);
+}
+
 #define STORE(n)                                            \
 	void __asan_store##n##_noabort(unsigned long addr); \
 	void __asan_store##n##_noabort(unsigned long addr)  \
@@ -53,6 +69,14 @@ void __asan_storeN_noabort(unsigned long addr, size_t size)
 {
 	if (size)
 		stored(addr, size);
+}
+
+/* Clang calls this for arguments that are structures, whatever it is told. */
+void __asan_loadN_noabort(unsigned long addr, size_t size);
+void __asan_loadN_noabort(unsigned long addr, size_t size)
+{
+	(void)addr;
+	(void)size;
 }
 
 void __asan_handle_no_return(void);

@@ -338,10 +338,9 @@ void kasan_touch(const void *p, size_t size, bool write, const char *func)
 
 static inline void check_access(const void *addr, size_t size, bool write, const void *pc)
 {
-	(void)addr;
-	(void)size;
-	(void)write;
 	(void)pc;
+	if (write)
+		machine_dirty(addr, size);
 }
 
 #endif

@@ -123,7 +123,7 @@ int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *d
 	dirty = TRACKS_STORES ? page_up(arena / DIRTY_LINE / 8 + sizeof(unsigned long)) : 0;
 	stacks = MAX_TASKS * (TASK_STACK_SIZE + TASK_STACK_GUARD);
 	head = (sizeof(*m) + 63) & ~63UL;
-	total = stacks + page_up(head + arena) + shadow + dirty + LOG_SIZE +
+	total = stacks + page_up(head + arena) + shadow + 2 * dirty + LOG_SIZE +
 		page_up(TRACE_EVENTS * sizeof(struct emu_event));
 	m = spare_take(total);
 	if (!m)
@@ -137,6 +137,8 @@ int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *d
 	m->shadow = (unsigned char *)p;
 	p += shadow;
 	m->dirty = (unsigned long *)p;
+	p += dirty;
+	m->hot = (unsigned long *)p;
 	p += dirty;
 	m->log = p;
 	p += LOG_SIZE;
@@ -155,6 +157,7 @@ int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *d
 
 	current_machine = m;
 	kernel_context.data = &s->kernel;
+	machine_hot(m, &s->kernel.per_cpu_sink, sizeof(s->kernel.per_cpu_sink));
 	rcu_init(m);
 	memmap_init(&s->memmap);
 	task = task_create(m, TASK_DIRECT, "swapper", 0);

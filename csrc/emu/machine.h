@@ -276,6 +276,7 @@ struct machine {
 	size_t arena_size;
 	unsigned char *shadow;
 	unsigned long *dirty; /* one bit for each line written */
+	unsigned long *hot; /* one bit for each line that is taken to be written always */
 	size_t dirty_size; /* bytes of the arena that are watched, 0: nobody wants to know */
 	const struct snapshot *dirty_since; /* the snapshot that all other lines agree with */
 	char *log;
@@ -324,7 +325,7 @@ struct machine {
 
 extern __thread struct machine *current_machine __attribute__((tls_model("initial-exec")));
 
-static inline struct machine *this_machine(void)
+static __always_inline struct machine *this_machine(void)
 {
 	return current_machine;
 }
@@ -351,19 +352,27 @@ static inline bool others_pending(const struct machine *m)
 #define DIRTY_LINE 64UL
 #define DIRTY_WORD (DIRTY_LINE * BITS_PER_LONG) /* bytes that one word of bits stands for */
 
+static inline void mark_line(struct machine *m, size_t line)
+{
+	m->dirty[line / BITS_PER_LONG] |= 1UL << (line % BITS_PER_LONG);
+	/* Steps are taken back in the checked build alone: schedules are explored there. */
+	if (CHECKED_BUILD && unlikely(m->undo != NULL) && m->undo->saved[line] != m->undo->epoch)
+		undo_line(m, line);
+}
+
 /* Marks [@off, @off + @size) of the arena, @size not 0; what is outside is left out. */
 static inline void mark_dirty(struct machine *m, size_t off, size_t size)
 {
+	size_t line = off / DIRTY_LINE, last = (off + size - 1) / DIRTY_LINE;
+
 	if (off >= m->dirty_size) {
-		if (unlikely(m->undo != NULL))
+		if (CHECKED_BUILD && unlikely(m->undo != NULL))
 			undo_elsewhere(m, m->arena + off, size);
 		return;
 	}
-	for (size_t line = off / DIRTY_LINE; line * DIRTY_LINE < off + size; line++) {
-		m->dirty[line / BITS_PER_LONG] |= 1UL << (line % BITS_PER_LONG);
-		if (unlikely(m->undo != NULL) && m->undo->saved[line] != m->undo->epoch)
-			undo_line(m, line);
-	}
+	mark_line(m, line);
+	while (unlikely(line < last))
+		mark_line(m, ++line);
 }
 
 /* See undo_keep(). */
@@ -373,12 +382,12 @@ static inline void undo_record(struct machine *m, void *what, size_t size)
 }
 
 /* Lowest and highest address of the stack with this index. */
-static inline char *stack_top(const struct machine *m, int stack)
+static __always_inline char *stack_top(const struct machine *m, int stack)
 {
 	return m->stacks - (size_t)stack * (TASK_STACK_SIZE + TASK_STACK_GUARD);
 }
 
-static inline char *stack_bottom(const struct machine *m, int stack)
+static __always_inline char *stack_bottom(const struct machine *m, int stack)
 {
 	return stack_top(m, stack) - TASK_STACK_SIZE;
 }
@@ -592,6 +601,18 @@ static inline void machine_dirty(const void *p, size_t size)
 }
 #endif
 
+/** machine_hot() - the plain build writes this without a mark: its lines are always dirty */
+#ifdef TRACK_STORES
+void machine_hot(struct machine *m, const void *p, size_t size);
+#else
+static inline void machine_hot(struct machine *m, const void *p, size_t size)
+{
+	(void)m;
+	(void)p;
+	(void)size;
+}
+#endif
+
 /* --- snapshot.c --- */
 struct snapshot;
 /** snapshot_take() - remember this state; its id, or -1 if the host is out of memory */
@@ -617,7 +638,7 @@ void redirect_task(struct machine *m, void *context, void (*to)(void));
 extern __thread bool page_fault_stack_ready __attribute__((tls_model("initial-exec")));
 void page_fault_stack_slow(void);
 /** page_fault_stack() - a task of this thread may overrun its stack: be ready */
-static inline void page_fault_stack(void)
+static __always_inline void page_fault_stack(void)
 {
 	if (unlikely(!page_fault_stack_ready))
 		page_fault_stack_slow();
@@ -627,7 +648,7 @@ static inline void page_fault_stack(void)
 extern __thread bool watchdog_armed __attribute__((tls_model("initial-exec")));
 void watchdog_arm_slow(void);
 /** watchdog_arm() - tasks of this thread are watched from now on */
-static inline void watchdog_arm(void)
+static __always_inline void watchdog_arm(void)
 {
 	if (unlikely(!watchdog_armed))
 		watchdog_arm_slow();

@@ -197,7 +197,7 @@ static inline void load_page(struct edit *edit, const struct page *page, enum pa
 	edit->pfn = page_to_pfn(page);
 	page_access(edit->pfn, 1, field, true, field == PAGE_COUNTS);
 	if (likely(mm->open_pfn == edit->pfn)) {
-		if (TRACKS_STORES)
+		if (CHECKED_BUILD && TRACKS_STORES)
 			mark_dirty(this_machine(), offsetof(struct machine_state, memmap.open),
 				   sizeof(mm->open));
 		edit->word = mm->open;
@@ -497,6 +497,7 @@ unsigned long memmap_put_idle_range(unsigned long pfn, unsigned long end)
 		return 0;
 	n = step_length(mm, run, pfn, end);
 	page_access(pfn, n, PAGE_COUNTS, true, true);
+	machine_dirty(&this_machine()->running->steps, sizeof(n));
 	this_machine()->running->steps += n;
 	for (int i = 0; i < RUN_WORDS; i++)
 		word[i] = run->word[i];
@@ -547,6 +548,8 @@ void memmap_init(struct memmap *mm)
 {
 	mm->reported = ~0UL;
 	mm->open_pfn = NO_PAGE_OPEN;
+	/* Every count that changes is here: not worth a mark each time. */
+	machine_hot(this_machine(), mm->open, sizeof(mm->open));
 	mm->no_ref.count.counter = 1L << 62;
 	mm->no_ref.percpu_count_ptr = __PERCPU_REF_ATOMIC;
 	mm->no_pagemap.ref = &mm->no_ref;

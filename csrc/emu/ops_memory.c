@@ -488,22 +488,32 @@ static int64_t op_pagemap_loop(const int64_t *args)
 	return hits;
 }
 
+/* The yardstick of references: an atomic increment and decrement, and no mark for either. */
+static noinline int64_t __untracked atomic_pairs(int64_t n)
+{
+	long counter = 1;
+
+	for (int64_t i = 0; i < n; i++) {
+		__atomic_add_fetch(&counter, 1, __ATOMIC_SEQ_CST);
+		barrier();
+		__atomic_sub_fetch(&counter, 1, __ATOMIC_SEQ_CST);
+		barrier();
+	}
+	return 0;
+}
+
 static int64_t op_ref_loop(const int64_t *args)
 {
 	struct percpu_ref *ref = ARG(struct percpu_ref, 0);
-	atomic_long_t counter = ATOMIC_LONG_INIT(1);
 	int64_t hits = 0;
 
 	if (args[2] < 0 || args[2] > 1L << 32)
 		return bad_argument("a number of rounds");
 	watchdog_off();
+	if (args[1])
+		return atomic_pairs(args[2]);
 	for (int64_t i = 0; i < args[2]; i++) {
-		if (args[1]) { /* the yardstick */
-			atomic_long_inc(&counter);
-			barrier();
-			atomic_long_dec(&counter);
-			barrier();
-		} else if (percpu_ref_tryget_live(ref)) {
+		if (percpu_ref_tryget_live(ref)) {
 			barrier();
 			percpu_ref_put(ref);
 			hits++;

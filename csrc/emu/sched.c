@@ -85,6 +85,9 @@ static void __untracked switch_to_task(struct machine *m, struct emu_task *task)
 	size_t saved_size = m->host_stack_size;
 	void *kept = NULL;
 
+	/* What it counts of its own it does not mark there. */
+	if (!CHECKED_BUILD)
+		machine_dirty(&task->t, sizeof(task->t));
 	m->running = task;
 	m->steps = 0;
 	m->ticks = 0;

@@ -38,7 +38,7 @@ struct snapshot {
 	size_t shadow_size;
 	int nr_stacks;
 	struct saved_stack stacks[MAX_TASKS];
-	char image[];
+	char image[] __aligned(DIRTY_LINE); /* as the arena: a line is copied to a line */
 };
 
 static bool is_parked(const struct emu_task *task)
@@ -57,7 +57,7 @@ static void track_from(struct machine *m, const struct snapshot *snap)
 {
 	if (!TRACKS_STORES)
 		return;
-	memset(m->dirty, 0, dirty_words(snap->arena_size) * sizeof(*m->dirty));
+	memcpy(m->dirty, m->hot, dirty_words(snap->arena_size) * sizeof(*m->dirty));
 	m->dirty_size = snap->arena_size;
 	m->dirty_since = snap;
 }
@@ -69,14 +69,15 @@ long snapshot_take(struct machine *m)
 	size_t shadow = CHECKED_BUILD ? (arena + 7) / 8 : 0;
 	size_t stacks = 0;
 	struct snapshot *snap;
-	size_t offset;
+	size_t size, offset;
 	int i;
 
 	for (i = 0; i < s->nr_tasks; i++)
 		if (is_parked(s->tasks[i]))
 			stacks += (size_t)(stack_top(m, s->tasks[i]->stack) -
 					   (char *)s->tasks[i]->sp);
-	snap = malloc(sizeof(*snap) + arena + shadow + stacks);
+	size = sizeof(*snap) + arena + shadow + stacks;
+	snap = aligned_alloc(DIRTY_LINE, (size + DIRTY_LINE - 1) & ~(DIRTY_LINE - 1));
 	if (!snap)
 		return -1;
 	snap->arena_size = arena;
@@ -118,20 +119,26 @@ static struct snapshot *snapshot_find(struct machine *m, long id)
 /* Brings back every line that was written since @snap, and its shadow. */
 static void restore_dirty(struct machine *m, const struct snapshot *snap)
 {
-	const char *shadow = snap->image + snap->arena_size;
-	size_t words = dirty_words(snap->arena_size);
+	/* For all that the compiler knows, copying a line could change these in @m. */
+	unsigned long *dirty = m->dirty;
+	const unsigned long *hot = m->hot;
+	char *arena = m->arena;
+	unsigned char *shadow = m->shadow;
+	size_t size = snap->arena_size, words = dirty_words(size);
 
 	for (size_t i = 0; i < words; i++) {
-		unsigned long bits = m->dirty[i];
+		unsigned long bits = dirty[i];
 
-		m->dirty[i] = 0;
+		dirty[i] = hot[i];
 		for (; bits; bits &= bits - 1) {
 			size_t off = i * DIRTY_WORD + (size_t)__builtin_ctzl(bits) * DIRTY_LINE;
 
-			if (off >= snap->arena_size)
+			if (off >= size)
 				break;
-			memcpy(m->arena + off, snap->image + off, DIRTY_LINE);
-			memcpy(m->shadow + off / 8, shadow + off / 8, DIRTY_LINE / 8);
+			memcpy(arena + off, snap->image + off, DIRTY_LINE);
+			if (CHECKED_BUILD)
+				memcpy(shadow + off / 8, snap->image + size + off / 8,
+				       DIRTY_LINE / 8);
 		}
 	}
 }

@@ -80,8 +80,10 @@ bool spare_keep(struct machine *m)
 	memset(m->trace, 0, trace * sizeof(*m->trace));
 	if (CHECKED_BUILD)
 		memset(m->shadow, 0, (brk + 7) / 8);
-	if (TRACKS_STORES)
+	if (TRACKS_STORES) {
 		memset(m->dirty, 0, brk / DIRTY_LINE / 8 + sizeof(*m->dirty));
+		memset(m->hot, 0, brk / DIRTY_LINE / 8 + sizeof(*m->hot));
+	}
 	memset(m->arena, 0, brk);
 	*m = kept;
 	return pthread_setspecific(spare_of_thread, m) == 0;

@@ -28,6 +28,25 @@
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 
+/*
+ * Adding and storing where only this CPU or this task writes.  Like the per-CPU
+ * operations of a real kernel they are single instructions where that makes them
+ * faster: where the compiler would otherwise make a call of the store.
+ */
+#if defined(__x86_64__) && defined(TRACK_STORES) && !defined(KERNEL_CHECKED)
+#define raw_cpu_add(var, n)                                                                      \
+	do {                                                                                     \
+		if (sizeof(var) == 8)                                                            \
+			__asm__("addq %1, %0" : "+m"(var) : "re"((__typeof__(var))(n)) : "cc");  \
+		else                                                                             \
+			__asm__("addl %k1, %0" : "+m"(var) : "re"((__typeof__(var))(n)) : "cc"); \
+	} while (0)
+#define raw_cpu_store(var, v) __asm__("mov %1, %0" : "=m"(var) : "r"((__typeof__(var))(v)))
+#else
+#define raw_cpu_add(var, n) ((void)((var) += (__typeof__(var))(n)))
+#define raw_cpu_store(var, v) ((void)((var) = (v)))
+#endif
+
 #define smp_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define smp_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)

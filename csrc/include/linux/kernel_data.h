@@ -207,7 +207,6 @@ struct nfit_test_data {
 struct kernel_data {
 	struct kernel_config config;
 	unsigned long per_cpu_start; /* what reads through per-CPU address 0 see: always 0 */
-	unsigned long per_cpu_sink; /* where writes through it go */
 	unsigned long rcu_clock; /* grace periods asked for so far */
 	struct percpu_refcount_data percpu_refcount;
 	struct resource_data resource;
@@ -229,6 +228,7 @@ struct kernel_data {
 	struct pci_data pci;
 	struct hmm_test_data hmm_test;
 	struct nfit_test_data nfit_test;
+	unsigned long per_cpu_sink; /* where writes through per-CPU address 0 go */
 };
 
 /**

@@ -26,8 +26,8 @@ void free_percpu(void *p);
  */
 #define this_cpu_lvalue(p) \
 	(*(likely(p) ? &(p)[smp_processor_id()] : (__typeof__(p))&kernel_data()->per_cpu_sink))
-#define this_cpu_add(var, n) (this_cpu_lvalue(&(var)) += (__typeof__(var))(n))
-#define this_cpu_sub(var, n) (this_cpu_lvalue(&(var)) -= (__typeof__(var))(n))
+#define this_cpu_add(var, n) raw_cpu_add(this_cpu_lvalue(&(var)), n)
+#define this_cpu_sub(var, n) raw_cpu_add(this_cpu_lvalue(&(var)), -(n))
 
 #define for_each_possible_cpu(cpu) for ((cpu) = 0; (cpu) < kernel_data()->config.cpus; (cpu)++)
 

@@ -20,19 +20,21 @@ static inline void preempt_disable(void)
 {
 	struct task_struct *task = current;
 
-	if (task->preempt_count++ == 0)
-		task->rcu_sched_start = kernel_data()->rcu_clock;
+	if (task->preempt_count == 0)
+		raw_cpu_store(task->rcu_sched_start, kernel_data()->rcu_clock);
+	raw_cpu_add(task->preempt_count, 1);
 }
 static inline void preempt_enable(void)
 {
-	current->preempt_count--;
+	raw_cpu_add(current->preempt_count, -1);
 }
 static inline void rcu_read_lock(void)
 {
 	struct task_struct *task = current;
 
-	if (task->rcu_read_lock_nesting++ == 0)
-		task->rcu_start = kernel_data()->rcu_clock;
+	if (task->rcu_read_lock_nesting == 0)
+		raw_cpu_store(task->rcu_start, kernel_data()->rcu_clock);
+	raw_cpu_add(task->rcu_read_lock_nesting, 1);
 	if (!kernel_data()->config.preempt_rcu)
 		preempt_disable();
 }
@@ -40,7 +42,7 @@ static inline void rcu_read_unlock(void)
 {
 	if (!kernel_data()->config.preempt_rcu)
 		preempt_enable();
-	current->rcu_read_lock_nesting--;
+	raw_cpu_add(current->rcu_read_lock_nesting, -1);
 }
 #endif
 static inline void rcu_read_lock_sched(void)
