@@ -91,8 +91,10 @@ GCC_TRACK = [
     *("--param", "asan-globals=0"),
     *("--param", "asan-stack=0"),
 ]
+#: For the kernel, clang does not tell of memset() and the like.
 CLANG_TRACK = [
-    "-fsanitize=kernel-address",
+    *("-fsanitize=address", "-fsanitize-recover=address", "-fno-sanitize-address-use-after-scope"),
+    *("-mllvm", "-asan-guard-against-version-mismatch=0"),
     *("-mllvm", "-asan-instrumentation-with-call-threshold=0"),
     *("-mllvm", "-asan-instrument-reads=0"),
     *("-mllvm", "-asan-globals=0"),

@@ -169,3 +169,25 @@ def test_the_experiment_does_what_it_says(kernel: Kernel) -> None:
         assert device.driver is None
         assert not kernel.page(pfn).valid
         kernel.assert_quiescent()
+
+
+def test_switch_between_tasks(kernel: Kernel) -> None:
+    """There and back, against the registers alone."""
+    loop, m = kernel._native.lib.emu_switch_loop, kernel._native.m
+
+    def ours() -> None:
+        assert loop(m, 20_000, 0) == 0
+
+    def bare() -> None:
+        assert loop(m, 20_000, 1) == 0
+
+    took, _least, ratio = pairs(ours, bare, 50)
+    figure(
+        "switch between tasks, there and back",
+        took / 20_000 * 1e9,
+        "ns",
+        build=build_of(kernel),
+        ratio=ratio,
+        ratio_to="bare switch",
+    )
+    figure("the same, to a bare switch", ratio, "x", build=build_of(kernel), goal=1.5)

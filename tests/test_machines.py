@@ -206,3 +206,16 @@ def test_machine_in_memory_that_another_one_left_behind_starts_like_the_first(
     # A thread of its own has nothing left behind by other tests.
     with ThreadPoolExecutor(1) as pool:
         pool.submit(lives).result()
+
+
+@pytest.mark.parametrize("checked", [True, False], ids=["checked", "plain"])
+def test_tasks_that_give_way_again_and_again_leave_nothing_behind(checked: bool) -> None:
+    """What the price of a switch is taken with."""
+    with Kernel(checked=checked) as k:
+        lib, m = k._native.lib, k._native.m
+        before = k.state_hash, k.tasks
+        for bare in (0, 1):
+            assert lib.emu_switch_loop(m, 1000, bare) == 0
+            assert lib.emu_switch_loop(m, 0, bare) == 0
+        assert lib.emu_switch_loop(m, 1 << 40, 0) != 0
+        assert (k.state_hash, k.tasks) == before

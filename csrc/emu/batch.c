@@ -6,6 +6,7 @@
  * machine_dirty().
  */
 #include "api.h"
+#include "switch.h"
 
 #include <linux/mm.h>
 
@@ -203,4 +204,54 @@ int emu_page_put(emu_machine *m, uint64_t pfn)
 int emu_nothing(emu_machine *m, uint64_t pfn)
 {
 	return m && pfn ? EMU_OK : EMU_CLOSED;
+}
+
+/* --- what a switch costs --- */
+
+static int64_t yield_again_and_again(const int64_t *args)
+{
+	for (int64_t i = 0; i < args[0]; i++) {
+		struct machine *m = this_machine();
+
+		task_yield(m, m->running);
+	}
+	return 0;
+}
+
+static __thread void *bare_host, *bare_inner;
+
+static void bare_entry(void)
+{
+	for (;;)
+		coroutine_switch(&bare_inner, bare_host);
+}
+
+int emu_switch_loop(emu_machine *m, uint64_t rounds, int bare)
+{
+	struct entry saved;
+	int status = machine_enter(m, &saved);
+	const int64_t args[1] = { (int64_t)rounds };
+	struct emu_task *task;
+
+	if (status != EMU_OK)
+		return status;
+	if (rounds > 1UL << 32) {
+		snprintf(m->error, sizeof(m->error), "too many rounds");
+		return machine_leave(m, &saved, EMU_BAD_ARGUMENT);
+	}
+	task = task_create(m, TASK_DIRECT, "switch", 0);
+	if (!task)
+		return machine_leave(m, &saved, EMU_NO_MEMORY);
+	if (bare) {
+		bare_inner = coroutine_prepare(stack_bottom(m, task->stack), TASK_STACK_SIZE,
+					       bare_entry);
+		for (uint64_t i = 0; i < rounds; i++)
+			coroutine_switch(&bare_host, bare_inner);
+	} else {
+		task_start(m, task, yield_again_and_again, args, 1);
+		while (task->run != RUN_DONE)
+			task_resume(m, task);
+	}
+	task_free(m, task);
+	return machine_leave(m, &saved, EMU_OK);
 }

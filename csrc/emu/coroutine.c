@@ -1,39 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Switching stacks: a few instructions on x86-64 and aarch64, ucontext
- * elsewhere.
+ * Switching stacks: a few instructions on x86-64 (coroutine.h) and aarch64,
+ * ucontext elsewhere.
  *
- * A switch is a function call, so only what a call must preserve is saved.
- * It ends in a pop and an indirect jump, not in a return: the processor
- * predicts returns by the calls it has seen and would be wrong every time.
+ * Where a switch is a function call, only what a call must preserve is saved.
  */
 #include "coroutine.h"
 
 #if defined(__x86_64__) && !defined(COROUTINE_UCONTEXT)
-
-__asm__(".text\n"
-	".p2align 4\n"
-	".globl coroutine_switch\n"
-	".hidden coroutine_switch\n"
-	".type coroutine_switch, @function\n"
-	"coroutine_switch:\n"
-	"	pushq %rbp\n"
-	"	pushq %rbx\n"
-	"	pushq %r12\n"
-	"	pushq %r13\n"
-	"	pushq %r14\n"
-	"	pushq %r15\n"
-	"	movq %rsp, (%rdi)\n"
-	"	movq %rsi, %rsp\n"
-	"	popq %r15\n"
-	"	popq %r14\n"
-	"	popq %r13\n"
-	"	popq %r12\n"
-	"	popq %rbx\n"
-	"	popq %rbp\n"
-	"	popq %rcx\n"
-	"	jmp *%rcx\n"
-	".size coroutine_switch, .-coroutine_switch\n");
 
 void *coroutine_prepare(void *stack, size_t size, void (*entry)(void))
 {
@@ -41,9 +15,9 @@ void *coroutine_prepare(void *stack, size_t size, void (*entry)(void))
 	void **sp = (void **)top;
 
 	*--sp = NULL; /* where a return address would be: keeps the call ABI's alignment */
+	sp -= COROUTINE_RED_ZONE / sizeof(*sp);
+	*--sp = NULL; /* the frame pointer */
 	*--sp = (void *)entry;
-	for (int i = 0; i < 6; i++)
-		*--sp = NULL;
 	return sp;
 }
 

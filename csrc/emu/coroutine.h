@@ -10,7 +10,43 @@
  * @save_sp: where to keep what a later switch back needs
  * @load_sp: what coroutine_prepare() or an earlier switch has kept
  */
+#if defined(__x86_64__) && !defined(COROUTINE_UCONTEXT)
+
+/* Bytes below its stack pointer that a function may use without telling. */
+#define COROUTINE_RED_ZONE 128
+
+/*
+ * Part of the function that switches: the compiler saves what it needs, and no
+ * return follows.  The processor predicts returns by the calls that it has
+ * seen, and would be wrong after every switch.
+ */
+static inline __attribute__((always_inline)) void coroutine_switch(void **save_sp, void *load_sp)
+{
+	__asm__ volatile("leaq 1f(%%rip), %%rcx\n\t"
+			 "subq $128, %%rsp\n\t"
+			 "pushq %%rbp\n\t"
+			 "pushq %%rcx\n\t"
+			 "movq %%rsp, (%0)\n\t"
+			 "movq %1, %%rsp\n\t"
+			 "popq %%rcx\n\t"
+			 "popq %%rbp\n\t"
+			 "addq $128, %%rsp\n\t"
+			 "jmp *%%rcx\n\t"
+			 ".p2align 3\n"
+			 "1:"
+			 : "+D"(save_sp), "+S"(load_sp)
+			 :
+			 : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13",
+			   "r14", "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
+			   "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+			   "xmm15", "cc", "memory");
+}
+
+#else
+
 void coroutine_switch(void **save_sp, void *load_sp);
+
+#endif
 
 /**
  * coroutine_prepare() - make a stack that starts @entry when switched to

@@ -79,6 +79,12 @@ void __asan_loadN_noabort(unsigned long addr, size_t size)
 	(void)size;
 }
 
+/* Clang: each file begins with this. */
+void __asan_init(void);
+void __asan_init(void)
+{
+}
+
 void __asan_handle_no_return(void);
 void __asan_handle_no_return(void)
 {

@@ -4,6 +4,7 @@
  * themselves, who can go on, and letting one go on.
  */
 #include "execution.h"
+#include "switch.h"
 
 #include <linux/percpu-refcount.h>
 #include <linux/kernel.h>

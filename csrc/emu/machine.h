@@ -473,10 +473,6 @@ void task_block(const char *kind, const void *object, const char *what);
 void task_block_until(const char *kind, const void *object, const char *what,
 		      unsigned long deadline);
 void task_wake(struct emu_task *task);
-/** task_yield() - leave the running task, ready to go on, to task_resume()
- */
-void task_yield(struct machine *m, struct emu_task *task);
-void task_resume(struct machine *m, struct emu_task *task);
 /** worker_task() - a task for what is on the workqueue, NULL if nothing is */
 struct emu_task *worker_task(struct machine *m);
 /** task_die() - the running task oopsed */

@@ -12,7 +12,7 @@
  * that the callback issues run on the parked task's stack, in its context.
  */
 #include "asan.h"
-#include "coroutine.h"
+#include "switch.h"
 #include "machine.h"
 
 #include <linux/workqueue.h>
@@ -49,16 +49,18 @@ static int guard_stack(struct machine *m, int stack)
 	return mprotect(guard, TASK_STACK_GUARD, PROT_NONE);
 }
 
-static void __untracked switch_to_host(struct machine *m, struct emu_task *task)
+/*
+ * Calls, as far as the compiler is concerned: it must not take a store on one
+ * side of a switch for the repetition of one on the other and not tell of it.
+ */
+static noinline void __untracked leave_for_host(struct machine *m, struct emu_task *task)
 {
-	bool over = task->run == RUN_DONE || task->run == RUN_IDLE || task->run == RUN_DEAD;
-	void *kept = NULL;
+	switch_to_host(m, task);
+}
 
-	asan_leave_stack(over ? NULL : &kept, m->host_stack, m->host_stack_size);
-	machine_dirty(&task->sp, sizeof(task->sp));
-	coroutine_switch(&task->sp, m->host_sp);
-	m = this_machine();
-	asan_enter_stack(kept, &m->host_stack, &m->host_stack_size);
+static noinline void __untracked enter_task(struct machine *m, struct emu_task *task)
+{
+	switch_to_task(m, task);
 }
 
 static void task_entry(void)
@@ -71,37 +73,8 @@ static void task_entry(void)
 	m = this_machine();
 	task = m->running;
 	task->run = task->kind == TASK_CONTEXT ? RUN_IDLE : RUN_DONE;
-	switch_to_host(m, task);
+	leave_for_host(m, task);
 	__builtin_unreachable();
-}
-
-static void __untracked switch_to_task(struct machine *m, struct emu_task *task)
-{
-	struct task_struct *saved = kernel_context.task;
-	unsigned long saved_cpu = kernel_context.cpu;
-	struct emu_task *saved_running = m->running;
-	void *saved_sp = m->host_sp;
-	const void *saved_stack = m->host_stack;
-	size_t saved_size = m->host_stack_size;
-	void *kept = NULL;
-
-	/* What it counts of its own it does not mark there. */
-	if (!CHECKED_BUILD)
-		machine_dirty(&task->t, sizeof(task->t));
-	m->running = task;
-	m->steps = 0;
-	m->ticks = 0;
-	kernel_context.task = &task->t;
-	kernel_context.cpu = (unsigned long)task->t.cpu;
-	asan_leave_stack(&kept, stack_bottom(m, task->stack), TASK_STACK_SIZE);
-	coroutine_switch(&m->host_sp, task->sp);
-	asan_enter_stack(kept, NULL, NULL);
-	m->host_stack = saved_stack;
-	m->host_stack_size = saved_size;
-	m->host_sp = saved_sp;
-	m->running = saved_running;
-	kernel_context.task = saved;
-	kernel_context.cpu = saved_cpu;
 }
 
 struct emu_task *task_create(struct machine *m, enum task_kind kind, const char *comm, int cpu)
@@ -169,19 +142,11 @@ void task_start(struct machine *m, struct emu_task *task, task_fn fn, const int6
 	INIT_LIST_HEAD(&task->ready);
 }
 
-void task_yield(struct machine *m, struct emu_task *task)
+void task_wants_host(struct machine *m)
 {
-	switch_to_host(m, task);
-}
-
-void task_resume(struct machine *m, struct emu_task *task)
-{
-	switch_to_task(m, task);
-	if (task->run == RUN_UPCALL) {
-		snprintf(m->error, sizeof(m->error),
-			 "a callback of the host cannot run while schedules are explored");
-		m->refused = true;
-	}
+	snprintf(m->error, sizeof(m->error),
+		 "a callback of the host cannot run while schedules are explored");
+	m->refused = true;
 }
 
 void task_block(const char *kind, const void *object, const char *what)
@@ -197,7 +162,7 @@ void task_block(const char *kind, const void *object, const char *what)
 	task->steps = 0;
 	trace_event(m, EVENT_BLOCK, (uint64_t)((const char *)object - m->arena),
 		    (uint64_t)(uintptr_t)what);
-	switch_to_host(m, task);
+	leave_for_host(m, task);
 	task->t.state = TASK_RUNNING;
 	task->wait_kind = NULL;
 	task->wait_object = NULL;
@@ -246,7 +211,7 @@ void task_die(void)
 	m->task_died = true;
 	task->run = RUN_DEAD;
 	task->t.state = TASK_DEAD;
-	switch_to_host(m, task);
+	leave_for_host(m, task);
 	__builtin_unreachable();
 }
 
@@ -304,12 +269,12 @@ static void run_slice(struct machine *m, struct emu_task *task, const struct upc
 {
 	if (!list_empty(&task->ready))
 		list_del_init(&task->ready);
-	switch_to_task(m, task);
+	enter_task(m, task);
 	while (task->run == RUN_UPCALL && !(stop && request_ended(task, stop))) {
 		serve_upcall(m, task);
 		if (task->run != RUN_UPCALL)
 			break;
-		switch_to_task(m, task);
+		enter_task(m, task);
 	}
 	if (task->run == RUN_DONE && (task->kind == TASK_SOFTIRQ || task->kind == TASK_WORKER))
 		task_free(m, task);
@@ -426,7 +391,7 @@ int64_t upcall(long id, int64_t a, int64_t b)
 	task->upcall_depth++;
 	do {
 		task->run = RUN_UPCALL;
-		switch_to_host(m, task);
+		leave_for_host(m, task);
 		m = this_machine();
 		if (f.request) {
 			task_fn fn = f.request;

@@ -315,6 +315,16 @@ int emu_page_put(emu_machine *m, uint64_t pfn);
 int emu_nothing(emu_machine *m, uint64_t pfn);
 
 /**
+ * emu_switch_loop() - a task that gives way again and again: the price of a switch, for benchmarks
+ * @m: machine
+ * @rounds: each is a switch there and a switch back
+ * @bare: the yardstick: the registers alone
+ *
+ * Return: EMU_BAD_ARGUMENT for more than 2^32 rounds, EMU_NO_MEMORY if there is no stack left.
+ */
+int emu_switch_loop(emu_machine *m, uint64_t rounds, int bare);
+
+/**
  * emu_run() - lets all who can run do so until nobody can
  * @m: machine
  * @callbacks: with grace periods by hand, how many RCU callbacks may run, too; negative: all of
