@@ -427,10 +427,13 @@ class Native:
 
     def symbol(self, address: int) -> str:
         """Name of the function around a code address, hex if unknown."""
-        buf = self.ffi.new("char[]", 128)
-        if self.lib.emu_symbol(self.machine, address, buf, 128) != OK:
-            return f"0x{address:x}"
-        return self.text(buf)
+        known = self.library.symbols
+        if address not in known:
+            buf = self.ffi.new("char[]", 128)
+            if self.lib.emu_symbol(self.machine, address, buf, 128) != OK:
+                return f"0x{address:x}"
+            known[address] = self.text(buf)
+        return known[address]
 
     def string_at(self, address: int) -> str:
         """A constant string that an event refers to."""

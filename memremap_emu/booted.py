@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memremap_emu import columns
@@ -15,7 +15,15 @@ from memremap_emu.explore import Program as Tasks
 from memremap_emu.handles import Object
 from memremap_emu.kernel import Kernel
 from memremap_emu.memory import MemoryType, Page
-from memremap_emu.operations import CALLS, STEPS, DeviceSpec, DriverSpec, Operation, ProgramError
+from memremap_emu.operations import (
+    CALLS,
+    STEPS,
+    DeviceSpec,
+    DriverSpec,
+    Operation,
+    ProgramError,
+    TaskSpec,
+)
 from memremap_emu.runs import first_device_page
 from memremap_emu.search import Options, Search
 from memremap_emu.trace import Event
@@ -61,7 +69,8 @@ class Booted:
         )
         self._bound: dict[str, tuple[Driver, Device]] = {}
         self._objects: dict[str, Object] = {}
-        self._first: dict[str, int] = {}
+        #: Of each device: its first page that can be named, or why it has none.
+        self._first: dict[str, int | ProgramError] = {}
         self._bios: dict[str, Bio] = {}
         try:
             self._set_up()
@@ -106,6 +115,9 @@ class Booted:
         for name, kind in p.objects:
             self._objects[name] = makers[kind](name)
         self._find_pages()
+        for operation in (*p.prepared, *(o for task in p.tasks for o in task.operations)):
+            if CALLS[operation.call].pages:
+                self._pfn(operation)
         for number, operation in enumerate(p.prepared):
             try:
                 self._prepare(operation)
@@ -144,28 +156,27 @@ class Booted:
         return driver, device
 
     def _find_pages(self) -> None:
-        """Where the pages are that operations name: the device is bound once, by itself."""
-        p = self.program
-        operations = [*p.prepared, *(o for task in p.tasks for o in task.operations)]
-        named = {str(o.args[0]): o for o in operations if CALLS[o.call].pages}
-        for name in named:
+        """Where the pages of each device are: it is bound once, by itself."""
+        for name, (driver, device) in self._bound.items():
             fresh = self.kernel.snapshot()
-            driver, device = self._bound[name]
             try:
                 driver.bind(device)
                 self._first[name] = self._first_page(name)
+            except ProgramError as e:
+                self._first[name] = e
             except (KernelError, Blocked, TaskDied, KernelPanic) as e:
-                raise ProgramError(
-                    f"devices.{name}", f"does not bind: {str(e).splitlines()[0]}"
-                ) from None
+                reason = f"does not bind: {str(e).splitlines()[0]}"
+                self._first[name] = ProgramError(f"devices.{name}", reason)
             finally:
                 fresh.restore()
                 fresh.drop()
 
+    def _spec(self, name: str) -> DeviceSpec | DriverSpec:
+        specs: list[DeviceSpec | DriverSpec] = [*self.program.devices, *self.program.drivers]
+        return next(spec for spec in specs if spec.name == name)
+
     def _first_page(self, name: str) -> int:
-        k, p = self.kernel, self.program
-        specs: list[DeviceSpec | DriverSpec] = [*p.devices, *p.drivers]
-        spec = next(spec for spec in specs if spec.name == name)
+        k, spec = self.kernel, self._spec(name)
         start, size = spec.start, spec.size
         if isinstance(spec, DeviceSpec) and spec.driver == "hmm":
             devmem = PciDriver(k, "hmm").devmem(self._bound[name][1])
@@ -176,8 +187,15 @@ class Booted:
         return pfn
 
     def _pfn(self, operation: Operation) -> int:
-        name, number = operation.args
-        return self._first[str(name)] + int(number)
+        """ProgramError for a page of a device that has none; a lookup may look for it."""
+        name, number = str(operation.args[0]), int(operation.args[1])
+        first = self._first[name]
+        if isinstance(first, ProgramError):
+            spec = self._spec(name)
+            if CALLS[operation.call].pages or not spec.start:
+                raise first
+            first = (spec.start + spec.size // 8 * 6) >> self.kernel.config.page_shift
+        return first + number
 
     def _prepare(self, operation: Operation) -> None:
         if CALLS[operation.call].kinds[:1] == ("device",):
@@ -210,6 +228,8 @@ class Booted:
                 ]
             case "get_page" | "put_page":
                 args = [self._pfn(operation)]
+            case "expect_mapped":
+                args = [self._bound[str(operation.args[0])][1]._handle, self._pfn(operation)]
             case "get_dev_pagemap" | "watched_lookup":
                 args = [self._pfn(operation), operation.call == "watched_lookup"]
             case "fault":
@@ -226,14 +246,17 @@ class Booted:
 
     # --- tasks ---
 
-    def tasks(self) -> Tasks:
+    def tasks(self, specs: Sequence[TaskSpec] | None = None) -> Tasks:
         """The tasks, ready to be explored from the state that the machine is in.
 
+        Args:
+            specs: these instead of the program's, of a program that has been checked
+
         Raises:
-            ProgramError: an I/O ends that was not begun.
+            ProgramError: an I/O ends that was not begun, a page is used that there is not.
         """
         tasks = Tasks(self.kernel)
-        for spec in self.program.tasks:
+        for spec in self.program.tasks if specs is None else specs:
             task = tasks.task(spec.name, cpu=spec.cpu)
             for number, operation in enumerate(spec.operations):
                 try:
@@ -269,3 +292,50 @@ class Booted:
             found.preemptions,
             tuple(events),
         )
+
+
+class SetUps:
+    """Machines that have been set up, kept for the next program with the same set-up.
+
+    A search leaves a machine in the state that it found it in, so that one machine does for
+    many tasks.  `Booted.replay` does not: it needs one of its own.
+
+    Args:
+        most: so many are kept, those that were used last
+    """
+
+    def __init__(self, most: int = 32) -> None:
+        self._most = most
+        self._booted: dict[Program, Booted] = {}
+
+    def of(self, program: Program) -> Booted:
+        """The machine for a program; `Booted.tasks` wants the program's tasks.
+
+        Raises:
+            ProgramError: as of `Program.boot`.
+        """
+        program.check()
+        setup = replace(program, tasks=())
+        booted = self._booted.pop(setup, None) or Booted(setup)
+        self._booted[setup] = booted
+        while len(self._booted) > self._most:
+            self._booted.pop(next(iter(self._booted))).close()
+        return booted
+
+    def __len__(self) -> int:
+        return len(self._booted)
+
+    def programs(self) -> list[Program]:
+        """The set-ups, as programs without tasks, the one used last at the end."""
+        return list(self._booted)
+
+    def close(self) -> None:
+        """Destroys them."""
+        while self._booted:
+            self._booted.popitem()[1].close()
+
+    def __enter__(self) -> SetUps:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from memremap_emu.booted import Booted, Replayed
+from memremap_emu.booted import Booted, Replayed, SetUps
 from memremap_emu.errors import ViolationRecord
 from memremap_emu.explore import Program as Tasks
-from memremap_emu.operations import Operation, ProgramError
+from memremap_emu.operations import GIVES_BACK, Operation, ProgramError
 from memremap_emu.program import Program
 from memremap_emu.search import Exploration, Found, Outcome, Step
 
@@ -42,6 +42,11 @@ class Turning:
     first: Step | None
     tasks: tuple[str, str]
     proven: bool
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The two operations that it is about: where ``taken`` is, and where ``first`` is."""
+        return _place(self.taken), _place(self.first) if self.first else ""
 
     def __str__(self) -> str:
         certainty = "no schedule" if self.proven else "no schedule that was tried"
@@ -96,6 +101,11 @@ def steps_of(schedule: bytes) -> list[bytes]:
     return found
 
 
+def faults_of(schedule: bytes) -> int:
+    """How many calls fail in a schedule."""
+    return sum(0x80 < byte < 0xFF for byte in schedule)
+
+
 def processes(program: Program) -> dict[int, str]:
     """What the processes of a schedule are called."""
     names = {number: task.name for number, task in enumerate(program.tasks)}
@@ -121,13 +131,19 @@ class _Least:
 
 class _Search:
     def __init__(
-        self, like: ViolationRecord, max_executions: int, max_preemptions: int, max_faults: int
+        self,
+        like: ViolationRecord,
+        max_executions: int,
+        max_preemptions: int,
+        max_faults: int,
+        setups: SetUps,
     ) -> None:
         self._cause = like.cause
         self._kind = like.kind
         self._max_executions = max_executions
         self._max_preemptions = max_preemptions
         self._max_faults = max_faults
+        self._setups = setups
         #: What is left must have schedules that end well, as what it is made from has: else it
         #: fails for another reason.
         self.some_end_well = False
@@ -136,11 +152,10 @@ class _Search:
         """The cheapest schedule that shows the violation, None: none was found."""
         most, faults = at_most or (self._max_preemptions, self._max_faults)
         try:
-            with program.boot() as booted:
-                tasks = booted.tasks()
-                best = self._least(tasks, most, range(faults + 1))
-                if best is not None and self.some_end_well and not self.ends_well(tasks):
-                    return None
+            tasks = self._setups.of(program).tasks(program.tasks)
+            best = self._least(tasks, most, range(faults + 1))
+            if best is not None and self.some_end_well and not self.ends_well(tasks):
+                return None
         except (ProgramError, ValueError):
             return None
         return best
@@ -205,21 +220,9 @@ def _smaller(program: Program) -> Iterator[Program]:
             yield replace(program, drivers=_without(program.drivers, number))
 
 
-#: What gives back what another operation takes.
-_GIVES_BACK = {
-    "put_page": "get_page",
-    "percpu_ref_put": "percpu_ref_get",
-    "mutex_unlock": "mutex_lock",
-    "spin_unlock": "spin_lock",
-    "rcu_read_unlock": "rcu_read_lock",
-    "preempt_enable": "preempt_disable",
-    "bio_endio": "submit_bio",
-}
-
-
 def _without_pairs(program: Program) -> Iterator[Program]:
     """The programs without something that is taken and given back."""
-    for giving, taking in _GIVES_BACK.items():
+    for giving, taking in GIVES_BACK.items():
         for args in dict.fromkeys(o.args for o in _all_operations(program) if o.call == giving):
             pair = (Operation(taking, args), Operation(giving, args))
             tasks = tuple(
@@ -237,16 +240,16 @@ def _owed(program: Program) -> dict[tuple[str, tuple[str | int, ...]], int]:
     """How much more is given back than was taken, of each thing."""
     owed: dict[tuple[str, tuple[str | int, ...]], int] = {}
     for operation in _all_operations(program):
-        if taking := _GIVES_BACK.get(operation.call):
+        if taking := GIVES_BACK.get(operation.call):
             key = taking, operation.args
             owed[key] = owed.get(key, 0) + 1
-        elif operation.call in _GIVES_BACK.values():
+        elif operation.call in GIVES_BACK.values():
             key = operation.call, operation.args
             owed[key] = owed.get(key, 0) - 1
     return owed
 
 
-def _as_honest(program: Program, as_this: Program) -> bool:
+def as_honest(program: Program, as_this: Program) -> bool:
     """Does it give back no more, and keep no more, than the other one?"""
     before = _owed(as_this)
     return all(
@@ -271,6 +274,7 @@ def minimise(
     max_executions: int = DEFAULT_EXECUTIONS,
     max_preemptions: int = 3,
     max_faults: int = 0,
+    setups: SetUps | None = None,
 ) -> Counterexample:
     """The least that still shows a violation with the same cause.
 
@@ -281,21 +285,32 @@ def minimise(
         max_executions: of each search on the way
         max_preemptions: of a schedule
         max_faults: failing calls of an execution
+        setups: machines to be used again, those of a campaign say
 
     Raises:
         ValueError: no search within the bounds shows it, and no schedule was given that does.
     """
-    search = _Search(like, max_executions, max_preemptions, max_faults)
+    if setups is None:
+        with SetUps() as setups:
+            return minimise(
+                program,
+                like,
+                schedule=schedule,
+                max_executions=max_executions,
+                max_preemptions=max_preemptions,
+                max_faults=max_faults,
+                setups=setups,
+            )
+    search = _Search(like, max_executions, max_preemptions, max_faults, setups)
     best = search.least(program)
     minimal = best is not None and best.complete
     if best is not None:
-        with program.boot() as booted:
-            search.some_end_well = search.ends_well(booted.tasks())
+        search.some_end_well = search.ends_well(setups.of(program).tasks(program.tasks))
         progress = True
         while progress:
             progress = False
             for smaller in (*_smaller(program), *_without_pairs(program)):
-                if not _as_honest(smaller, program):
+                if not as_honest(smaller, program):
                     continue
                 less = search.least(smaller, best.cost)
                 if less is not None:
@@ -309,10 +324,18 @@ def minimise(
     shown = replayed and [v for v in replayed.violations if v.cause == like.cause]
     if not replayed or not shown:
         raise ValueError(f"no schedule within the bounds shows this {like.kind}")
-    faults = sum(0x80 < byte < 0xFF for byte in schedule)
-    turning = turning_point(program, record.kind, schedule, max_executions=max_executions)
+    turning = turning_point(
+        program, record.kind, schedule, max_executions=max_executions, setups=setups
+    )
     return Counterexample(
-        program, record, schedule, replayed.preemptions, faults, minimal, turning, replayed
+        program,
+        record,
+        schedule,
+        replayed.preemptions,
+        faults_of(schedule),
+        minimal,
+        turning,
+        replayed,
     )
 
 
@@ -322,9 +345,9 @@ def minimise(
 class _Continuations:
     """Do executions that begin so end well?"""
 
-    def __init__(self, booted: Booted, kind: str, max_executions: int) -> None:
+    def __init__(self, tasks: Tasks, kind: str, max_executions: int) -> None:
         self._kind = kind
-        self._tasks = booted.tasks()
+        self._tasks = tasks
         self._max_executions = max_executions
 
     def success(self, beginning: bytes) -> bytes | None:
@@ -348,7 +371,12 @@ class _Continuations:
 
 
 def turning_point(
-    program: Program, kind: str, schedule: bytes, *, max_executions: int = DEFAULT_EXECUTIONS
+    program: Program,
+    kind: str,
+    schedule: bytes,
+    *,
+    max_executions: int = DEFAULT_EXECUTIONS,
+    setups: SetUps | None = None,
 ) -> Turning | None:
     """The last decision of a failing schedule from which something still succeeds.
 
@@ -360,31 +388,38 @@ def turning_point(
         kind: of the violation
         schedule: that shows it
         max_executions: of each search
+        setups: machines to be used again
 
     Returns:
         None if no schedule of the program succeeds, within the bound on executions.
     """
+    if setups is None:
+        with SetUps() as setups:
+            return turning_point(
+                program, kind, schedule, max_executions=max_executions, setups=setups
+            )
     steps = steps_of(schedule)
-    with program.boot() as booted:
-        continuations = _Continuations(booted, kind, max_executions)
-        low, high = 0, len(steps)
-        well = continuations.success(b"")
-        if well is None:
-            return None
-        while high - low > 1:
-            middle = (low + high) // 2
-            found = continuations.success(b"".join(steps[:middle]))
-            if found is None:
-                high = middle
-            else:
-                low, well = middle, found
-        proven = continuations.fails(b"".join(steps[: low + 1]))
-        other = _who_must_come_first(continuations, steps, low, steps_of(well))
-        # Long enough to have been taken: the whole of both schedules.
-        taken = _path(booted, schedule)[low]
-        first = None
-        if other is not None:
-            first = _path(booted, well)[other]
+    booted = setups.of(program)
+    tasks = booted.tasks(program.tasks)
+    continuations = _Continuations(tasks, kind, max_executions)
+    low, high = 0, len(steps)
+    well = continuations.success(b"")
+    if well is None:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = continuations.success(b"".join(steps[:middle]))
+        if found is None:
+            high = middle
+        else:
+            low, well = middle, found
+    proven = continuations.fails(b"".join(steps[: low + 1]))
+    other = _who_must_come_first(continuations, steps, low, steps_of(well))
+    # Long enough to have been taken: the whole of both schedules.
+    taken = _path(booted, tasks, schedule)[low]
+    first = None
+    if other is not None:
+        first = _path(booted, tasks, well)[other]
     names = processes(program)
     return Turning(
         low,
@@ -412,8 +447,8 @@ def _who_must_come_first(
     return None
 
 
-def _path(booted: Booted, schedule: bytes) -> list[Step]:
-    with booted.search(schedule=schedule) as search:
+def _path(booted: Booted, tasks: Tasks, schedule: bytes) -> list[Step]:
+    with tasks.search(schedule=schedule) as search:
         start = booted.kernel.snapshot()
         search.run()
         path = search.path()

@@ -1,39 +1,186 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A campaign: programs, schedules and failing calls at random, guided by new final states.
 
-A program is drawn afresh or made from one that led to states not seen before; it is run over
-schedules, at first by priorities (PCT), then depth first.  What breaks a rule is told apart by
-its `cause`, made as small as it gets, and kept as a scenario that ``memremap-emu bisect`` and
-pytest take.
+A program is drawn afresh, drawn for a set-up that is there, or made from one that has led to
+states not seen before (`memremap_emu.generate`).  Its schedules are searched in slices, each
+larger than the one before, for as long as they lead to new states.  What breaks a rule is made as
+small as it gets, and kept as a scenario that ``memremap-emu bisect`` and pytest take.
 """
 
 from __future__ import annotations
 
+import array
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from memremap_emu import counterexample
+from memremap_emu import counterexample, generate
+from memremap_emu.booted import Booted, SetUps
 from memremap_emu.counterexample import Counterexample
-from memremap_emu.errors import NUMBER, ViolationRecord
-from memremap_emu.operations import Operation, ProgramError, TaskSpec
+from memremap_emu.errors import NUMBER, Cause, ViolationRecord
+from memremap_emu.operations import ProgramError
 from memremap_emu.program import Program
-from memremap_emu.search import Found
+from memremap_emu.search import SLICE, Found
 from memremap_emu.versions import DEFAULT_VERSION
 
-#: Executions of one program by each strategy.
-EXECUTIONS = 400
+#: Executions after which it is asked whether a search still finds new states.
+SLICES = (50, 200, 800)
+#: How programs are searched, and with how many failing calls: one of these is drawn.
+SEARCHES = (
+    *(("preemptions", faults) for faults in (0, 0, 1, 1, 2)),
+    *(("dpor", faults) for faults in (0, 0, 1, 1)),
+    ("pct", 0),
+)
 #: Executions of each search that makes a counterexample smaller.
-MINIMISING = 60
-#: Programs that are remembered, at most.
-_MAX_CORPUS = 256
-_START, _SECTION = 0x140000000, 128 << 20
+MINIMISING = 200
+#: After so many programs one more violation of a rule that was broken before is looked into.
+LATER = 12
+#: Programs that are remembered, at most, and set-ups that are kept.
+_MAX_CORPUS, _MAX_SETUPS = 256, 32
+#: Violations that wait to be looked into, at most.
+_MAX_LATER = 256
+#: Kinds of violations of which the rule is all that counts.
+_OF_MEMORY = frozenset(
+    {"use-after-free", "out-of-bounds", "double-free", "uninitialized", "memmap-removed"}
+)
+#: Kinds of violations that change nothing: what comes after them is not their doing.
+_HARMLESS = frozenset({"data-race", "lock-order"})
+#: Of three programs that are not made from others one is drawn for a set-up that is there.
+_OLD_SETUPS = 3
+#: Drivers of one's own are the most different, and the fastest.
+_KINDS = (*generate.KINDS, "own", "own", "own")
 
-Cause = tuple[str, str, str]
+#: What makes two findings the same: the rule that is broken (kind, function, message without its
+#: numbers) and the two operations that its point of no return is about.
+Identity = tuple[str, str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A violation of a campaign.
+
+    Attributes:
+        program: as small as it got
+        record: the violation
+        schedule: that shows it
+        pair: the two operations that the point of no return is about: the one that was decided
+            for, the one that would have had to come before it; empty if it could not be told
+        point: the point of no return in words
+        faults: calls that fail in the schedule
+        minimal: the bounds of the searches left nothing out on the way
+        seconds: into the campaign
+    """
+
+    program: Program
+    record: ViolationRecord
+    schedule: bytes
+    pair: tuple[str, str]
+    point: str
+    faults: int
+    minimal: bool
+    seconds: float
+
+    @property
+    def identity(self) -> Identity:
+        """Equal for what is found again: the rule that is broken and the pair.
+
+        Where memory is used that is gone, the two operations say it: which of the functions that
+        come after them is the first to touch it does not matter.
+        """
+        if self.record.kind in _OF_MEMORY and all(self.pair):
+            return (self.record.kind, "", "", *self.pair)
+        return (*self.record.cause, *self.pair)
+
+    def scenario(self, name: str) -> dict[str, Any]:
+        """As the scenario of a bug, see scenarios/README.md."""
+        parts = NUMBER.split(self.record.message)
+        return {
+            "schema": 1,
+            "id": name,
+            "title": f"{self.record.kind}: {self.record.message}",
+            "invariant": self.point or "found by a campaign",
+            "program": self.program.document(),
+            "max_faults": self.faults,
+            "schedule": self.schedule.hex(),
+            "violations": [
+                {
+                    "kind": self.record.kind,
+                    # Escaped by hand: re.escape() would escape blanks, too.
+                    "match": "(0x)?[0-9a-f]+".join(map(_escaped, parts)),
+                }
+            ],
+        }
+
+    def document(self) -> dict[str, Any]:
+        """For `read`."""
+        return {
+            "program": self.program.document(),
+            "record": [self.record.kind, self.record.message, self.record.func],
+            "schedule": self.schedule.hex(),
+            "pair": list(self.pair),
+            "point": self.point,
+            "faults": self.faults,
+            "minimal": self.minimal,
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def read(cls, document: dict[str, Any]) -> Finding:
+        """What `document` gave; KeyError, TypeError, ValueError for what it did not."""
+        first, second = map(str, document["pair"])
+        kind, message, func = map(str, document["record"])
+        return cls(
+            Program.from_document(document["program"]),
+            ViolationRecord(kind, message, func),
+            bytes.fromhex(document["schedule"]),
+            (first, second),
+            str(document["point"]),
+            int(document["faults"]),
+            bool(document["minimal"]),
+            float(document["seconds"]),
+        )
+
+
+def _finding(least: Counterexample, seconds: float) -> Finding:
+    turning = least.turning
+    return Finding(
+        least.program,
+        least.record,
+        least.schedule,
+        turning.pair if turning else ("", ""),
+        str(turning) if turning else "",
+        least.faults,
+        least.minimal,
+        seconds,
+    )
+
+
+def _escaped(text: str) -> str:
+    return "".join("\\" + c if c in r".^$*+?{}[]\|()" else c for c in text)
+
+
+def _firsts(found: Sequence[Found]) -> Iterator[Found]:
+    """Of each execution the first violation that does harm, and those that do none."""
+    harmed = set()
+    for one in found:
+        if one.record.kind in _HARMLESS:
+            yield one
+        elif one.execution not in harmed:
+            harmed.add(one.execution)
+            yield one
+
+
+def _shape(program: Program) -> frozenset[str]:
+    """The drivers of a program and what its tasks do."""
+    operations = {o.call for task in program.tasks for o in task.operations}
+    devices = {f"{d.driver} {d.mode} {d.altmap}" for d in program.devices}
+    return frozenset(operations | devices | {"own" for _ in program.drivers})
 
 
 @dataclass
@@ -45,134 +192,192 @@ class Campaign:
         seed: of the generator
         programs: run so far
         executions: of all of them
-        states: hashes of final states, by set-up
+        seconds: that it ran; of several processes the sum
+        states: hashes of set-up and final state
         corpus: programs that led to new ones
         found: the smallest counterexample of each cause
+        shapes: of the programs that have broken a rule, by its cause: each is looked into once
+        job: number of the process, of several that share a campaign
     """
 
     version: str = DEFAULT_VERSION
     seed: int = 0
     programs: int = 0
     executions: int = 0
-    states: set[tuple[str, int]] = field(default_factory=set)
-    corpus: list[Program] = field(default_factory=list)
-    found: dict[Cause, Counterexample] = field(default_factory=dict)
     seconds: float = 0.0
+    states: set[int] = field(default_factory=set)
+    corpus: list[Program] = field(default_factory=list)
+    found: dict[Identity, Finding] = field(default_factory=dict)
+    job: int = 0
+    shapes: dict[Cause, set[frozenset[str]]] = field(default_factory=dict)
+    _later: list[tuple[Program, Found]] = field(default_factory=list)
+    _stopped: bool = False
 
     def run(
         self,
         seconds: float,
         progress: Callable[[Campaign], None] | None = None,
-        until: Callable[[ViolationRecord], bool] | None = None,
+        until: Callable[[Finding], bool] | None = None,
     ) -> None:
-        """Goes on for so long, or until a violation that the caller is after."""
-        draw = random.Random(f"{self.seed}/{self.programs}")
+        """Goes on for so long, or until a finding that the caller is after.
+
+        Args:
+            seconds: at least one program is run
+            progress: is told after each program
+            until: is asked about each finding
+        """
+        draw = random.Random(f"{self.seed}/{self.job}/{self.programs}")
+        self._stopped = False
         started = time.monotonic()
         before = self.seconds
-        while (spent := time.monotonic() - started) < seconds:
-            self.seconds = before + spent
-            program = self._next(draw)
-            try:
-                done = self._try(program, draw, until)
-            except ProgramError:
-                continue  # a set-up that a mutation has spoilt
-            if progress is not None:
-                progress(self)
-            if done:
-                break
-        self.seconds = before + time.monotonic() - started
+        known = set(self.found)
+        with SetUps(_MAX_SETUPS) as setups:
+            while True:
+                with suppress(ProgramError):  # a set-up that does not come about
+                    self._try(self._next(draw, setups), draw, setups)
+                self.seconds = before + time.monotonic() - started
+                if progress is not None:
+                    progress(self)
+                fresh = [found for key, found in self.found.items() if key not in known]
+                known.update(found.identity for found in fresh)
+                if until is not None and any(map(until, fresh)):
+                    break
+                if self._stopped or self.seconds - before >= seconds:
+                    break
+
+    def stop(self) -> None:
+        """Ends `run` after the program that is being run; for ``progress``."""
+        self._stopped = True
+
+    def take(self, news: Campaign) -> None:
+        """Adds what another process has found; not how much it has run."""
+        self.states |= news.states
+        for program in news.corpus:
+            self._remember(program, random.Random(self.programs))
+        for identity, finding in news.found.items():
+            self.found.setdefault(identity, finding)
+        for cause, shapes in news.shapes.items():
+            self.shapes.setdefault(cause, set()).update(shapes)
 
     # --- programs ---
 
-    def _next(self, draw: random.Random) -> Program:
+    def _next(self, draw: random.Random, setups: SetUps) -> Program:
+        source = generate.Random(draw)
         if self.corpus and draw.random() < 0.5:
-            return mutated(draw.choice(self.corpus), draw)
-        return drawn(self.version, draw)
+            return generate.mutated(source, draw.choice(self.corpus))
+        if len(setups) and not draw.randrange(_OLD_SETUPS):
+            return generate.with_tasks(source, draw.choice(setups.programs()))
+        return generate.program(source, self.version, kinds=_KINDS, hostile=True)
 
-    def _try(
-        self,
-        program: Program,
-        draw: random.Random,
-        until: Callable[[ViolationRecord], bool] | None,
-    ) -> bool:
-        """Runs a program; True if it has shown what the caller is after."""
+    def _try(self, program: Program, draw: random.Random, setups: SetUps) -> None:
+        booted = setups.of(program)
         self.programs += 1
-        news = False
-        setup = repr(replace(program, tasks=()))
-        with program.boot() as booted:
-            tasks = booted.tasks()
-            for strategy in ("pct", "dpor"):
-                explored = tasks.explore(
-                    strategy=strategy,
-                    seed=draw.getrandbits(60),
-                    max_preemptions=3,
-                    max_faults=0 if strategy == "pct" else 1,
-                    max_executions=EXECUTIONS,
-                    stop_at_violation=False,
-                    check_quiescence=True,
-                )
-                self.executions += explored.executions
-                state = setup, explored.final_hash
-                if explored.final_states and state not in self.states:
-                    self.states.add(state)
-                    news = True
-                for found in explored.found:
-                    self._keep(program, found)
-                if until is not None and any(until(f.record) for f in explored.found):
-                    return True
-        if news:
-            self.corpus.append(program)
-            if len(self.corpus) > _MAX_CORPUS:
-                self.corpus.pop(draw.randrange(_MAX_CORPUS))
-        return False
+        if self._later and self.programs % LATER == 0:
+            self.keep(*self._later.pop(0), setups)
+        if self._search(program, booted, draw, setups):
+            self._remember(program, draw)
 
-    def _keep(self, program: Program, found: Found) -> None:
-        key = found.record.cause
-        if key in self.found:
+    def _remember(self, program: Program, draw: random.Random) -> None:
+        self.corpus.append(program)
+        if len(self.corpus) > _MAX_CORPUS:
+            self.corpus.pop(draw.randrange(_MAX_CORPUS))
+
+    def _search(
+        self, program: Program, booted: Booted, draw: random.Random, setups: SetUps
+    ) -> bool:
+        """Searches a program's schedules; True if they have led to new states."""
+        setup = zlib.crc32(repr(booted.program).encode()) << 32
+        strategy, faults = draw.choice(SEARCHES)
+        news = False
+        saved: dict[str, Any] | None = None
+        done = 0
+        for executions in SLICES:
+            search = booted.tasks(program.tasks).search(
+                strategy=strategy,
+                # A search that goes on is the same search; samples are others each time.
+                seed=draw.getrandbits(60) if strategy == "pct" else 0,
+                max_preemptions=2,
+                max_faults=faults,
+                max_executions=executions,
+                stop_at_violation=False,
+                check_quiescence=True,
+            )
+            with search:
+                if saved is not None:
+                    search.load(saved)
+                while search.running:
+                    search.run(SLICE)
+                result = search.result
+                states = {setup ^ state for state in search.final_states()}
+                saved = search.save() if search.has_position else None
+            self.executions += result.executions - done
+            done = result.executions if saved else 0
+            for found in _firsts(result.found):
+                self._note(program, found, setups)
+            new = states - self.states
+            self.states |= new
+            news = news or bool(new)
+            if not new or result.executions < executions or saved is None:
+                break
+        return news
+
+    def _note(self, program: Program, found: Found, setups: SetUps) -> None:
+        """A rule that is broken for the first time is looked into at once, programs of other
+        shapes that break it later, one now and then."""
+        shapes = self.shapes.setdefault(found.record.cause, set())
+        shape = _shape(program)
+        if shape in shapes:
             return
+        shapes.add(shape)
+        if len(shapes) == 1:
+            self.keep(program, found, setups)
+        elif len(self._later) < _MAX_LATER:
+            self._later.append((program, found))
+
+    def keep(self, program: Program, found: Found, setups: SetUps) -> None:
+        """Makes a violation smaller; what another one has led to is none of its own."""
         try:
-            self.found[key] = counterexample.minimise(
+            least = counterexample.minimise(
                 program,
                 found.record,
                 schedule=found.schedule,
                 max_executions=MINIMISING,
                 max_preemptions=1,
-                max_faults=min(1, sum(byte >= 0x80 for byte in found.schedule)),
+                max_faults=counterexample.faults_of(found.schedule),
+                setups=setups,
             )
         except ValueError:
             return
+        harm = (v.cause for v in least.replayed.violations if v.kind not in _HARMLESS)
+        if least.record.kind in _HARMLESS or next(harm) == least.record.cause:
+            finding = _finding(least, self.seconds)
+            self.found.setdefault(finding.identity, finding)
 
     # --- files ---
 
     def save(self, folder: Path) -> None:
         """Writes scenarios, one for each cause, and what is needed to go on."""
         folder.mkdir(parents=True, exist_ok=True)
-        for number, least in enumerate(self.found.values(), 1):
-            path = folder / f"{number:03d}-{least.record.kind}.scenario.json"
-            path.write_text(json.dumps(scenario(least, f"F{number:03d}"), indent=2) + "\n")
+        for number, finding in enumerate(self.found.values(), 1):
+            document = finding.scenario(f"F{number:03d}")
+            _replace(scenario_path(folder, number, finding), json.dumps(document, indent=2) + "\n")
         state = {
-            "schema": 1,
+            "schema": 2,
             "version": self.version,
             "seed": self.seed,
             "programs": self.programs,
             "executions": self.executions,
             "seconds": self.seconds,
-            "states": sorted(self.states),
             "corpus": [program.document() for program in self.corpus],
-            "found": [
-                {
-                    "program": least.program.document(),
-                    "kind": least.record.kind,
-                    "message": least.record.message,
-                    "func": least.record.func,
-                    "schedule": list(least.schedule),
-                }
-                for least in self.found.values()
+            "found": [finding.document() for finding in self.found.values()],
+            "shapes": [
+                [*cause, [sorted(shape) for shape in shapes]]
+                for cause, shapes in self.shapes.items()
             ],
         }
-        beside = folder / "campaign.new"
-        beside.write_text(json.dumps(state))
-        beside.replace(folder / "campaign")
+        # The states first: more than the rest knows of do no harm.
+        _replace(folder / "states", array.array("Q", sorted(self.states)).tobytes())
+        _replace(folder / "campaign", json.dumps(state))
 
     @classmethod
     def load(cls, folder: Path) -> Campaign:
@@ -185,132 +390,36 @@ class Campaign:
         path = folder / "campaign"
         try:
             state = json.loads(path.read_text())
-            if state["schema"] != 1:
+            if state["schema"] != 2:
                 raise ValueError("another schema")
+            states = array.array("Q")
+            states.frombytes((folder / "states").read_bytes())
             campaign = cls(
-                state["version"],
+                str(state["version"]),
                 int(state["seed"]),
                 int(state["programs"]),
                 int(state["executions"]),
-                {(str(setup), int(number)) for setup, number in state["states"]},
+                float(state["seconds"]),
+                set(states),
                 [Program.from_document(document) for document in state["corpus"]],
-                seconds=float(state["seconds"]),
             )
-            for kept in state["found"]:
-                program = Program.from_document(kept["program"])
-                record = ViolationRecord(kept["kind"], kept["message"], kept["func"])
-                schedule = bytes(kept["schedule"])
-                campaign.found[record.cause] = Counterexample(
-                    program, record, schedule, 0, 0, True, None, program.replay(schedule)
-                )
+            for document in state["found"]:
+                finding = Finding.read(document)
+                campaign.found[finding.identity] = finding
+            for kind, func, message, shapes in state["shapes"]:
+                campaign.shapes[kind, func, message] = set(map(frozenset, shapes))
         except (KeyError, TypeError, ValueError) as e:
             raise ValueError(f"{path}: {type(e).__name__}: {e}") from None
         return campaign
 
 
-def scenario(least: Counterexample, name: str) -> dict[str, Any]:
-    """A counterexample as the scenario of a bug, see scenarios/README.md."""
-    parts = NUMBER.split(least.record.message)
-    return {
-        "schema": 1,
-        "id": name,
-        "title": f"{least.record.kind}: {least.record.message}",
-        "invariant": str(least.turning) if least.turning else "found by a campaign",
-        "program": least.program.document(),
-        "violations": [
-            {
-                "kind": least.record.kind,
-                # Escaped by hand: re.escape() would escape blanks, too.
-                "match": "(0x)?[0-9a-f]+".join(map(_escaped, parts)),
-            }
-        ],
-    }
+def scenario_path(folder: Path, number: int, finding: Finding) -> Path:
+    """The file of the ``number``-th finding of a campaign."""
+    return folder / f"{number:03d}-{finding.record.kind}.scenario.json"
 
 
-def _escaped(text: str) -> str:
-    return "".join("\\" + c if c in r".^$*+?{}[]\|()" else c for c in text)
-
-
-# --- programs at random ---
-
-_USES: dict[str, list[list[str]]] = {
-    "dax_pmem": [["get_dev_pagemap mine 0"], ["get_dev_pagemap mine 1"]],
-    "pmem": [["get_dev_pagemap mine 0"], ["get_dev_pagemap mine 1"]],
-    "hmm": [["fault mine 0"], ["get_dev_pagemap mine 0"]],
-    "p2pdma": [["use_p2pmem mine"], ["get_dev_pagemap mine 0"]],
-}
-_LIVES = [
-    ["unbind mine"],
-    ["unbind mine", "bind mine"],
-    ["unbind mine", "bind mine", "unbind mine"],
-]
-
-
-def drawn(version: str, draw: random.Random) -> Program:
-    """A program around one device: bound or about to be, used, with things held."""
-    driver = draw.choice(list(_USES))
-    program = Program(version, cpus=4)
-    start = 0 if driver == "hmm" else _START
-    if driver == "p2pdma":
-        program = program.memory(start, start + _SECTION - 1, "0000:80:00.0")
-    elif driver == "hmm":
-        program = program.memory(0x100000, 0xBFFFFFFF, "System RAM")
-    else:
-        program = program.memory(start, start + _SECTION - 1)
-    program = program.device("mine", driver, start, _SECTION)
-    if draw.random() < 0.25:
-        body = ["bind mine", "unbind mine"] if draw.random() < 0.5 else ["bind mine"]
-        program = program.task("probe", *body)
-        if draw.random() < 0.5:
-            program = program.task("user", *draw.choice(_USES[driver]))
-        return program
-    program = program.setup("bind mine")
-    bodies = [list(draw.choice(_LIVES))]
-    for _ in range(draw.randint(0, 2)):
-        bodies.append([op for _ in range(draw.randint(1, 2)) for op in draw.choice(_USES[driver])])
-    if draw.random() < 0.6:
-        program = program.setup("get_page mine 0")
-        bodies.append(["put_page mine 0"])
-    if driver == "pmem" and draw.random() < 0.4:
-        program = program.setup("submit_bio mine")
-        bodies.append(["bio_endio mine"])
-    for number, body in enumerate(bodies[:4]):
-        program = program.task(f"t{number}", *body)
-    return program
-
-
-def mutated(program: Program, draw: random.Random) -> Program:
-    """A program that differs from another one in one thing."""
-    tasks = list(program.tasks)
-    number = draw.randrange(len(tasks))
-    task = tasks[number]
-    driver = program.devices[0].driver
-    match draw.randrange(4):
-        case 0 if len(tasks) < 4:
-            added = tuple(map(Operation.read, draw.choice([*_USES[driver], *_LIVES])))
-            tasks.append(TaskSpec(_free_name(tasks), added))
-        case 1 if len(task.operations) > 1:
-            at = draw.randrange(len(task.operations))
-            left = (*task.operations[:at], *task.operations[at + 1 :])
-            tasks[number] = replace(task, operations=left)
-        case 2:
-            more = tuple(map(Operation.read, draw.choice(_USES[driver])))
-            tasks[number] = replace(task, operations=(*task.operations, *more))
-        case _:
-            other = draw.choice(["dax_pmem", "pmem"])
-            if driver in ("dax_pmem", "pmem") and not any(
-                "bio" in o.call for o in _operations(program)
-            ):
-                return replace(program, devices=(replace(program.devices[0], driver=other),))
-    return replace(program, tasks=tuple(tasks))
-
-
-def _free_name(tasks: list[TaskSpec]) -> str:
-    names = {task.name for task in tasks}
-    return next(name for n in range(len(tasks) + 1) if (name := f"t{n}") not in names)
-
-
-def _operations(program: Program) -> Iterator[Operation]:
-    yield from program.prepared
-    for task in program.tasks:
-        yield from task.operations
+def _replace(path: Path, content: str | bytes) -> None:
+    """Writes a file that is either the old or the new one, whenever it is read."""
+    beside = path.with_name(path.name + ".new")
+    beside.write_bytes(content.encode() if isinstance(content, str) else content)
+    beside.replace(path)

@@ -37,7 +37,7 @@ class Call:
         operation: of the machine
         setup: it can be part of the set-up
         task: it can be part of a task
-        pages: it needs a device with struct pages
+        pages: it needs a device with struct pages of its own
     """
 
     kinds: tuple[str, ...]
@@ -55,8 +55,9 @@ CALLS = {
     "unbind": Call(("device",), "unbind_store"),
     "get_page": Call(("device", "number"), "get_page", pages=True),
     "put_page": Call(("device", "number"), "put_page", pages=True),
-    "get_dev_pagemap": Call(("device", "number"), "lookup", setup=False, pages=True),
-    "watched_lookup": Call(("device", "number"), "lookup", setup=False, pages=True),
+    "get_dev_pagemap": Call(("device", "number"), "lookup", setup=False),
+    "watched_lookup": Call(("device", "number"), "lookup", setup=False),
+    "expect_mapped": Call(("device", "number"), "expect_mapped", setup=False),
     "fault": Call(("device", "number"), "device_private_fault_loop", setup=False, pages=True),
     "use_p2pmem": Call(("device",), "pci_use_p2pmem", setup=False),
     "submit_bio": Call(("device",), "submit_bio", task=False),
@@ -94,6 +95,16 @@ CALLS = {
     "synchronize_sched": Call((), "synchronize_sched"),
     "rcu_barrier": Call((), "rcu_barrier"),
 }
+#: What gives back what another operation takes.
+GIVES_BACK = {
+    "put_page": "get_page",
+    "percpu_ref_put": "percpu_ref_get",
+    "mutex_unlock": "mutex_lock",
+    "spin_unlock": "spin_lock",
+    "rcu_read_unlock": "rcu_read_lock",
+    "preempt_enable": "preempt_disable",
+    "bio_endio": "submit_bio",
+}
 #: Steps of a driver of one's own, in the order of the machine's numbers, and what they take.
 STEPS = {
     "alloc": "",
@@ -118,7 +129,7 @@ STEPS = {
     "nothing": "",
 }
 #: Lists of steps of such a driver besides its actions, in the order of the machine's numbers.
-EVENTS = ("probe", "remove", "release", "kill", "cleanup", "page_free")
+EVENTS = ("probe", "remove", "release", "kill", "cleanup", "page_free", "map_failed")
 #: Of these, those that need nothing that ``alloc`` makes.
 MEMORY_STEPS = frozenset(
     {"request_region", "kzalloc", "rcu_barrier", "synchronize_rcu", "fail", "nothing"}
@@ -167,6 +178,7 @@ class DriverSpec:
     kill: tuple[Operation, ...] = ()
     cleanup: tuple[Operation, ...] = ()
     page_free: tuple[Operation, ...] = ()
+    map_failed: tuple[Operation, ...] = ()
     actions: tuple[tuple[str, tuple[Operation, ...]], ...] = ()
     type: str = "plain"
 

@@ -116,6 +116,7 @@ class Program:
         kill: Sequence[str | Operation] = (),
         cleanup: Sequence[str | Operation] = (),
         page_free: Sequence[str | Operation] = (),
+        map_failed: Sequence[str | Operation] = (),
         actions: Mapping[str, Sequence[str | Operation]] | None = None,
         type: str = "plain",
     ) -> Program:
@@ -137,6 +138,7 @@ class Program:
             kill: callback of the pagemap (from ``shutdown`` on)
             cleanup: the other one (from ``final-put`` on)
             page_free: when a page is nobody's
+            map_failed: when ``memremap_pages`` fails, before the list that it is in ends
             actions: lists that ``add_action`` names
             type: of the memory: ``plain``, ``private``, ``public``, ``fs_dax``, ``pci_p2pdma``
         """
@@ -148,6 +150,7 @@ class Program:
             "kill": kill,
             "cleanup": cleanup,
             "page_free": page_free,
+            "map_failed": map_failed,
         }
         spec = DriverSpec(
             name,

@@ -108,6 +108,9 @@ class Checker:
             raise ProgramError(f"{path}.mode", f"no mode; known: {', '.join(modes)}")
         self._range(spec.start, spec.size, path)
 
+    def _is_private(self, name: str | int) -> bool:
+        return any(spec.name == name and spec.driver == "hmm" for spec in self._program.devices)
+
     def _own_driver(self, spec: DriverSpec) -> None:
         path = f"drivers.{spec.name}"
         self._name(spec.name, "device", path)
@@ -130,6 +133,8 @@ class Checker:
                     if allocated or event != "probe":
                         raise ProgramError(here, "alloc is for probe, once")
                     allocated = True
+                elif event == "map_failed" and step.call == "memremap_pages":
+                    raise ProgramError(here, "would fail again")
                 elif not allocated and step.call not in MEMORY_STEPS:
                     raise ProgramError(here, f"{step.call} needs what alloc makes")
 
@@ -157,6 +162,8 @@ class Checker:
             raise ProgramError(path, f"{operation.call} is for {where}")
         if len(operation.args) != len(call.kinds):
             raise ProgramError(path, f"{operation.call} takes {' '.join(call.kinds) or 'nothing'}")
+        if operation.call == "expect_mapped" and self._is_private(operation.args[0]):
+            raise ProgramError(path, "private memory is mapped wherever there is room")
         for arg, kind in zip(operation.args, call.kinds, strict=True):
             if kind == "number":
                 if not isinstance(arg, int) or not 0 <= arg < MAX_PAGES:

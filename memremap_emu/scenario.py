@@ -19,6 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from memremap_emu.booted import Booted
 from memremap_emu.device import Device, Driver
 from memremap_emu.drivers import BuiltinDriver, PciDriver
 from memremap_emu.errors import Blocked, KernelError, TaskDied, ViolationRecord
@@ -28,6 +29,7 @@ from memremap_emu.kernel import Kernel
 from memremap_emu.memory import Page, PageMap
 from memremap_emu.percpu_ref import PerCpuRef
 from memremap_emu.program import Program
+from memremap_emu.search import Exploration, ScheduleError
 from memremap_emu.sync import Completion
 from memremap_emu.versions import Selection, modes, versions
 
@@ -111,6 +113,8 @@ class Scenario:
         steps: in order
         program: instead of devices and steps: tasks that are explored
         max_executions: of that
+        max_faults: calls that fail in one execution of it, at most
+        schedule: that has shown the bug once, and is tried first
     """
 
     id: str
@@ -126,6 +130,8 @@ class Scenario:
     steps: tuple[Step, ...] = ()
     program: Program | None = None
     max_executions: int = 0
+    max_faults: int = 0
+    schedule: bytes = b""
 
     def applies(self, patches: Sequence[str]) -> bool:
         """Does it mean anything on a kernel with these patches?"""
@@ -244,6 +250,8 @@ def _read(fields: Fields) -> list[Scenario]:
             violations=tuple(map(_expected, fields.take("violations", list))),
             program=Program.from_document(program),
             max_executions=fields.take("max_executions", int, EXECUTIONS),
+            max_faults=fields.take("max_faults", int, 0),
+            schedule=bytes.fromhex(fields.take("schedule", str, "")),
         )
     elif not scenario.missing:
         devices = fields.take("devices", dict)
@@ -311,7 +319,7 @@ def run(scenario: Scenario, kernel: Selection) -> Outcome:
 
 
 def _explore(scenario: Scenario, program: Program, kernel: Selection) -> Outcome:
-    """All schedules of a scenario's program.
+    """All schedules of a scenario's program, beginning with the one that it names.
 
     A bound that stops the search before the bug shows leaves it undecided: missing.
     """
@@ -319,10 +327,11 @@ def _explore(scenario: Scenario, program: Program, kernel: Selection) -> Outcome
     chosen = replace(kernel, modes=tuple(dict.fromkeys((*kernel.modes, *scenario.modes))))
     try:
         with program.boot(chosen) as booted:
-            found = booted.tasks().explore(
+            found = _known_schedule(scenario, booted) or booted.tasks().explore(
                 stop_at_violation=False,
                 check_quiescence=True,
                 max_executions=scenario.max_executions,
+                max_faults=scenario.max_faults,
             )
             mine = [f for f in found.found if any(e.covers(f.record) for e in scenario.violations)]
             log = list(booted.replay(mine[0].schedule).log) if mine else []
@@ -338,6 +347,22 @@ def _explore(scenario: Scenario, program: Program, kernel: Selection) -> Outcome
         history=[f"{found.executions} executions: {found.outcome.name.lower()}"],
         log=log,
     )
+
+
+def _known_schedule(scenario: Scenario, booted: Booted) -> Exploration | None:
+    """What the schedule that showed the bug once gives, None: on this kernel not that."""
+    if not scenario.schedule:
+        return None
+    start = booted.kernel.snapshot()
+    try:
+        found = booted.tasks().explore(schedule=scenario.schedule, check_quiescence=True)
+    except ScheduleError:
+        return None
+    finally:
+        start.restore()
+        start.drop()
+    shows = any(e.covers(f.record) for e in scenario.violations for f in found.found)
+    return found if shows else None
 
 
 def run_versions(scenario: Scenario, names: Sequence[str] | None = None) -> dict[str, Outcome]:

@@ -389,6 +389,10 @@ class Search:
             estimate=float(result.estimate) or None,
         )
 
+    def final_states(self) -> list[int]:
+        """Hashes of the states in which executions have ended, 4096 at most."""
+        return list(self._position()[1])
+
     def path(self) -> list[Step]:
         """Of a schedule that was replayed: who took each step, and from where."""
         frames = self._ffi.new("struct emu_search_frames[]", _MAX_STEPS)
@@ -433,13 +437,9 @@ class Search:
         Raises:
             ValueError: it samples or caches states: such a search has no position.
         """
-        self._has_position()
-        ffi, lib = self._ffi, self._native.lib
-        steps = ffi.new("struct emu_search_step[]", _MAX_STEPS)
-        final = ffi.new("uint64_t[]", _MAX_STEPS)
-        nr_final, bound = ffi.new("uint32_t *"), ffi.new("uint32_t *")
+        self._must_have_position()
+        steps, final, bound = self._position()
         result = self._result()
-        nr = lib.emu_search_position(self._search, steps, _MAX_STEPS, final, nr_final, bound)
         return {
             "schema": 1,
             "program": self._digest(),
@@ -454,10 +454,10 @@ class Search:
                     list(step.fails[0 : step.nr_fails]),
                     list(step.limits[0 : step.nr_fails]),
                 ]
-                for step in steps[0:nr]
+                for step in steps
             ],
-            "final": list(final[0 : nr_final[0]]),
-            "bound": bound[0],
+            "final": list(final),
+            "bound": bound,
             "counts": {name: getattr(result, name) for name in _COUNTS},
             "schedule": list(result.schedule[0 : result.schedule_length]),
             "found": [
@@ -480,7 +480,7 @@ class Search:
             ValueError: it was another program, another set-up or other options, or the data are
                 damaged.
         """
-        self._has_position()
+        self._must_have_position()
         ffi, lib = self._ffi, self._native.lib
         if not isinstance(saved, dict) or saved.get("schema") != 1:
             raise ValueError("not a saved search")
@@ -524,15 +524,30 @@ class Search:
         if status:
             raise ValueError("the saved search is damaged")
 
-    def _has_position(self) -> None:
-        strategy = Strategy(self._options["strategy"])
-        if self._schedule or strategy in (
+    def _position(self) -> tuple[Any, Any, int]:
+        """Its stack of steps, the final states, the bound on pre-emptions that it has got to."""
+        ffi, lib = self._ffi, self._native.lib
+        steps = ffi.new("struct emu_search_step[]", _MAX_STEPS)
+        final = ffi.new("uint64_t[]", _MAX_STEPS)
+        nr_final, bound = ffi.new("uint32_t *"), ffi.new("uint32_t *")
+        self._result()
+        nr = lib.emu_search_position(self._search, steps, _MAX_STEPS, final, nr_final, bound)
+        return steps[0:nr], final[0 : nr_final[0]], int(bound[0])
+
+    @property
+    def has_position(self) -> bool:
+        """It can be saved and gone on with: it neither samples nor caches states."""
+        return not self._schedule and Strategy(self._options["strategy"]) not in (
             Strategy.PCT,
             Strategy.RANDOM,
             Strategy.CACHE,
             Strategy.GUIDED,
-        ):
-            raise ValueError(f"a search with {strategy.name.lower()} has no position to go on from")
+        )
+
+    def _must_have_position(self) -> None:
+        if not self.has_position:
+            name = Strategy(self._options["strategy"]).name.lower()
+            raise ValueError(f"a search with {name} has no position to go on from")
 
     def _digest(self) -> str:
         """Of the tasks and of the state that they start from."""

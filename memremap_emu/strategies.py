@@ -15,49 +15,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
+from memremap_emu import generate
 from memremap_emu.config import Config
-from memremap_emu.operations import DriverSpec, Operation
+from memremap_emu.generate import BASE, MAX_TASKS, SECTION
+from memremap_emu.operations import DriverSpec
 from memremap_emu.program import Program
 from memremap_emu.versions import DEFAULT_VERSION
 
-#: Of memory on x86-64: what persistent memory is aligned to, and what devices are made of.
-SECTION = 128 << 20
-_BASE = 0x140000000
-
-#: Steps of a driver that follows the rules of each age of the kernel.
-_TEARDOWNS: dict[str, dict[str, Any]] = {
-    # The driver kills and waits in actions of its own.
-    "v4.19": {
-        "probe": [
-            "request_region",
-            "alloc",
-            "init_ref",
-            "add_action exit",
-            "memremap_pages",
-            "add_action_or_reset kill",
-        ],
-        "release": ["complete"],
-        "actions": {"exit": ["wait", "exit"], "kill": ["kill"]},
-    },
-    # The pagemap kills.
-    "memremap-v6": {
-        "probe": ["request_region", "alloc", "init_ref", "add_action exit", "memremap_pages"],
-        "release": ["complete"],
-        "kill": ["kill"],
-        "actions": {"exit": ["wait", "exit"]},
-    },
-    # It waits and exits, too.
-    "v5.2": {
-        "probe": ["request_region", "alloc", "init_ref", "memremap_pages"],
-        "release": ["complete"],
-        "kill": ["kill"],
-        "cleanup": ["wait", "exit"],
-    },
-}
+_T = TypeVar("_T")
 
 
 def ranges(*, hostile: bool = False) -> st.SearchStrategy[list[tuple[int, int, str]]]:
@@ -74,7 +43,7 @@ def ranges(*, hostile: bool = False) -> st.SearchStrategy[list[tuple[int, int, s
         return sizes.map(_side_by_side)
     edges = st.one_of(
         st.integers(0, (1 << 46) - 1),
-        st.integers(-3, 3).map(lambda n: max(_BASE + n, 0)),
+        st.integers(-3, 3).map(lambda n: max(BASE + n, 0)),
         st.integers(1, 4096).map(lambda n: (1 << 46) - n),
         st.integers(0, 64).map(lambda n: n * SECTION // 4),
     )
@@ -86,7 +55,7 @@ def ranges(*, hostile: bool = False) -> st.SearchStrategy[list[tuple[int, int, s
 
 
 def _side_by_side(sizes: Sequence[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    found, at = [], _BASE
+    found, at = [], BASE
     for gap, size, name in sizes:
         start = at + gap * SECTION
         at = start + size * SECTION
@@ -137,7 +106,7 @@ def pagemaps() -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
         {
             "start": st.one_of(
-                st.integers(0, 16).map(lambda n: _BASE + n * SECTION), st.integers(0, 1 << 45)
+                st.integers(0, 16).map(lambda n: BASE + n * SECTION), st.integers(0, 1 << 45)
             ),
             "size": st.one_of(
                 st.integers(1, 8).map(lambda n: n * SECTION), st.integers(0, 1 << 30)
@@ -157,8 +126,7 @@ def drivers(
     They follow the rules of the version; ``permuted`` puts the steps of probe behind ``alloc``,
     and those of actions and callbacks, in any order.
     """
-    age = version.split()[0]
-    lists = _TEARDOWNS.get(age, _TEARDOWNS["memremap-v6"])
+    lists = generate.teardown(version)
     if not permuted:
         return st.just(_driver(lists))
     orders: dict[str, st.SearchStrategy[Any]] = {}
@@ -179,70 +147,55 @@ def _behind(first: list[str], rest: list[str]) -> list[str]:
 
 
 def _driver(lists: dict[str, Any]) -> DriverSpec:
-    program = Program().driver("mine", _BASE, SECTION, **lists)
+    program = Program().driver("mine", BASE, SECTION, **lists)
     return program.drivers[0]
 
 
+class _Drawn:
+    """A `memremap_emu.generate.Source` of what Hypothesis draws."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self._draw = draw
+
+    def number(self, least: int, most: int) -> int:
+        return self._draw(st.integers(least, most))
+
+    def choice(self, options: Sequence[_T]) -> _T:
+        return self._draw(st.sampled_from(options))
+
+    def subset(self, options: Sequence[_T]) -> list[_T]:
+        return self._draw(st.lists(st.sampled_from(options), min_size=1, unique=True))
+
+
 def programs(
-    version: str = DEFAULT_VERSION, *, max_tasks: int = 3, own_drivers: bool = False
+    version: str = DEFAULT_VERSION,
+    *,
+    max_tasks: int = MAX_TASKS,
+    kinds: Sequence[str] = ("dax_pmem", "pmem"),
+    own_drivers: bool = False,
+    hostile: bool = False,
 ) -> st.SearchStrategy[Program]:
-    """Programs of 1 to ``max_tasks`` (at most 4) tasks around one device that is bound.
+    """Programs of 1 to ``max_tasks`` (at most 4) tasks around one device or two.
 
     Which operations there are at all is drawn first (swarm testing), so that long runs of one
-    operation happen.  A page is put only by a task that got it, or once if the set-up did; an I/O
-    is ended once.
+    operation happen.  A program keeps the rules: see `memremap_emu.generate`.
+
+    Args:
+        version: of the kernel
+        max_tasks: at most
+        kinds: of devices: of `memremap_emu.generate.KINDS`
+        own_drivers: also drivers that are lists of steps, which follow the version's rules
+        hostile: devices are also parts of sections, share them, overlap, lie in RAM
     """
-    return st.composite(_draw_program)(version, max_tasks, own_drivers)
+    of = (*kinds, "own") if own_drivers else tuple(kinds)
 
-
-def _draw_program(draw: Any, version: str, max_tasks: int, own_drivers: bool) -> Program:
-    program = Program(version, cpus=max_tasks).memory(_BASE, _BASE + SECTION - 1)
-    kinds = ["dax_pmem", "pmem", *(["mine"] if own_drivers else [])]
-    kind = draw(st.sampled_from(kinds))
-    if kind == "mine":
-        spec = draw(drivers(version))
-        program = Program(version, max_tasks, ranges=program.ranges, drivers=(spec,))
-    else:
-        program = program.device("mine", kind, _BASE, SECTION)
-    program = program.setup("bind mine")
-    held = draw(st.booleans())
-    if held:
-        program = program.setup("get_page mine 0")
-    flying = kind == "pmem" and draw(st.booleans())
-    if flying:
-        program = program.setup("submit_bio mine")
-    features = draw(
-        st.lists(
-            st.sampled_from(["unbind", "rebind", "lookup", "pair", "locked"]),
-            min_size=1,
-            unique=True,
+    @st.composite
+    def drawn(draw: st.DrawFn) -> Program:
+        return generate.program(
+            _Drawn(draw), version, max_tasks=max_tasks, kinds=of, hostile=hostile
         )
-    )
-    bodies: list[list[Operation]] = []
-    for _ in range(draw(st.integers(1, max_tasks))):
-        body: list[Operation] = []
-        for feature in draw(st.lists(st.sampled_from(features), max_size=3)):
-            body += map(Operation.read, _FEATURES[feature])
-        bodies.append(body)
-    if held:
-        bodies[draw(st.integers(0, len(bodies) - 1))].append(Operation("put_page", ("mine", 0)))
-    if flying:
-        bodies[draw(st.integers(0, len(bodies) - 1))].append(Operation("bio_endio", ("mine",)))
-    if any(o.call == "mutex_lock" for body in bodies for o in body):
-        program = program.object("lock", "mutex")
-    bodies = [body for body in bodies if body] or [[Operation("unbind", ("mine",))]]
-    for number, body in enumerate(bodies):
-        program = program.task(f"t{number}", *body)
-    return program
 
-
-_FEATURES = {
-    "unbind": ["unbind mine"],
-    "rebind": ["unbind mine", "bind mine"],
-    "lookup": ["get_dev_pagemap mine 0"],
-    "pair": ["get_dev_pagemap mine 1", "get_dev_pagemap mine 2"],
-    "locked": ["mutex_lock lock", "get_dev_pagemap mine 0", "mutex_unlock lock"],
-}
+    return drawn()
 
 
 def schedules(*, max_size: int = 60) -> st.SearchStrategy[bytes]:

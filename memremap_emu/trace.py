@@ -93,11 +93,6 @@ class Trace:
         """Number of events so far, to be passed to `events`."""
         return int(self._native.stats().trace_end)
 
-    def _symbol(self, address: int) -> str:
-        if address not in self._symbols:
-            self._symbols[address] = self._native.symbol(address)
-        return self._symbols[address]
-
     def events(self, start: int = 0) -> list[Event]:
         """Events from a position on."""
         found = []
@@ -105,7 +100,7 @@ class Trace:
             kind = EventType(raw.type)
             name = ""
             if kind in self._SYMBOL_IN_A:
-                name = self._symbol(int(raw.a))
+                name = self._native.symbol(int(raw.a))
             elif kind in self._NAME_IN_A:
                 name = self._native.string_at(int(raw.a))
             elif kind in self._NAME_IN_B:
@@ -136,7 +131,7 @@ class Trace:
         for kind, _, _, _, _, a, b in self._EVENT.iter_unpack(data):
             if kind == func:
                 name = symbols.get(a)
-                found.append((func, self._symbol(a) if name is None else name, 1))
+                found.append((func, self._native.symbol(a) if name is None else name, 1))
             else:
                 name = names.get(a)
                 if name is None:

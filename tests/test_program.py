@@ -259,6 +259,7 @@ def test_every_operation_and_step_can_be_named() -> None:
         if step != "alloc":
             steps.append(step + arg)
     lists = {event: steps for event in EVENTS if event != "probe"}
+    lists["map_failed"] = [step for step in steps if step != "memremap_pages"]
     everything = Program("v5.2").driver(
         "d", START, SIZE, probe=["alloc", *steps], **lists, actions={"a": steps}
     )

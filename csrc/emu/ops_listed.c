@@ -63,6 +63,8 @@ static int64_t op_step(const int64_t *args)
 		return bad_argument("flags must be 0..3");
 	if (call == LISTED_ALLOC && (event != LISTED_PROBE || has_data(driver, event)))
 		return bad_argument("alloc is for probe, once");
+	if (event == LISTED_MAP_FAILED && call == LISTED_MEMREMAP_PAGES)
+		return bad_argument("would fail again");
 	if (needs_data(call) && !has_data(driver, event))
 		return bad_argument("alloc comes first");
 	driver->steps[event][driver->nr[event]].call = (int)call;

@@ -462,6 +462,31 @@ static int64_t op_lookup(const int64_t *args)
 	return pgmap != NULL;
 }
 
+/*
+ * Of a device that is bound a lookup finds the pages: that is what success of
+ * its mapping promises.  Under the device's lock nobody binds or unbinds it.
+ */
+static int64_t op_expect_mapped(const int64_t *args)
+{
+	struct device *dev = ARG(struct device, 0);
+	struct dev_pagemap *pgmap;
+
+	if (!pfn_in_range(args[1]))
+		return bad_argument("pfn beyond the physical address space");
+	device_lock(dev);
+	pgmap = NULL;
+	if (device_is_bound(dev)) {
+		pgmap = lookup_watched((unsigned long)args[1]);
+		if (!pgmap)
+			report_violation_in(VIOLATION_CONTRACT, "get_dev_pagemap",
+					    "does not find pfn 0x%lx of %s, which is bound",
+					    (unsigned long)args[1], dev_name(dev));
+		put_dev_pagemap(pgmap);
+	}
+	device_unlock(dev);
+	return pgmap != NULL;
+}
+
 /* Loops that benchmarks time. */
 static int64_t op_pagemap_loop(const int64_t *args)
 {
@@ -580,6 +605,7 @@ static const struct op ops[] = {
 	OP("iounmap", "i", "v", op_iounmap),
 	OP("va", "i", "u", op_va),
 	OP("lookup", "ii", "b", op_lookup),
+	OP("expect_mapped", "Di", "b", op_expect_mapped),
 	OP("get_dev_pagemap_loop", "iii", "u", op_pagemap_loop),
 	OP("percpu_ref_loop", "Rii", "u", op_ref_loop),
 	OP("copy_4k_loop", "i", "v", op_copy_loop),

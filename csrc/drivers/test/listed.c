@@ -124,7 +124,10 @@ static int listed_step(const struct listed_driver *driver, struct device *dev,
 				       GFP_KERNEL);
 	case LISTED_MEMREMAP_PAGES:
 		addr = devm_memremap_pages(dev, &data->pgmap);
-		return IS_ERR(addr) ? (int)PTR_ERR(addr) : 0;
+		if (!IS_ERR(addr))
+			return 0;
+		listed_run(driver, dev, data, LISTED_MAP_FAILED);
+		return (int)PTR_ERR(addr);
 	case LISTED_MEMUNMAP_PAGES:
 		devm_memunmap_pages(dev, &data->pgmap);
 		return 0;
