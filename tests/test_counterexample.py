@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -271,7 +272,7 @@ def test_the_smallest_is_the_same_whatever_texts_hash_to(seed: str, tmp_path: Pa
     file.write_text(program.to_json())
     run = subprocess.run(
         [sys.executable, "-m", "memremap_emu", "explore", "--max-executions", "50", str(file)],
-        env={"PYTHONHASHSEED": seed},
+        env={**os.environ, "PYTHONHASHSEED": seed},
         capture_output=True,
         text=True,
     )
