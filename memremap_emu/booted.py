@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from memremap_emu import columns
 from memremap_emu.device import Bio, Device, Driver
 from memremap_emu.drivers import PciDriver
 from memremap_emu.errors import Blocked, KernelError, KernelPanic, TaskDied, ViolationRecord
@@ -24,6 +23,7 @@ from memremap_emu.operations import (
     ProgramError,
     TaskSpec,
 )
+from memremap_emu.replaying import watch
 from memremap_emu.runs import first_device_page
 from memremap_emu.search import Options, Search
 from memremap_emu.trace import Event
@@ -274,23 +274,15 @@ class Booted:
 
     def replay(self, schedule: bytes) -> Replayed:
         """Runs one schedule; the machine is left in the state that it leads to."""
-        k, trace = self.kernel, self.kernel.trace
-        tasks = self.tasks()
-        first, position = len(k.dmesg), trace.position
-        trace.enable()
-        try:
-            found = tasks.explore(schedule=schedule, check_quiescence=True)
-            events = trace.events(position)
-        finally:
-            trace.enable(False)
-        broken = [f"{f.record.kind}: {f.record.message}" for f in found.found]
-        shown = columns.render(events, [task.name for task in self.program.tasks], broken)
+        first = len(self.kernel.dmesg)
+        names = [task.name for task in self.program.tasks]
+        watched = watch(self.kernel, self.tasks(), names, schedule)
         return Replayed(
-            tuple(f.record for f in found.found),
-            tuple(k.dmesg[first:]),
-            shown,
-            found.preemptions,
-            tuple(events),
+            tuple(f.record for f in watched.exploration.found),
+            tuple(self.kernel.dmesg[first:]),
+            watched.columns,
+            watched.exploration.preemptions,
+            watched.events,
         )
 
 

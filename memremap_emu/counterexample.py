@@ -15,6 +15,7 @@ from typing import TypeVar
 from memremap_emu.booted import Booted, Replayed, SetUps
 from memremap_emu.errors import ViolationRecord
 from memremap_emu.explore import Program as Tasks
+from memremap_emu.lock_orders import executions_of
 from memremap_emu.operations import GIVES_BACK, Operation, ProgramError
 from memremap_emu.program import Program
 from memremap_emu.search import Exploration, Found, Outcome, Step
@@ -68,7 +69,8 @@ class Counterexample:
         preemptions: of the schedule
         faults: calls that fail in it
         minimal: the bounds on executions left nothing out on the way
-        turning: its point of no return, None: every schedule of the program fails
+        turning: its point of no return, None: every schedule of the program fails, or it takes
+            several to show the violation
         replayed: log and columns
     """
 
@@ -324,9 +326,11 @@ def minimise(
     shown = replayed and [v for v in replayed.violations if v.cause == like.cause]
     if not replayed or not shown:
         raise ValueError(f"no schedule within the bounds shows this {like.kind}")
-    turning = turning_point(
-        program, record.kind, schedule, max_executions=max_executions, setups=setups
-    )
+    turning = None
+    if len(executions_of(schedule)) == 1:
+        turning = turning_point(
+            program, record.kind, schedule, max_executions=max_executions, setups=setups
+        )
     return Counterexample(
         program,
         record,
@@ -466,7 +470,9 @@ def as_text(found: Counterexample) -> str:
     lines += [f"{preemptions}{faults}{least}", "", repr(found.program), ""]
     lines += [line.rstrip() for line in found.replayed.columns.splitlines()]
     lines.append("")
-    if found.turning is None:
+    if len(executions_of(found.schedule)) > 1:
+        lines.append("none of these executions shows it alone")
+    elif found.turning is None:
         lines.append("no schedule of this program that was tried ends well")
     else:
         lines.append(str(found.turning))

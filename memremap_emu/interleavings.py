@@ -10,7 +10,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from memremap_emu import columns
 from memremap_emu.device import Bio, Device
 from memremap_emu.drivers import BuiltinDriver, PciDriver
 from memremap_emu.errors import KernelError, ViolationRecord
@@ -20,6 +19,7 @@ from memremap_emu.explore import ProgramTask
 from memremap_emu.kernel import Kernel
 from memremap_emu.memory import Page
 from memremap_emu.ranges import SECTION_SIZE
+from memremap_emu.replaying import watch
 from memremap_emu.runs import IO_SIZE, LOG_LINES, Finding, Outcome, first_device_page
 from memremap_emu.search import Exploration
 
@@ -202,21 +202,14 @@ class Race:
         The outcome has the columns that show what each task did when.
         """
         self._start.restore()
-        trace = self.kernel.trace
-        tasks = self._tasks()
-        first, position = len(self.kernel.dmesg), trace.position
-        trace.enable()
-        try:
-            with self._failing(fault):
-                exploration = tasks.explore(schedule=schedule, check_quiescence=True)
-            events = trace.events(position)
-        finally:
-            trace.enable(False)
-        log = self.kernel.dmesg[first:]
-        broken = [f"{found.record.kind}: {found.record.message}" for found in exploration.found]
-        shown = columns.render(events, [name for name, _ in self.program.tasks], broken)
-        findings = [self._finding(found.record, log, shown) for found in exploration.found]
-        return Outcome(findings=findings, log=log, columns=shown, events=tuple(events))
+        first = len(self.kernel.dmesg)
+        names = [name for name, _ in self.program.tasks]
+        with self._failing(fault):
+            watched = watch(self.kernel, self._tasks(), names, schedule)
+        log, shown = self.kernel.dmesg[first:], watched.columns
+        found = watched.exploration.found
+        findings = [self._finding(f.record, log, shown) for f in found]
+        return Outcome(findings=findings, log=log, columns=shown, events=watched.events)
 
     def _failing(self, fault: int) -> ExitStack:
         stack = ExitStack()

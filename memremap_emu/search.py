@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, IntFlag
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from memremap_emu._native import CLOSED, VIOLATION, Native
 from memremap_emu.errors import ViolationRecord
+from memremap_emu.lock_orders import LockOrder
 
 if TYPE_CHECKING:
     from memremap_emu.explore import ProgramTask
@@ -84,8 +85,9 @@ class Found:
     Attributes:
         record: as the first of these executions gave it
         execution: number of that execution, from 1
-        executions: how many gave it
-        schedule: the first of them, as `Program.explore` takes it
+        executions: how many gave it; 0: none alone, but some together
+        schedule: the first of them, as `Program.explore` takes it; those that show it together
+            one behind the other, see `memremap_emu.lock_orders.executions_of`
     """
 
     record: ViolationRecord
@@ -429,6 +431,32 @@ class Search:
         lib.emu_search_orders(self._search, found, n)
         return frozenset((_event(order.first), _event(order.second)) for order in found[0:n])
 
+    def lock_orders(self) -> list[LockOrder]:
+        """In which orders its executions took locks, each order of each task once.
+
+        What waits for a completion is an order of the locks of who waits and who completes.
+        """
+        self._result()
+        order = self._ffi.new("struct emu_lock_order *")
+        lib, found = self._native.lib, list[LockOrder]()
+        while not lib.emu_search_lock_order(self._search, len(found), order):
+            found.append(LockOrder.from_c(order, self._native.text))
+        return found
+
+    def learn(self, orders: Iterable[LockOrder]) -> None:
+        """Takes over what parts of this search that ran elsewhere have seen.
+
+        Raises:
+            ValueError: that is none of this program, or there are too many locks.
+        """
+        given = self._ffi.new("struct emu_lock_order *")
+        with self._inside():
+            self._result()
+            for order in orders:
+                order.to_c(given)
+                if self._native.lib.emu_search_learn(self._search, given):
+                    raise ValueError(f"cannot be learnt: {order}")
+
     # --- stopping and going on ---
 
     def save(self) -> dict[str, Any]:
@@ -471,6 +499,7 @@ class Search:
                 }
                 for v in result.found[0 : result.nr_found]
             ],
+            "lock_orders": [order.to_json() for order in self.lock_orders()],
         }
 
     def load(self, saved: dict[str, Any]) -> None:
@@ -507,6 +536,7 @@ class Search:
                 found.execution = data["execution"]
                 found.executions = data["executions"]
                 _fill_schedule(found, data["schedule"])
+            self.learn(LockOrder.from_json(fields) for fields in saved["lock_orders"])
             final = ffi.new("uint64_t[]", saved["final"] or [0])
             with self._inside():
                 self._result()

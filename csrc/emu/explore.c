@@ -22,7 +22,7 @@
 #include "dpor.h"
 #include "findings.h"
 #include "kcsan.h"
-#include "lockdep.h"
+#include "lock_union.h"
 #include "search.h"
 
 #include <linux/kernel.h>
@@ -371,6 +371,21 @@ static bool explore_one(struct explorer *x)
 	}
 }
 
+/* The search is over, or may be: what do its executions show together? */
+static void judge_together(struct explorer *x)
+{
+	struct emu_explore_result *r = x->result;
+
+	if (r->status != EMU_EXPLORE_EXHAUSTED && r->status != EMU_EXPLORE_BOUND &&
+	    r->status != EMU_EXPLORE_TOO_LONG)
+		return;
+	/* It is a violation of no execution: the state is the one that all began in. */
+	snapshot_restore(x->m, x->snapshot);
+	x->live = false;
+	if (lock_union_judge(x) && x->options.stop_at_violation)
+		r->status = EMU_EXPLORE_VIOLATION;
+}
+
 void explore(struct explorer *x, double seconds)
 {
 	struct emu_explore_result *r = x->result;
@@ -401,19 +416,19 @@ void explore(struct explorer *x, double seconds)
 			break;
 		}
 	}
+	judge_together(x);
 	x->seconds = before + seconds_since(&start);
 	r->bounds = x->cut | (x->strategy->samples ? EMU_BOUND_SAMPLES : 0);
 }
 
-bool read_schedule(struct explorer *x)
+bool read_schedule(struct explorer *x, const uint8_t *schedule, size_t length)
 {
-	const struct emu_explore_options *o = &x->options;
 	struct step *step = NULL;
 	uint32_t number = 0;
 
 	x->prefix = 0;
-	for (size_t i = 0; i < o->schedule_length; i++) {
-		const uint8_t byte = o->schedule[i];
+	for (size_t i = 0; i < length; i++) {
+		const uint8_t byte = schedule[i];
 
 		if (byte < 0x80) {
 			if (x->prefix == MAX_STEPS || number)
@@ -439,12 +454,16 @@ bool read_schedule(struct explorer *x)
 	return !number;
 }
 
-void replay(struct explorer *x)
+/* One execution of a replay. */
+static void replay_one(struct explorer *x, const uint8_t *schedule, size_t length)
 {
 	struct emu_explore_result *r = x->result;
 
 	r->status = EMU_EXPLORE_MISMATCH;
-	if (!read_schedule(x))
+	x->depth = 0;
+	/* Before those of the execution before are overwritten. */
+	unlist_steps(x, 0);
+	if (!length || !read_schedule(x, schedule, length))
 		return;
 	x->live = false;
 	if (!go_back(x)) {
@@ -455,7 +474,7 @@ void replay(struct explorer *x)
 	case RUN_TO_END:
 		judge(x);
 		keep_findings(x);
-		r->status = r->violating ? EMU_EXPLORE_VIOLATION : EMU_EXPLORE_EXHAUSTED;
+		r->status = EMU_EXPLORE_EXHAUSTED;
 		break;
 	case RUN_REFUSED:
 		r->status = EMU_EXPLORE_REFUSED;
@@ -465,9 +484,33 @@ void replay(struct explorer *x)
 	default:
 		r->status = EMU_EXPLORE_TOO_LONG;
 	}
-	r->max_depth = x->depth;
-	r->preemptions = preemptions_before(x);
-	keep_schedule(x);
+	r->max_depth = max(r->max_depth, x->depth);
+	r->preemptions += preemptions_before(x);
+}
+
+void replay(struct explorer *x)
+{
+	const struct emu_explore_options *o = &x->options;
+	struct emu_explore_result *r = x->result;
+	const uint8_t *const end = o->schedule + o->schedule_length;
+	const uint8_t *from = o->schedule, *next;
+
+	for (;; from = next + 1) {
+		next = memchr(from, EMU_NEXT_EXECUTION, (size_t)(end - from));
+		replay_one(x, from, (size_t)((next ? next : end) - from));
+		if (r->status != EMU_EXPLORE_EXHAUSTED || !next)
+			break;
+	}
+	if (from == o->schedule) {
+		keep_schedule(x);
+	} else {
+		r->schedule_length = (uint32_t)min(o->schedule_length, sizeof(r->schedule));
+		memcpy(r->schedule, o->schedule, r->schedule_length);
+	}
 	if (r->status == EMU_EXPLORE_MISMATCH)
-		r->schedule_length = x->depth;
+		r->schedule_length = (uint32_t)(from - o->schedule) + x->depth;
+	if (r->status == EMU_EXPLORE_EXHAUSTED)
+		lock_union_judge(x);
+	if (r->status == EMU_EXPLORE_EXHAUSTED && r->violating)
+		r->status = EMU_EXPLORE_VIOLATION;
 }

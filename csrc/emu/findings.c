@@ -5,6 +5,7 @@
  * schedule that shows it.
  */
 #include "findings.h"
+#include "lockdep.h"
 #include "orders.h"
 
 #undef snprintf
@@ -13,6 +14,7 @@
 #undef strlen
 #undef strcmp
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Unfinished tasks, when nobody can go on: they hang. */
@@ -91,12 +93,11 @@ static void keep_final_state(struct explorer *x)
 	}
 }
 
-/* The schedule of the execution at hand, see memremap_emu.h; its length. */
-static uint32_t write_schedule(const struct explorer *x, uint8_t *to)
+uint32_t write_schedule(const struct explorer *x, unsigned int depth, uint8_t *to)
 {
 	uint32_t n = 0;
 
-	for (unsigned int d = 0; d < x->depth; d++) {
+	for (unsigned int d = 0; d < depth; d++) {
 		const struct step *step = &x->steps[d];
 
 		if (n == EMU_SCHEDULE_LENGTH)
@@ -116,7 +117,7 @@ static uint32_t write_schedule(const struct explorer *x, uint8_t *to)
 
 void keep_schedule(struct explorer *x)
 {
-	x->result->schedule_length = write_schedule(x, x->result->schedule);
+	x->result->schedule_length = write_schedule(x, x->depth, x->result->schedule);
 }
 
 /* Are two messages equal but for the numbers in them? */
@@ -161,7 +162,7 @@ static void keep_violations(struct explorer *x)
 		memcpy(f->message, v->message, sizeof(f->message));
 		f->execution = r->executions;
 		f->executions = 1;
-		f->schedule_length = write_schedule(x, f->schedule);
+		f->schedule_length = write_schedule(x, x->depth, f->schedule);
 	}
 }
 
@@ -179,9 +180,38 @@ void keep_findings(struct explorer *x)
 	if (m->s->nr_violations == x->known)
 		return;
 	r->violating++;
+	lockdep_shown(x);
 	keep_violations(x);
 	if (r->violating == 1) {
 		r->first_violation = r->executions;
 		keep_schedule(x);
 	}
+}
+
+bool keep_together(struct explorer *x, int kind, const char *message, const uint8_t *schedule,
+		   uint32_t length)
+{
+	struct emu_explore_result *r = x->result;
+	struct emu_explored_violation *f = r->found;
+
+	for (; f < r->found + r->nr_found; f++)
+		if (f->kind == kind && same_but_for_numbers(f->message, message))
+			return false;
+	r->violating++;
+	if (r->violating == 1) {
+		r->first_violation = r->executions;
+		memcpy(r->schedule, schedule, length);
+		r->schedule_length = length;
+	}
+	if (r->nr_found == sizeof(r->found) / sizeof(*r->found))
+		return true;
+	r->nr_found++;
+	f->kind = kind;
+	memset(f->func, 0, sizeof(f->func));
+	snprintf(f->message, sizeof(f->message), "%s", message);
+	f->execution = r->executions;
+	f->executions = 0;
+	memcpy(f->schedule, schedule, length);
+	f->schedule_length = length;
+	return true;
 }

@@ -12,6 +12,15 @@
 void judge(struct explorer *x);
 /** keep_findings() - counts the execution, its final state and what it has broken */
 void keep_findings(struct explorer *x);
+/**
+ * keep_together() - something that several executions show, none of them alone
+ *
+ * Return: has it not been kept before?
+ */
+bool keep_together(struct explorer *x, int kind, const char *message, const uint8_t *schedule,
+		   uint32_t length);
+/** write_schedule() - the first @depth steps of the execution at hand; length */
+uint32_t write_schedule(const struct explorer *x, unsigned int depth, uint8_t *to);
 /** keep_schedule() - the schedule of the execution at hand becomes the result's */
 void keep_schedule(struct explorer *x);
 

@@ -9,16 +9,17 @@
  * is a deadlock in some schedule, unless something else excludes it, and is
  * reported although this execution did not deadlock.
  *
- * Edges are those of one execution.  All of its tasks have run in it, so both
- * halves of a cycle are there unless they exclude each other; and the schedule
- * that is reported shows the cycle when it is replayed.
+ * Edges here are those of one execution, so the schedule that is reported
+ * shows the cycle when it is replayed.  All of its tasks have run in it, so
+ * all of a cycle is there unless parts of it exclude each other: those are put
+ * together in lock_union.c.
  *
- * A cycle of edges that one task made is none: it does one thing after the
- * other.  Two locks of one class are not told apart: there is no edge from a class to
- * itself (parent and child devices).
+ * In a deadlock every task waits for one thing.  So each edge of a cycle must
+ * be of another task, or it is none.  Two locks of one class are not told
+ * apart: there is no edge from a class to itself (parent and child devices).
  */
 #include "lockdep.h"
-#include "machine.h"
+#include "lock_union.h"
 
 #undef memset
 #undef strcmp
@@ -28,8 +29,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOCKDEP_CLASSES 64 /* bits of a word */
-#define LOCKDEP_TASKS 32
 #define LOCKDEP_HELD 16
 #define LOCKDEP_REPORTS 8
 #define LOCKDEP_ALIASES 64
@@ -37,12 +36,12 @@
 struct lock_class {
 	char name[48];
 	const void *completion; /* NULL: a lock */
-	uint64_t after; /* classes that have been taken while this was held */
-	uint32_t by[LOCKDEP_CLASSES]; /* for each of them: bit mask of the tasks */
+	unsigned int united; /* of a lock: its number in all executions */
 };
 
 struct lockdep_task {
 	unsigned long serial;
+	unsigned int proc;
 	char name[16];
 	uint64_t taken; /* since it began */
 	unsigned int nr_held;
@@ -67,6 +66,7 @@ struct lockdep {
 	unsigned int nr_tasks;
 	unsigned int nr_reported;
 	uint64_t reported[LOCKDEP_REPORTS]; /* classes of each cycle */
+	struct lock_graph graph;
 	struct lock_class classes[LOCKDEP_CLASSES];
 	struct lock_alias aliases[LOCKDEP_ALIASES];
 	struct lockdep_task tasks[LOCKDEP_TASKS];
@@ -98,6 +98,7 @@ static struct lockdep_task *lockdep_task(struct machine *m)
 	memset(task, 0, sizeof(*task));
 	task->serial = running->serial;
 	snprintf(task->name, sizeof(task->name), "%s", running->t.comm);
+	task->proc = lock_union_proc(m->explorer, task->name);
 	return task;
 }
 
@@ -118,9 +119,13 @@ static noinline unsigned int class_named(struct machine *m, const char *name,
 		return i;
 	undo_record(m, &l->nr_classes, sizeof(l->nr_classes));
 	class = &l->classes[l->nr_classes++];
-	memset(class, 0, sizeof(*class));
+	l->graph.after[i] = 0;
+	memset(l->graph.by[i], 0, sizeof(l->graph.by[i]));
 	snprintf(class->name, sizeof(class->name), "%s", text);
 	class->completion = completion;
+	class->united = LOCKDEP_CLASSES;
+	if (!completion)
+		class->united = lock_union_class(m->explorer, text);
 	return i;
 }
 
@@ -145,54 +150,104 @@ static unsigned int class_of(struct machine *m, const char *name, const void *co
 	return i;
 }
 
-/* A shortest way from @from to @to: whence each class on it was reached. */
-static bool find_way(const struct lockdep *l, unsigned int from, unsigned int to,
-		     uint8_t whence[LOCKDEP_CLASSES])
+/* Can one come from @from to @to at all? */
+static bool reaches(const struct lock_graph *g, unsigned int from, unsigned int to)
 {
-	uint8_t queue[LOCKDEP_CLASSES];
-	unsigned int head = 0, tail = 0;
-	uint64_t seen = 1UL << from;
+	uint64_t seen = 1UL << from, todo = seen;
 
-	queue[tail++] = (uint8_t)from;
-	while (head < tail) {
-		unsigned int at = queue[head++];
+	while (todo) {
+		uint64_t next = g->after[__builtin_ctzl(todo)] & ~seen;
 
-		for (uint64_t next = l->classes[at].after & ~seen; next; next &= next - 1) {
-			unsigned int class = (unsigned int)__builtin_ctzl(next);
-
-			whence[class] = (uint8_t)at;
-			if (class == to)
-				return true;
-			seen |= 1UL << class;
-			queue[tail++] = (uint8_t) class;
-		}
+		if (next & 1UL << to)
+			return true;
+		todo = (todo & (todo - 1)) | next;
+		seen |= next;
 	}
 	return false;
 }
 
-static void report_cycle(struct lockdep *l, unsigned int from, unsigned int to,
-			 const uint8_t whence[LOCKDEP_CLASSES])
+/*
+ * A way from @at to @to of at most @most edges, each by another task and none
+ * by one of @used; how many it has, 0: there is none.
+ */
+static unsigned int find_way(const struct lock_graph *g, unsigned int at, unsigned int to,
+			     uint32_t used, uint64_t seen, unsigned int most,
+			     struct lock_edge *edges)
 {
-	uint8_t cycle[LOCKDEP_CLASSES];
-	unsigned int n = 0, first = 0;
-	char text[256] = "";
-	size_t length = 0;
-	uint64_t classes = 0;
-	uint32_t tasks = 0;
+	for (uint64_t next = g->after[at] & ~seen; next; next &= next - 1) {
+		const unsigned int class = (unsigned int)__builtin_ctzl(next);
 
-	/* Backwards from the edge that closes it, then in order of the edges. */
-	for (unsigned int at = from;; at = whence[at]) {
-		cycle[n++] = (uint8_t)at;
-		if (at == to)
-			break;
+		for (uint32_t by = g->by[at][class] & ~used; by; by &= by - 1) {
+			const unsigned int task = (unsigned int)__builtin_ctz(by);
+			unsigned int n = 0;
+
+			*edges = (struct lock_edge){ .class = at, .task = task };
+			if (class == to)
+				return 1;
+			if (most > 1)
+				n = find_way(g, class, to, used | 1U << task, seen | 1UL << class,
+					     most - 1, edges + 1);
+			if (n)
+				return n + 1;
+		}
 	}
-	for (unsigned int i = 0; i < n; i++) {
-		classes |= 1UL << cycle[i];
-		tasks |= l->classes[cycle[(i + 1) % n]].by[cycle[i]];
+	return 0;
+}
+
+void lock_cycle_text(char text[LOCKDEP_TEXT], const struct lock_edge *edges, unsigned int nr,
+		     const char *(*name_of)(const void *data, unsigned int class, bool *completion),
+		     const char *(*task_of)(const void *data, unsigned int task), const void *data)
+{
+	unsigned int first = 0;
+	size_t length = 0;
+	bool a, b;
+
+	for (unsigned int i = 1; i < nr; i++)
+		if (strcmp(name_of(data, edges[i].class, &a),
+			   name_of(data, edges[first].class, &b)) < 0)
+			first = i;
+	*text = '\0';
+	for (unsigned int i = 0; i < nr && length < LOCKDEP_TEXT; i++) {
+		const struct lock_edge *edge = &edges[(first + i) % nr];
+		const char *from = name_of(data, edge->class, &a);
+		const char *to = name_of(data, edges[(first + i + 1) % nr].class, &b);
+		int wrote = snprintf(text + length, LOCKDEP_TEXT - length, "%s%s%s -> %s%s [%s]",
+				     i ? ", " : "", a ? "completion " : "", from,
+				     b ? "completion " : "", to, task_of(data, edge->task));
+
+		length += wrote > 0 ? (size_t)wrote : 0;
 	}
-	/* One task alone does one thing after the other. */
-	if (!(tasks & (tasks - 1)))
+}
+
+static const char *class_name(const void *data, unsigned int class, bool *completion)
+{
+	const struct lockdep *l = data;
+
+	*completion = l->classes[class].completion != NULL;
+	return l->classes[class].name;
+}
+
+static const char *task_name(const void *data, unsigned int task)
+{
+	return ((const struct lockdep *)data)->tasks[task].name;
+}
+
+/* The first edge is new: does it close a cycle? */
+static void look_for_cycle(struct lockdep *l, struct lock_edge edges[LOCKDEP_TASKS],
+			   unsigned int to)
+{
+	const uint32_t used = 1U << edges[0].task;
+	char text[LOCKDEP_TEXT];
+	uint64_t classes = 0;
+	unsigned int n = 0;
+
+	/* A shortest one; it has no more edges than there are tasks. */
+	for (unsigned int most = 1; !n && most < l->nr_tasks; most++)
+		n = find_way(&l->graph, to, edges[0].class, used, 1UL << to, most, edges + 1);
+	if (!n)
 		return;
+	for (unsigned int i = 0; i <= n; i++)
+		classes |= 1UL << edges[i].class;
 	for (unsigned int i = 0; i < l->nr_reported; i++)
 		if (l->reported[i] == classes)
 			return;
@@ -200,41 +255,60 @@ static void report_cycle(struct lockdep *l, unsigned int from, unsigned int to,
 		return;
 	undo_record(this_machine(), &l->nr_reported, sizeof(l->nr_reported));
 	l->reported[l->nr_reported++] = classes;
-	/* The same cycle reads the same, whoever closed it. */
-	for (unsigned int i = 1; i < n; i++)
-		if (strcmp(l->classes[cycle[i]].name, l->classes[cycle[first]].name) < 0)
-			first = i;
-	for (unsigned int i = 0; i < n; i++) {
-		const struct lock_class *a = &l->classes[cycle[(first + n - i) % n]];
-		unsigned int next = cycle[(first + n + n - i - 1) % n];
-		const struct lock_class *b = &l->classes[next];
-		int wrote = snprintf(text + length, sizeof(text) - length, "%s%s%s -> %s%s [%s]",
-				     i ? ", " : "", a->completion ? "completion " : "", a->name,
-				     b->completion ? "completion " : "", b->name,
-				     l->tasks[__builtin_ctz(a->by[next])].name);
-
-		length += wrote > 0 ? (size_t)wrote : 0;
-		if (length >= sizeof(text))
-			break;
-	}
+	lock_cycle_text(text, edges, n + 1, class_name, task_name, l);
 	report_violation(VIOLATION_LOCK_ORDER, "cycle of locks: %s", text);
+}
+
+/* A new edge: which order of locks is it for all executions, with what this one has shown? */
+static void tell_union(struct explorer *x, const struct lockdep *l, const struct lockdep_task *task,
+		       unsigned int from, unsigned int to)
+{
+	const struct lock_class *a = &l->classes[from], *b = &l->classes[to];
+	const struct lock_graph *g = &l->graph;
+
+	if (x->starting)
+		return;
+	if (!a->completion && !b->completion) {
+		lock_union_learn(x, a->united, b->united, task->proc);
+		return;
+	}
+	if (b->completion) {
+		for (uint64_t next = g->after[to]; next; next &= next - 1) {
+			const unsigned int class = (unsigned int)__builtin_ctzl(next);
+
+			for (uint32_t by = g->by[to][class]; by; by &= by - 1)
+				lock_union_learn_wait(x, a->united, l->classes[class].united,
+						      task->proc, l->tasks[__builtin_ctz(by)].proc,
+						      b->name);
+		}
+		return;
+	}
+	for (unsigned int class = 0; class < l->nr_classes; class ++)
+		if (g->after[class] & 1UL << from)
+			for (uint32_t by = g->by[class][from]; by; by &= by - 1)
+				lock_union_learn_wait(x, l->classes[class].united, b->united,
+						      l->tasks[__builtin_ctz(by)].proc, task->proc,
+						      a->name);
 }
 
 static void add_edge(struct lockdep *l, const struct lockdep_task *task, unsigned int from,
 		     unsigned int to)
 {
-	struct lock_class *class = &l->classes[from];
-	const uint32_t by = 1U << (task - l->tasks);
-	uint8_t whence[LOCKDEP_CLASSES];
+	const unsigned int number = (unsigned int)(task - l->tasks);
+	struct lock_edge edges[LOCKDEP_TASKS + 1] = { { .class = from, .task = number } };
+	uint64_t *after = &l->graph.after[from];
+	uint32_t *by = &l->graph.by[from][to];
+	struct machine *m = this_machine();
 
-	if (from == to || class->by[to] & by)
+	if (from == to || *by & 1U << number)
 		return;
-	undo_record(this_machine(), &class->after, sizeof(class->after));
-	undo_record(this_machine(), &class->by[to], sizeof(class->by[to]));
-	class->after |= 1UL << to;
-	class->by[to] |= by;
-	if (find_way(l, to, from, whence))
-		report_cycle(l, from, to, whence);
+	undo_record(m, after, sizeof(*after));
+	undo_record(m, by, sizeof(*by));
+	*after |= 1UL << to;
+	*by |= 1U << number;
+	tell_union(m->explorer, l, task, from, to);
+	if (reaches(&l->graph, to, from))
+		look_for_cycle(l, edges, to);
 }
 
 static void waits_for(struct lockdep *l, const struct lockdep_task *task, unsigned int class)
@@ -305,6 +379,27 @@ void lockdep_complete(struct machine *m, const void *completion, const char *nam
 		return;
 	for (uint64_t taken = task->taken; taken; taken &= taken - 1)
 		add_edge(m->lockdep, task, class, (unsigned int)__builtin_ctzl(taken));
+}
+
+void lockdep_shown(struct explorer *x)
+{
+	const struct lockdep *l = x->m->lockdep;
+
+	for (unsigned int i = 0; i < l->nr_reported; i++) {
+		uint64_t united = 0;
+		bool all = true;
+
+		for (uint64_t classes = l->reported[i]; classes; classes &= classes - 1) {
+			const struct lock_class *class = &l->classes[__builtin_ctzl(classes)];
+
+			if (class->united != LOCKDEP_CLASSES)
+				united |= 1UL << class->united;
+			else if (!class->completion)
+				all = false;
+		}
+		if (all)
+			lock_union_shown(x, united);
+	}
 }
 
 void lockdep_forget(struct machine *m)

@@ -6,7 +6,7 @@
 #include "search.h"
 #include "cache.h"
 #include "kcsan.h"
-#include "lockdep.h"
+#include "lock_union.h"
 #include "orders.h"
 
 #include <linux/kernel.h>
@@ -97,6 +97,7 @@ void emu_search_free(emu_search *search, int closed)
 	}
 	cache_free(x);
 	orders_free(x);
+	lock_union_free(x);
 	free(x->frames);
 	free(x->path);
 	free(search);
@@ -165,10 +166,12 @@ static int search_new(struct machine *m, const struct emu_program_task *tasks, i
 		if (x->snapshot < 0)
 			status = EMU_NO_MEMORY;
 	}
+	if (status == EMU_OK && !lock_union_prepare(x))
+		status = EMU_NO_MEMORY;
 	if (status == EMU_OK && x->options.schedule_length && x->options.under) {
 		int faults = x->options.max_faults;
 
-		if (!read_schedule(x)) {
+		if (!read_schedule(x, x->options.schedule, x->options.schedule_length)) {
 			snprintf(m->error, sizeof(m->error), "no schedule to begin with");
 			status = EMU_BAD_ARGUMENT;
 		}
@@ -260,6 +263,16 @@ int emu_search_path(const emu_search *search, struct emu_search_frames *steps, u
 	for (unsigned int d = 0; x->path && d < x->depth && d < max; d++)
 		steps[d] = x->path[d];
 	return x->path ? (int)x->depth : 0;
+}
+
+int emu_search_lock_order(const emu_search *search, uint32_t number, struct emu_lock_order *order)
+{
+	return lock_union_order(&search->x, number, order) ? EMU_OK : EMU_BAD_ARGUMENT;
+}
+
+int emu_search_learn(emu_search *search, const struct emu_lock_order *order)
+{
+	return lock_union_add(&search->x, order) ? EMU_OK : EMU_BAD_ARGUMENT;
 }
 
 long emu_search_orders(const emu_search *search, struct emu_search_order *orders, size_t max)

@@ -647,7 +647,8 @@ enum emu_strategy {
  * A schedule is the process of each step; with one given, it is replayed.  A
  * byte from 0x80 on belongs to the step before it: in that, the call with this
  * number (counted from 1, of those that may fail) fails; 0xff adds 127 to the
- * byte that follows.
+ * byte that follows.  Behind EMU_NEXT_EXECUTION another execution begins: what
+ * several of them show together is replayed so.
  */
 struct emu_explore_options {
 	uint64_t max_executions;
@@ -673,7 +674,7 @@ struct emu_explored_violation {
 	char func[64];
 	char message[320];
 	uint64_t execution; /* that showed it first, counted from 1 */
-	uint64_t executions; /* that showed it */
+	uint64_t executions; /* that showed it; 0: some did together */
 	uint32_t schedule_length;
 	uint8_t schedule[4096];
 };
@@ -808,6 +809,42 @@ struct emu_search_order {
 	struct emu_search_event second;
 };
 
+/*
+ * A lock order that some execution showed: a process took the second while it
+ * held the first; or it waited for a completion, and the completer had taken
+ * the second.  The first schedule_length bytes of schedule lead there.
+ */
+struct emu_lock_order {
+	char first[48];
+	char second[48];
+	char completion[48]; /* empty, and no completer: there is none */
+	char task[16];
+	char completer[16];
+	uint32_t proc;
+	uint32_t completer_proc; /* 11: nobody */
+	uint32_t schedule_length;
+	uint8_t schedule[4096];
+};
+
+/**
+ * emu_search_lock_order() - one of the lock orders that a search has seen
+ * @search: search
+ * @number: from 0
+ * @order: filled in
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: there are not so many.
+ */
+int emu_search_lock_order(const emu_search *search, uint32_t number, struct emu_lock_order *order);
+
+/**
+ * emu_search_learn() - a lock order that a part of this search has seen elsewhere
+ * @search: of the same program and set-up
+ * @order: as emu_search_lock_order() gave it
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: it is none, or there is no room for it.
+ */
+int emu_search_learn(emu_search *search, const struct emu_lock_order *order);
+
 /**
  * emu_search_orders() - in which orders dependent steps came
  * @search: search that remembers them
@@ -854,5 +891,7 @@ int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length);
 
 /* Steps of a schedule that a result has room for. */
 #define EMU_SCHEDULE_LENGTH 4096
+/* In a schedule: no process. */
+#define EMU_NEXT_EXECUTION 15
 
 #endif
