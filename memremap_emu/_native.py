@@ -60,6 +60,13 @@ class Library:
             ) from e
         self.ffi: Any = module.ffi
         self.lib: Any = module.lib
+        #: ``ffi.new()`` for what C fills in: not cleared before.
+        self.room: Any = self.ffi.new_allocator(should_clear_after_alloc=False)
+        self.int64: Any = self.ffi.typeof("int64_t *")
+        self.length: Any = self.ffi.typeof("size_t *")
+        self.chars: Any = self.ffi.typeof("char[]")
+        self.stats: Any = self.ffi.typeof("struct emu_stats *")
+        self.events: Any = self.ffi.typeof("struct emu_event[]")
         self.ops: dict[str, Operation] = {}
         # What the trace needs to know of code and constants, see `memremap_emu.trace`.
         self.symbols: dict[int, str] = {}
@@ -113,6 +120,7 @@ class Native:
         self.library = library(checked)
         self.ffi = self.library.ffi
         self.lib = self.library.lib
+        self._room, self._int64 = self.library.room, self.library.int64
         self.raise_violations = raise_violations
         self._handle = self.ffi.new_handle(self)
         #: Bytes of the longest text so far: room for the next one.
@@ -193,19 +201,16 @@ class Native:
         """
         op = self.library.ops[name]
         # Its own: between the end of the call and the next line another thread may make one.
-        out = self.ffi.new("int64_t *")
+        out = self._room(self._int64)
         try:
-            status = self.lib.emu_call(
-                self.m,
-                task,
-                op.number,
-                len(args),
-                [signed(a) for a in args],
-                out,
-            )
-            result = int(out[0])
-        except OverflowError as e:
-            raise ValueError(f"{name}: an argument is not an integer of 64 bits") from e
+            status = self.lib.emu_call(self.m, task, op.number, len(args), args, out)
+        except OverflowError:
+            bits = [signed(a) for a in args]
+            try:
+                status = self.lib.emu_call(self.m, task, op.number, len(bits), bits, out)
+            except OverflowError as e:
+                raise ValueError(f"{name}: an argument is not an integer of 64 bits") from e
+        result: int = out[0]
         if status or self._exceptions:
             self._check(status, op, result)
         if op.result == "e" and result < 0:
@@ -351,24 +356,30 @@ class Native:
 
     def stats(self) -> Any:
         """``struct emu_stats``."""
-        stats = self.ffi.new("struct emu_stats *")
+        stats = self._room(self.library.stats)
         self.check(self.lib.emu_stats(self.machine, stats))
         return stats
 
     def log(self, start: int = 0) -> list[tuple[int, str]]:
         """Records of the kernel log from byte ``start`` on: (level, text)."""
-        size = max(int(self.stats().log_end) - start, 0) + 1
+        return self._read_log(start, self.stats().log_end)
+
+    def _read_log(self, start: int, end: int) -> list[tuple[int, str]]:
+        size = end - start + 1
+        if size <= 1:
+            return []
         size = min(size, 1 << 21)
-        buf = self.ffi.new("char[]", size)
-        length = self.ffi.new("size_t *")
+        buf = self._room(self.library.chars, size)
+        length = self._room(self.library.length)
         self.lib.emu_log_read(self.machine, start, buf, size, length)
-        text = bytes(self.ffi.buffer(buf, length[0])).decode(errors="replace")
+        text = self.ffi.buffer(buf, length[0])[:].decode(errors="replace")
         records = [line for line in text.split("\n") if line]
         return [(int(r[0]) if r[0].isdigit() else 4, r[1:]) for r in records]
 
     def call_log(self) -> list[str]:
         """What the last call has logged."""
-        return [text for _, text in self.log(int(self.stats().call_log_start))]
+        stats = self.stats()
+        return [text for _, text in self._read_log(stats.call_log_start, stats.log_end)]
 
     def violations(self, *, since_call: bool = False) -> list[ViolationRecord]:
         """What the watchers have found."""
@@ -411,10 +422,10 @@ class Native:
 
     def _read_text(self, read: Callable[[Any, int, Any], int]) -> str:
         """Text of any length: asks again when the room was not enough."""
-        out = self.ffi.new("size_t *")
+        out = self._room(self.library.length)
         while True:
             size = self._text_size
-            buf = self.ffi.new("char[]", size)
+            buf = self._room(self.library.chars, size)
             status = read(buf, size, out)
             if status:
                 self.check(status)
@@ -422,7 +433,7 @@ class Native:
             if length == 0:
                 return ""
             if length < size:
-                return self.text(buf)
+                return str(self.ffi.string(buf, length).decode(errors="replace"))
             self._text_size = max(length + 1, self._text_size)
 
     def symbol(self, address: int) -> str:
@@ -454,13 +465,18 @@ class Native:
 
     def select_events(self, start: int, types: int, ranges: Any) -> bytes:
         """Events of some types and functions, as the bytes of an array of ``struct emu_event``."""
-        n = max(int(self.stats().trace_end) - start, 0)
-        events = self.ffi.new("struct emu_event[]", min(n, 1 << 15) or 1)
-        count = self.ffi.new("size_t *")
-        self.lib.emu_trace_select(
-            self.machine, start, types, ranges, len(ranges) // 2, events, len(events), count
-        )
-        return bytes(self.ffi.buffer(events, count[0] * self.ffi.sizeof("struct emu_event")))
+        count = self._room(self.library.length)
+        # Few are wanted, as a rule, of the many that there are.
+        room = 64
+        while True:
+            events = self._room(self.library.events, room)
+            self.lib.emu_trace_select(
+                self.machine, start, types, ranges, len(ranges) // 2, events, room, count
+            )
+            if count[0] < room or room == 1 << 15:
+                size = count[0] * self.ffi.sizeof("struct emu_event")
+                return bytes(self.ffi.buffer(events, size))
+            room = min(8 * room, 1 << 15)
 
     def symbol_ranges(self, name: str) -> list[int]:
         """First address and end of each function of this name, one after the other."""

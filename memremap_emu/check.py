@@ -446,8 +446,9 @@ class Campaign:
     def _execute(
         self, bench: Bench, run: RunReport, faults: tuple[int, ...], leading: bool
     ) -> Outcome | None:
+        keys = self._keys.setdefault(run.program.name, set())
         try:
-            outcome = bench.run(run.program, faults, fallible=leading)
+            outcome = bench.run(run.program, faults, fallible=leading, known=keys)
         except Exception as e:
             if not leading:
                 self._fail(e, run.program, faults)
@@ -457,7 +458,6 @@ class Campaign:
         run.executions += 1
         if not faults:
             run.refused = outcome.refused
-        keys = self._keys.setdefault(run.program.name, set())
         for finding in outcome.findings:
             if finding.cause not in keys:
                 keys.add(finding.cause)

@@ -8,7 +8,7 @@ operation; the contract (`memremap_emu.contract`) is looked at here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -171,7 +171,12 @@ class Bench:
         self._snapshot.drop()
 
     def run(
-        self, program: Program, faults: tuple[int, ...] = (), *, fallible: bool = True
+        self,
+        program: Program,
+        faults: tuple[int, ...] = (),
+        *,
+        fallible: bool = True,
+        known: Collection[Cause] | None = None,
     ) -> Outcome:
         """Takes the device through a program, with these calls failing.
 
@@ -181,11 +186,13 @@ class Bench:
             program: one that fits the device
             faults: numbers of the calls that fail, see `Experiment`
             fallible: the outcome shall have the fallible calls that the run met
+            known: for one run of many: only findings of other causes need history and log, and
+                the outcome none
         """
         if program.name not in self.references and faults:
             self.run(program)
         self._snapshot.restore()
-        return Run(self, program, faults, fallible).execute()
+        return Run(self, program, faults, fallible, known).execute()
 
 
 def boot(setup: Setup) -> Kernel:
@@ -209,7 +216,12 @@ class Run:
     """One execution; its methods named after operations are what programs are made of."""
 
     def __init__(
-        self, bench: Bench, program: Program, faults: tuple[int, ...], fallible: bool
+        self,
+        bench: Bench,
+        program: Program,
+        faults: tuple[int, ...],
+        fallible: bool,
+        known: Collection[Cause] | None = None,
     ) -> None:
         self.bench = bench
         self.program = program
@@ -225,7 +237,8 @@ class Run:
         self._quiet = self._operation_of(faults[0]) if faults else 0
         self._label = ""
         self._number = 0
-        self._keys: set[tuple[str, str, str]] = set()
+        self._known = known
+        self._keys: set[Cause] = set()
         self._violations = 0
         self._log_start = self._log_end()
         self._position = self.kernel.trace.position
@@ -265,7 +278,8 @@ class Run:
             pass
         if self._first and self.reference is not None:
             self.reference.clean = not self.outcome.findings
-        self.outcome.log = self._log()
+        if self._known is None:
+            self.outcome.log = self._log()
         return self.outcome
 
     def _operate(self, operation: str) -> None:
@@ -329,7 +343,7 @@ class Run:
             self._trace_lost = True
         calls: Calls = ()
         if end > self._position:
-            calls = self.kernel.trace.calls(FUNCTIONS, self._position)
+            calls = self.kernel.trace.calls(FUNCTIONS, self._position, fallible=self._fallible)
             self._position = end
         self._kills += kills(calls)
         self.outcome.failed += [name for kind, name, _ in calls if kind is EventType.FAULT]
@@ -342,21 +356,19 @@ class Run:
         return calls
 
     def _find(self, kind: str, message: str, func: str = "") -> None:
+        found = cause(kind, func, message)
+        if found in self._keys:
+            return
+        self._keys.add(found)
         label = self._label
         when = label if label.startswith(("after", "at ")) else f"during {label}"
         where = f"{func}() {when}" if func else when
-        finding = Finding(
-            kind,
-            message,
-            where,
-            func,
-            tuple(self.outcome.failed),
-            tuple(self.outcome.history),
-            tuple(self._log()[-LOG_LINES:]),
-        )
-        if finding.cause not in self._keys:
-            self._keys.add(finding.cause)
-            self.outcome.findings.append(finding)
+        failed = tuple(self.outcome.failed)
+        history: tuple[str, ...] = ()
+        log: tuple[str, ...] = ()
+        if self._known is None or found not in self._known:
+            history, log = tuple(self.outcome.history), tuple(self._log()[-LOG_LINES:])
+        self.outcome.findings.append(Finding(kind, message, where, func, failed, history, log))
 
     def _log_end(self) -> int:
         return int(self._native.stats().log_end)

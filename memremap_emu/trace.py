@@ -113,7 +113,9 @@ class Trace:
             )
         return found
 
-    def calls(self, functions: frozenset[str], start: int = 0) -> list[Call]:
+    def calls(
+        self, functions: frozenset[str], start: int = 0, *, fallible: bool = True
+    ) -> list[Call]:
         """Entries of some functions, fallible calls and faults, in order.
 
         Much faster than `events`, for whoever looks at every run of many.
@@ -121,13 +123,13 @@ class Trace:
         Args:
             functions: names of the functions of interest; the plain build has no entries
             start: position to begin at
+            fallible: with the fallible calls that did not fail, of which there are many
         """
-        ranges = self._ranges(functions)
-        mask = sum(1 << kind for kind in self._CALLS)
-        data = self._native.select_events(start, mask, ranges)
+        func, fault, may_fail = self._CALLS
+        mask = 1 << func | 1 << fault | fallible << may_fail
+        data = self._native.select_events(start, mask, self._ranges(functions))
         found = []
         symbols, names = self._symbols, self._names
-        func, fault, fallible = self._CALLS
         for kind, _, _, _, _, a, b in self._EVENT.iter_unpack(data):
             if kind == func:
                 name = symbols.get(a)
@@ -136,14 +138,19 @@ class Trace:
                 name = names.get(a)
                 if name is None:
                     name = names[a] = self._native.string_at(a)
-                found.append((fallible, name, b) if kind == fallible else (fault, name, 1))
+                found.append((may_fail, name, b) if kind == may_fail else (fault, name, 1))
         return found
 
     def _ranges(self, functions: frozenset[str]) -> Any:
         known = self._function_ranges.get(functions)
         if known is None:
-            found = [r for name in sorted(functions) for r in self._native.symbol_ranges(name)]
-            known = self._native.ffi.new("uint64_t[]", found)
+            pairs: list[tuple[int, int]] = []
+            for name in functions:
+                found = self._native.symbol_ranges(name)
+                pairs += zip(found[::2], found[1::2], strict=True)
+            # One function may have two names.
+            ascending = [address for pair in sorted(set(pairs)) for address in pair]
+            known = self._native.ffi.new("uint64_t[]", ascending)
             self._function_ranges[functions] = known
         return known
 

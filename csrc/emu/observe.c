@@ -51,8 +51,13 @@ int emu_log_read(emu_machine *m, uint64_t from, char *buf, size_t size, size_t *
 
 	if (end - from > LOG_SIZE || from > end)
 		from = end > LOG_SIZE ? end - LOG_SIZE : 0;
-	while (from < end && n < size)
-		buf[n++] = m->log[from++ % LOG_SIZE];
+	while (from < end && n < size) {
+		size_t piece = min(LOG_SIZE - from % LOG_SIZE, min(end - from, size - n));
+
+		memcpy(buf + n, m->log + from % LOG_SIZE, piece);
+		from += piece;
+		n += piece;
+	}
 	*length = n;
 	return EMU_OK;
 }
@@ -76,16 +81,21 @@ int emu_trace_read(emu_machine *m, uint64_t from, struct emu_event *events, size
 static bool selected(const struct emu_event *event, uint32_t types, const uint64_t *ranges,
 		     size_t nr_ranges)
 {
-	size_t i;
+	size_t low = 0, high = nr_ranges;
 
 	if (!(types >> event->type & 1))
 		return false;
 	if (event->type != EVENT_FUNC)
 		return true;
-	for (i = 0; i < nr_ranges; i++)
-		if (event->a >= ranges[2 * i] && event->a < ranges[2 * i + 1])
-			return true;
-	return false;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (event->a >= ranges[2 * middle + 1])
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < nr_ranges && event->a >= ranges[2 * low];
 }
 
 int emu_trace_select(emu_machine *m, uint64_t from, uint32_t types, const uint64_t *ranges,

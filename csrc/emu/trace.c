@@ -28,11 +28,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-void __trace_event(struct machine *m, enum event_type type, uint64_t a, uint64_t b)
+void __untracked __trace_event(struct machine *m, enum event_type type, uint64_t a, uint64_t b)
 {
 	struct machine_state *s = m->s;
 	struct emu_event *e;
 
+	machine_dirty(&s->trace_end, sizeof(s->trace_end));
 	e = &m->trace[s->trace_end++ % TRACE_EVENTS];
 	e->type = (uint16_t)type;
 	e->cpu = m->running ? (uint8_t)m->running->t.cpu : 0;

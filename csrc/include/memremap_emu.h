@@ -460,7 +460,7 @@ int emu_trace_read(emu_machine *m, uint64_t from, struct emu_event *events, size
  * @m: machine
  * @from: as of emu_trace_read()
  * @types: which types, a bit each
- * @ranges: pairs of first address and end: functions entered elsewhere are left out
+ * @ranges: pairs of first address and end, ascending: functions entered elsewhere are left out
  * @nr_ranges: how many pairs
  * @events: filled in
  * @max: how many there is room for
