@@ -30,14 +30,18 @@ from memremap_emu.interleavings import Race, UnfitError
 from memremap_emu.iomem import Range
 from memremap_emu.ranges import BadInputError, MemoryMap
 from memremap_emu.runs import Bench, Finding, Outcome
+from memremap_emu.search import Bound
 from memremap_emu.versions import DEFAULT_VERSION
 
 #: Bytes of memory of a device of hmm and hmm_public if the user gives none.
 DEFAULT_HMM_SIZE = 1 << 30
 #: With more than one fault per execution, seconds if the user gives none.
 DEFAULT_BUDGET = 60.0
-#: Executions of one program over its schedules, if the user gives no other bound.
-DEFAULT_EXECUTIONS = 2500
+#: Executions of one program over its schedules, if the user gives no other bound: so many, as
+#: long as they will be enough by the estimate on the way ...
+WORTHWHILE_EXECUTIONS = 100_000
+#: ... and otherwise so many for what is left of its failing calls.
+FIRST_EXECUTIONS = 2500
 #: One fault point met more often than this in one operation (a loop over sections, all alike)
 #: fails the first, the second, the middle and the last time only.
 MANY = 64
@@ -55,7 +59,8 @@ class Options:
         budget: seconds, None for as long as it takes
         keep_claims: what the running kernel had claimed in persistent memory stays claimed
         hmm_size: bytes of memory of a device of hmm and hmm_public
-        max_executions: of one program over its schedules and failing calls, 0: no bound
+        max_executions: of one program over its schedules and failing calls, 0: no bound; None:
+            `WORTHWHILE_EXECUTIONS` as long as they will be enough, by the estimate
         required: the drivers that the user asked for: without anything to drive they are an error
         jobs: processes that share the work if there is no budget; the result is the same
         explore: programs whose tasks race, too, over their schedules
@@ -68,7 +73,7 @@ class Options:
     budget: float | None = None
     keep_claims: bool = False
     hmm_size: int = DEFAULT_HMM_SIZE
-    max_executions: int = DEFAULT_EXECUTIONS
+    max_executions: int | None = None
     required: tuple[str, ...] = ()
     jobs: int = 1
     explore: bool = False
@@ -94,6 +99,8 @@ class RunReport:
         violations: the first of each
         refused: why the kernel declines by specification, None if it binds
         asleep: executions given up because what follows had been seen
+        bounds: why it is not exhaustive
+        estimate: executions that there may be in all, where it is known
     """
 
     setup: Setup
@@ -103,6 +110,8 @@ class RunReport:
     violations: list[Violation] = field(default_factory=list)
     refused: str | None = None
     asleep: int = 0
+    bounds: Bound = Bound.NONE
+    estimate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -387,6 +396,10 @@ class Campaign:
     def _explore(self, race: Race, run: RunReport, deadline: float | None) -> bool:
         """True if it has seen every schedule with at most one failing call."""
         bound = self.report.options.max_executions
+        worthwhile = 0
+        if bound is None:
+            bound = WORTHWHILE_EXECUTIONS
+            worthwhile = 3 * bound // 2  # an estimate may be off by that
         exhaustive = True
         last = 0
         fault = 0
@@ -394,13 +407,22 @@ class Campaign:
             seconds = 0.0
             if deadline is not None:
                 seconds = deadline - time.monotonic()
+            # Once something is left out there is no use in going to great lengths.
+            if worthwhile and not exhaustive:
+                bound = FIRST_EXECUTIONS
             left = bound - run.executions if bound else 0
             if (bound and left <= 0) or seconds < 0:
+                run.bounds |= Bound.EXECUTIONS if seconds >= 0 else Bound.SECONDS
                 return False
-            found = race.explore(fault, max_executions=left, max_seconds=seconds)
+            found = race.explore(
+                fault, max_executions=left, worthwhile=worthwhile, max_seconds=seconds
+            )
             run.executions += found.exploration.executions
             run.asleep += found.exploration.asleep
             exhaustive = exhaustive and found.exploration.exhaustive
+            run.bounds |= found.exploration.bounds
+            if fault == 0:
+                run.estimate = found.exploration.estimate
             keys = self._keys.setdefault(run.program.name, set())
             for finding, schedule in found.findings:
                 if finding.cause not in keys:
@@ -432,6 +454,7 @@ class Campaign:
                 pending.pop()
                 continue
             if deadline is not None and time.monotonic() > deadline:
+                run.bounds |= Bound.SECONDS
                 return False
             leading = len(faults) < depth
             outcome = self._execute(bench, run, faults, leading)
@@ -440,6 +463,7 @@ class Campaign:
             elif leading:
                 numbers, all_of_them = _later_calls(outcome.fallible, faults)
                 complete = complete and all_of_them
+                run.bounds |= Bound.NONE if all_of_them else Bound.FAULTS
                 pending.append(iter([(*faults, n) for n in numbers]))
         return complete
 

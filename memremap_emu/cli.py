@@ -150,9 +150,8 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--max-executions",
         metavar="N",
         type=argument_types.count,
-        default=check.DEFAULT_EXECUTIONS,
         help="executions of one program over its schedules and failing calls, 0: as many as there "
-        f"are (default: {check.DEFAULT_EXECUTIONS})",
+        f"are (default: {check.WORTHWHILE_EXECUTIONS}, as long as these will be enough)",
     )
     parser.add_argument(
         "-j",

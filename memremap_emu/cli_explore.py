@@ -146,7 +146,7 @@ def _explain(
 def _bounds(found: Exploration) -> str:
     if found.exhaustive:
         return "exhaustive"
-    names = ", ".join(b.name.lower() for b in Bound if b in found.bounds and b.name) or "running"
+    names = ", ".join(found.bounds.names) or "running"
     text = f"not exhaustive ({names})"
     if found.estimate is not None:
         text += f", about {found.estimate:.0f} executions in all if the rest is like this"
@@ -187,7 +187,7 @@ def _as_json(program: Program, found: Exploration, shown: _Shown) -> str:
         "steps": found.steps,
         "final_states": found.final_states,
         "exhaustive": found.exhaustive,
-        "bounds": [b.name.lower() for b in Bound if b in found.bounds and b.name],
+        "bounds": found.bounds.names,
         "estimate": found.estimate,
         "violations": [
             {

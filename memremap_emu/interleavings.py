@@ -178,13 +178,19 @@ class Race:
     # --- searching ---
 
     def explore(
-        self, fault: int = 0, *, max_executions: int = 0, max_seconds: float = 0.0
+        self,
+        fault: int = 0,
+        *,
+        max_executions: int = 0,
+        worthwhile: int = 0,
+        max_seconds: float = 0.0,
     ) -> Explored:
         """Searches all schedules, with the ``fault``-th fallible call failing, 0: none."""
         self._start.restore()
         with self._failing(fault):
             exploration = self._tasks().explore(
                 max_executions=max_executions,
+                worthwhile=worthwhile,
                 max_seconds=max_seconds,
                 stop_at_violation=False,
                 check_quiescence=True,

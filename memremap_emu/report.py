@@ -11,6 +11,7 @@ from memremap_emu.booted import Replayed
 from memremap_emu.check import Report, RunReport, Violation
 from memremap_emu.experiments import Setup
 from memremap_emu.runs import Finding, Outcome
+from memremap_emu.search import Bound
 from memremap_emu.tokens import ProgramReplay, Replay
 
 SCHEMA = 1
@@ -61,11 +62,42 @@ def as_text(report: Report) -> str:
             (setup.mode.driver, setup.mode.name, setup.range, str(executions), _result(runs))
         )
     lines += _table(rows, frozenset({3}))
+    lines += _bounded(report.runs)
     distinct = report.distinct()
     for number, (violation, runs) in enumerate(distinct, 1):
         lines += ["", *_violation(number, violation, runs)]
     lines += ["", _totals_line(report, len(distinct))]
     return "\n".join(lines) + "\n"
+
+
+#: What the user can do about a bound, or why it is one.
+_REMEDIES = {
+    Bound.EXECUTIONS: "more than --max-executions",
+    Bound.SECONDS: "--budget is used up",
+    Bound.STEPS: "executions that are too long are given up",
+    Bound.FAULTS: "of many calls alike the first, second, middle and last one fail",
+    Bound.LOCKS: "there are more locks than can be told apart",
+}
+
+
+def _bounded(runs: Sequence[RunReport]) -> list[str]:
+    """What was not seen to its end, and why."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for run in runs:
+        if run.exhaustive:
+            continue
+        reasons = "; ".join(_REMEDIES[bound] for bound in _REMEDIES if bound in run.bounds)
+        if run.estimate:
+            reasons += f", {run.estimate:.0f} executions may be needed"
+        modes = found.setdefault((run.program.name, reasons or "not all was run"), [])
+        modes.append(f"{run.setup.mode.driver} {run.setup.mode.name} {run.setup.range}")
+    if not found:
+        return []
+    rows = [
+        (name, reasons, ", ".join(modes[:2]) + (f" and {len(modes) - 2} more" if modes[2:] else ""))
+        for (name, reasons), modes in found.items()
+    ]
+    return ["", "not exhaustive:", *(f"  {line}" for line in _table(rows, frozenset()))]
 
 
 def _violation(number: int, violation: Violation, runs: Sequence[RunReport]) -> list[str]:

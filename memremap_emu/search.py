@@ -55,6 +55,11 @@ class Bound(IntFlag):
     LOCKS = 32
     SAMPLES = 64
 
+    @property
+    def names(self) -> list[str]:
+        """In lower case."""
+        return [bound.name.lower() for bound in Bound if bound in self and bound.name]
+
 
 class ScheduleError(ValueError):
     """A schedule that is not one of the program it was given with."""
@@ -197,6 +202,8 @@ class Options(TypedDict, total=False):
 
     Attributes:
         max_executions: give up after so many complete executions, 0 never (default)
+        worthwhile: give up if more will be needed, by the estimate after 1,024, 2,048, 4,096 ...
+            executions; 0 never (default)
         max_seconds: give up after so long, 0 never (default)
         stop_at_violation: end with the first execution that breaks a rule (default)
         stop_at_success: end with the first that breaks none or, given the kind of a violation,
@@ -219,6 +226,7 @@ class Options(TypedDict, total=False):
     """
 
     max_executions: int
+    worthwhile: int
     max_seconds: float
     stop_at_violation: bool
     stop_at_success: bool | str
@@ -616,7 +624,15 @@ _COUNTS = (
     "bounds",
     "max_depth",
 )
-_BOUNDS = ("max_executions", "max_seconds", "reexecute", "orders", "stop_at_success", "unbroken")
+_BOUNDS = (
+    "max_executions",
+    "worthwhile",
+    "max_seconds",
+    "reexecute",
+    "orders",
+    "stop_at_success",
+    "unbroken",
+)
 
 
 def _fill_schedule(target: Any, schedule: list[int]) -> None:
@@ -638,6 +654,7 @@ def _numbers(native: Native, options: Options) -> dict[str, float]:
     success = options.get("stop_at_success", False)
     return {
         "max_executions": options.get("max_executions", 0),
+        "worthwhile": options.get("worthwhile", 0),
         "max_seconds": options.get("max_seconds", 0.0),
         "stop_at_violation": int(options.get("stop_at_violation", True)),
         "stop_at_success": int(bool(success)),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from memremap_emu import check, iomem, ranges, runs, tokens
+from memremap_emu import check, cli, iomem, ranges, runs, tokens
 from memremap_emu.check import Options, Report, RunReport
 from memremap_emu.contract import Answer, Contract, FaultPoint, Probe
 from memremap_emu.experiments import (
@@ -554,3 +555,20 @@ def test_ctrl_c_prints_what_is_known_so_far(jobs: str, tmp_path: Path) -> None:
     assert run.returncode == 130, errors
     assert output.startswith("memremap-v6 on ")
     assert output.splitlines()[-1].split(", ")[-1].startswith("interrupted")
+
+
+def test_the_report_says_what_was_not_seen_to_its_end_and_why(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The bound that stopped it, and what the estimate asks for."""
+    dump = tmp_path / "iomem"
+    dump.write_text("140000000-147ffffff : Persistent Memory\n")
+    argv = ["check", "--iomem", str(dump), "--driver", "dax_pmem", "--max-faults", "0", "-j1"]
+    assert cli.main([*argv, "--max-executions", "40"]) == 1
+    shown = capsys.readouterr().out
+    section = shown[shown.index("not exhaustive:") :].split("\n\n")[0]
+    line = next(text for text in section.splitlines() if " unbind-put_page " in text)
+    assert re.search(r"more than --max-executions, \d+ executions may be needed", line)
+    assert "dax_pmem plain 140000000-147ffffff" in line
+    assert cli.main([*argv, "--max-executions", "0", "--sequential"]) == 1
+    assert "not exhaustive" not in capsys.readouterr().out

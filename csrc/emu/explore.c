@@ -283,6 +283,12 @@ static double estimate(const struct explorer *x, unsigned int depth)
 	return share > 0 ? (double)x->result->executions / share : 0;
 }
 
+/* Every power of two, from where an estimate means something. */
+static bool asks_whether_worthwhile(uint64_t executions)
+{
+	return executions >= 1024 && !(executions & (executions - 1));
+}
+
 /* Has the search come to a bound?  An execution that was given up as too long counts. */
 static bool bounded(struct explorer *x)
 {
@@ -290,6 +296,9 @@ static bool bounded(struct explorer *x)
 	struct emu_explore_result *r = x->result;
 
 	if (o->max_executions && r->executions + r->too_long >= o->max_executions)
+		x->cut |= EMU_BOUND_EXECUTIONS;
+	if (o->worthwhile && asks_whether_worthwhile(r->executions) &&
+	    estimate(x, x->prefix) > (double)o->worthwhile)
 		x->cut |= EMU_BOUND_EXECUTIONS;
 	if (o->max_seconds > 0 && x->seconds > o->max_seconds)
 		x->cut |= EMU_BOUND_SECONDS;

@@ -652,6 +652,7 @@ enum emu_strategy {
  */
 struct emu_explore_options {
 	uint64_t max_executions;
+	uint64_t worthwhile; /* give up if more than so many will be needed, by the estimate */
 	double max_seconds;
 	int32_t stop_at_violation;
 	int32_t stop_at_success; /* with the first execution that breaks no rule ... */
