@@ -37,11 +37,11 @@ from memremap_emu.versions import DEFAULT_VERSION
 DEFAULT_HMM_SIZE = 1 << 30
 #: With more than one fault per execution, seconds if the user gives none.
 DEFAULT_BUDGET = 60.0
-#: Executions of one program over its schedules, if the user gives no other bound: so many, as
-#: long as they will be enough by the estimate on the way ...
+#: Executions of one program over its schedules, if the user gives no other bound, as long as
+#: they will be enough by the estimate on the way.
 WORTHWHILE_EXECUTIONS = 100_000
-#: ... and otherwise so many for what is left of its failing calls.
-FIRST_EXECUTIONS = 2500
+#: Failing calls of one execution in which tasks race, at most.
+MAX_FAULTS = 4
 #: One fault point met more often than this in one operation (a loop over sections, all alike)
 #: fails the first, the second, the middle and the last time only.
 MANY = 64
@@ -394,46 +394,35 @@ class Campaign:
             self._progress(self.report, self._total)
 
     def _explore(self, race: Race, run: RunReport, deadline: float | None) -> bool:
-        """True if it has seen every schedule with at most one failing call."""
-        bound = self.report.options.max_executions
-        worthwhile = 0
+        """True if it has seen every schedule, with every set of failing calls that is asked for."""
+        options = self.report.options
+        seconds = 0.0
+        if deadline is not None:
+            seconds = deadline - time.monotonic()
+        if seconds < 0:
+            run.bounds |= Bound.SECONDS
+            return False
+        bound, worthwhile = options.max_executions, 0
         if bound is None:
             bound = WORTHWHILE_EXECUTIONS
             worthwhile = 3 * bound // 2  # an estimate may be off by that
-        exhaustive = True
-        last = 0
-        fault = 0
-        while fault <= last:
-            seconds = 0.0
-            if deadline is not None:
-                seconds = deadline - time.monotonic()
-            # Once something is left out there is no use in going to great lengths.
-            if worthwhile and not exhaustive:
-                bound = FIRST_EXECUTIONS
-            left = bound - run.executions if bound else 0
-            if (bound and left <= 0) or seconds < 0:
-                run.bounds |= Bound.EXECUTIONS if seconds >= 0 else Bound.SECONDS
-                return False
-            found = race.explore(
-                fault, max_executions=left, worthwhile=worthwhile, max_seconds=seconds
-            )
-            run.executions += found.exploration.executions
-            run.asleep += found.exploration.asleep
-            exhaustive = exhaustive and found.exploration.exhaustive
-            run.bounds |= found.exploration.bounds
-            if fault == 0:
-                run.estimate = found.exploration.estimate
-            keys = self._keys.setdefault(run.program.name, set())
-            for finding, schedule in found.findings:
-                if finding.cause not in keys:
-                    keys.add(finding.cause)
-                    faults = (fault,) if fault else ()
-                    token = self._token(run.program, faults, finding, schedule)
-                    run.violations.append(Violation(finding, token))
-            if run.program.faults and self.report.options.max_faults:
-                last = max(last, found.exploration.fallible_calls)
-            fault += 1
-        return exhaustive
+        found = race.explore(
+            max_executions=bound,
+            worthwhile=worthwhile,
+            max_seconds=seconds,
+            max_faults=min(options.max_faults, MAX_FAULTS) if run.program.faults else 0,
+        )
+        run.executions = found.exploration.executions
+        run.asleep = found.exploration.asleep
+        run.bounds = found.exploration.bounds
+        run.estimate = found.exploration.estimate
+        keys = self._keys.setdefault(run.program.name, set())
+        for finding, schedule in found.findings:
+            if finding.cause not in keys:
+                keys.add(finding.cause)
+                token = self._token(run.program, (), finding, schedule)
+                run.violations.append(Violation(finding, token))
+        return found.exploration.exhaustive
 
     # --- executions ---
 

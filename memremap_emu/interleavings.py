@@ -184,14 +184,18 @@ class Race:
         max_executions: int = 0,
         worthwhile: int = 0,
         max_seconds: float = 0.0,
+        max_faults: int = 0,
     ) -> Explored:
-        """Searches all schedules, with the ``fault``-th fallible call failing, 0: none."""
+        """Searches all schedules: with the ``fault``-th fallible call failing (0: none), or with
+        every set of up to ``max_faults`` calls.  The other bounds are those of
+        `memremap_emu.search.Options`."""
         self._start.restore()
         with self._failing(fault):
             exploration = self._tasks().explore(
                 max_executions=max_executions,
                 worthwhile=worthwhile,
                 max_seconds=max_seconds,
+                max_faults=max_faults,
                 stop_at_violation=False,
                 check_quiescence=True,
             )
