@@ -56,13 +56,13 @@ _FLAVOURS = ("RCU", "RCU-sched")
 _WIDTH = 20
 
 
-def render(events: Sequence[Event], tasks: Sequence[str], violations: Sequence[str]) -> str:
+def render(events: Sequence[Event], tasks: Sequence[str], broken: Sequence[str]) -> str:
     """The columns as text.
 
     Args:
         events: of one execution, see `memremap_emu.trace.Trace.events`
         tasks: names of the program's tasks, in order
-        violations: what the execution broke, a line each
+        broken: lines below them: what the execution broke
     """
     heads = [f"CPU{number}: {name}" for number, name in enumerate(tasks)]
     rows = _rows(events, heads)
@@ -73,7 +73,7 @@ def render(events: Sequence[Event], tasks: Sequence[str], violations: Sequence[s
     lines = ["".join(head.ljust(width) for head, width in zip(heads, widths, strict=True))]
     lines.append("".join(("-" * (width - 2)).ljust(width) for width in widths))
     lines += [" " * sum(widths[:column]) + text for column, text in rows]
-    lines += [f"=> {text}" for text in violations]
+    lines += broken
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

@@ -72,9 +72,17 @@ def _watch(kernel: Kernel, tasks: Program, names: Sequence[str], schedule: bytes
     position = trace.position
     trace.enable()
     try:
-        found = tasks.explore(schedule=schedule, check_quiescence=True)
+        with tasks.search(schedule=schedule, check_quiescence=True) as search:
+            search.run()
+            found, stacks = search.result, search.stacks()
         events = trace.events(position)
     finally:
         trace.enable(False)
-    broken = [f"{f.record.kind}: {f.record.message}" for f in found.found]
+    broken = []
+    for record in (f.record for f in found.found):
+        broken.append(f"=> {record.kind}: {record.message}")
+        for number, one in enumerate(stacks):
+            if (one.kind, one.message) == (record.kind, record.message):
+                broken += [f"   {line}" for line in stacks.pop(number).columns()]
+                break
     return Watched(found, tuple(events), columns.render(events, names, broken))

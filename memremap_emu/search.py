@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 from memremap_emu._native import CLOSED, VIOLATION, Native
 from memremap_emu.errors import ViolationRecord
 from memremap_emu.lock_orders import LockOrder
+from memremap_emu.stacks import Stack, Stacks
 
 if TYPE_CHECKING:
     from memremap_emu.explore import ProgramTask
@@ -438,6 +439,23 @@ class Search:
         found = self._ffi.new("struct emu_search_order[]", n or 1)
         lib.emu_search_orders(self._search, found, n)
         return frozenset((_event(order.first), _event(order.second)) for order in found[0:n])
+
+    def stacks(self) -> list[Stacks]:
+        """Of a schedule that was replayed: stacks of what accesses and frees have broken.
+
+        Those of the last execution, if the schedule has several.
+        """
+        self._result()
+        native, found = self._native, list[Stacks]()
+        given = self._ffi.new("struct emu_violation_stacks *")
+        while not native.lib.emu_search_stacks(self._search, len(found), given):
+            stacks = (
+                Stack.from_c(stack, native.text, native.symbol)
+                for stack in given.stacks[0 : given.nr]
+            )
+            kind = native.text(native.lib.emu_violation_kind_name(given.violation))
+            found.append(Stacks(kind, native.text(given.message), tuple(stacks)))
+        return found
 
     def lock_orders(self) -> list[LockOrder]:
         """In which orders its executions took locks, each order of each task once.

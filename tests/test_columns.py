@@ -5,13 +5,21 @@ from __future__ import annotations
 
 import pytest
 
+from memremap_emu import Kernel
 from memremap_emu.cli import main
 from memremap_emu.columns import render
 from memremap_emu.experiments import Experiment, Setup, mode_named, program_named
+from memremap_emu.explore import Program as Tasks
 from memremap_emu.interleavings import Race
+from memremap_emu.program import Program
+from memremap_emu.replaying import watch
+from memremap_emu.stacks import Stack, Stacks
 from memremap_emu.tokens import Replay, digest, encode
 from memremap_emu.trace import Event, EventType
 
+#: For tasks that have nothing else to give way at.
+LOCKED = ("spin_lock lock", "spin_unlock lock")
+START, SIZE = 0x140000000, 1 << 27
 PMEM = "100000000-107ffffff : Persistent Memory\n"
 DAX = Setup("memremap-v6", PMEM, mode_named("dax_pmem", "plain"), 0x100000000, 0x107FFFFFF)
 FINAL_PUT = """\
@@ -32,6 +40,28 @@ unbind()
                                                                                    percpu_ref_switch_to_atomic_rcu()
   percpu_ref_exit()
 => memmap-removed: struct page of pfn 0x106000 is gone with its section
+"""  # noqa: E501
+
+
+FREED = """\
+CPU0: owner           CPU1: user
+--------------------  ------------------------
+spin_lock()
+spin_unlock()
+percpu_ref_free()
+                      spin_lock()
+                      spin_unlock()
+                        <== use-after-free
+                      percpu_ref_tryget_live()
+                        <== use-after-free
+=> use-after-free: write of 56 bytes at +0 in an object of 112 bytes allocated in op_alloc() and freed in op_free()
+   access [user]             allocation  free [owner]
+   -------------             ----------  ------------
+   percpu_ref_tryget_live()  op_alloc()  op_free()
+=> use-after-free: read of 8 bytes at +8 in an object of 112 bytes allocated in op_alloc() and freed in op_free()
+   access [user]             allocation  free [owner]
+   -------------             ----------  ------------
+   percpu_ref_tryget_live()  op_alloc()  op_free()
 """  # noqa: E501
 
 
@@ -87,7 +117,7 @@ def test_events_of_others_and_repetitions_are_left_out() -> None:
         event(EventType.BLOCK, "&a", 7),
         event(EventType.FUNC, "percpu_ref_exit", 12),
     ]
-    assert render(events, ["a", "b"], ["bug: b"]) == (
+    assert render(events, ["a", "b"], ["=> bug: b"]) == (
         "CPU0: a               CPU1: b\n"
         "--------------------  --------------------\n"
         "  percpu_ref_exit()\n"
@@ -105,3 +135,98 @@ def test_a_token_whose_schedule_does_not_fit_is_bad_input(
     forged = Experiment(DAX, experiment.program, (), bytes([7]) * 3)
     assert main(["replay", encode(Replay(forged, "bug", 1))]) == 2
     assert "the schedule does not fit the program: at step 0 of 3" in capsys.readouterr().err
+
+
+# --- stacks below the columns ---
+
+
+def test_a_use_after_free_has_stacks_of_access_allocation_and_free() -> None:
+    """What was allocated before the program began has its function only."""
+    shown = (
+        Program("memremap-v6")
+        .object("ref", "percpu_ref")
+        .object("lock", "spinlock")
+        .task("owner", *LOCKED, "percpu_ref_free ref")
+        .task("user", *LOCKED, "percpu_ref_tryget_live ref")
+        .replay(b"\0\1")
+        .columns
+    )
+    # The compiler may leave functions above the one in the last line.
+    *lines, last = FREED.splitlines(keepends=True)
+    above = "".join(lines)
+    assert shown.startswith(above)
+    assert {*last.split()} <= {*shown.removeprefix(above).split()}
+
+
+def test_stacks_lead_from_what_happened_to_the_operation() -> None:
+    """A driver whose action does not wait; inlined functions differ between compilers."""
+    made = (
+        Program("memremap-v6")
+        .memory(START, START + SIZE - 1)
+        .driver(
+            "mine",
+            START,
+            SIZE,
+            probe=["request_region", "alloc", "init_ref", "add_action exit", "memremap_pages"],
+            release=["complete"],
+            kill=["kill"],
+            actions={"exit": ["exit"]},
+        )
+        .task("life", "bind mine", "unbind mine")
+    )
+    found = made.explore(stop_at_violation=False)
+    schedule = next(f.schedule for f in found.found if f.record.kind == "use-after-free")
+    with made.boot() as booted, booted.search(schedule=schedule) as search:
+        search.run()
+        freed = [one for one in search.stacks() if one.kind == "use-after-free"]
+    assert len(freed) > 1
+    for one in freed:
+        access, allocation, free = one.stacks
+        whats = [stack.what for stack in one.stacks]
+        assert whats == ["access", "allocation", "free"]
+        assert [stack.task for stack in one.stacks] == ["rcu", "life", "life"]
+        assert access.functions
+        assert "devm_kmalloc" in allocation.functions
+        assert allocation.functions.index("devm_kmalloc") < allocation.functions.index("call_probe")
+        assert free.functions[0] == "release_nodes"
+        assert free.functions[-1] == "bus_unbind_store"
+    assert "percpu_ref_switch_to_atomic_rcu" in freed[-1].stacks[0].functions
+
+
+def test_a_second_free_and_both_accesses_of_a_race_have_stacks() -> None:
+    made = Program("memremap-v6").object("ref", "percpu_ref").object("lock", "spinlock")
+    free = (*LOCKED, "percpu_ref_free ref")
+    shown = made.task("one", *free).task("two", *free).replay(b"\0\1").columns
+    assert shown.endswith(
+        "=> double-free: double free of an object of 112 bytes allocated in op_alloc()\n"
+        "   second free [two]  allocation  free [one]\n"
+        "   -----------------  ----------  ----------\n"
+        "   op_free()          op_alloc()  op_free()\n"
+    )
+    with Kernel("v4.19", cpus=2, on_violation="record") as k:
+        tree = k.radix_tree()
+        tree.insert(5, 0x1000)
+        tree.insert(9, 0x1000)
+        tasks = Tasks(k)
+        for index, name in enumerate(("one", "two"), 1):
+            tasks.task(name).call("radix_tree_insert", tree, 0, index, 0x2000)
+        start = k.snapshot()
+        schedule = tasks.explore().schedule
+        start.restore()
+        columns = watch(k, tasks, ["one", "two"], schedule).columns
+    race = columns[columns.index("=> data-race") :].splitlines()
+    assert race[1].split("]")[0].strip() in ("access [one", "access [two")
+    assert "  other access [" in race[1]
+    assert race[3].split() == ["__radix_tree_insert()", "__radix_tree_insert()"]
+
+
+def test_stacks_stand_side_by_side() -> None:
+    access = Stack("access", "user", ("a", "longer_name"))
+    known = Stack("allocation", "", ("c",))
+    unknown = Stack("free", "rcu", ())
+    assert Stacks("bug", "b", (access, known, unknown)).columns() == [
+        "access [user]  allocation  free [rcu]",
+        "-------------  ----------  ----------",
+        "a()            c()",
+        "longer_name()",
+    ]

@@ -107,6 +107,8 @@ void *kernel_alloc(struct machine *m, size_t size, enum object_kind kind, const 
 	set_shadow(m, p + full, h->span - HEADER_SIZE - full, SHADOW_REDZONE);
 	if (CHECKED_BUILD && (size & 7))
 		m->shadow[(size_t)(p + full - m->arena) / 8] = (unsigned char)(size & 7);
+	if (unlikely(m->backtraces != NULL))
+		stacks_keep(m, p, EMU_STACK_ALLOCATION);
 	trace_event(m, EVENT_ALLOC, (uint64_t)(p - m->arena), (uint64_t)(uintptr_t)site);
 	return p;
 }
@@ -190,8 +192,12 @@ static void object_free(const void *p, const void *pc)
 		report_violation_at(VIOLATION_DOUBLE_FREE, pc,
 				    "double free of an object of %lu bytes allocated in %s()",
 				    h->size, h->site);
+		if (unlikely(m->backtraces != NULL))
+			stacks_of_object(m, h, EMU_STACK_SECOND_FREE);
 		return;
 	}
+	if (unlikely(m->backtraces != NULL))
+		stacks_keep(m, p, EMU_STACK_FREE);
 	h->freed = 1;
 	h->free_func = pc;
 	h->free_task = m->running ? (u32)m->running->t.pid : 0;

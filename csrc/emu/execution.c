@@ -28,26 +28,6 @@ static void operation_begins(struct machine *m, struct emu_task *task)
 	task->operation = NULL;
 }
 
-/* Return addresses of the running task, from its frame @fp on. */
-static void keep_frames(const struct machine *m, struct emu_search_frames *frames, const void *fp)
-{
-	const char *top = stack_top(m, m->running->stack);
-	const char *frame = fp;
-	unsigned int n = 0;
-
-	memset(frames->pc, 0, sizeof(frames->pc));
-	while (n < EMU_PATH_FRAMES && frame >= stack_bottom(m, m->running->stack) &&
-	       frame + 2 * sizeof(void *) <= top && !((uintptr_t)frame & 7)) {
-		const char *above;
-
-		memcpy(&frames->pc[n++], frame + sizeof(void *), sizeof(void *));
-		memcpy(&above, frame, sizeof(above));
-		if (above <= frame)
-			break;
-		frame = above;
-	}
-}
-
 void explore_point(struct machine *m, const struct access *access)
 {
 	struct emu_task *task = m->running;
@@ -57,7 +37,8 @@ void explore_point(struct machine *m, const struct access *access)
 	machine_dirty(&task->pending, sizeof(task->pending));
 	machine_dirty(&task->run, sizeof(task->run));
 	if (unlikely(m->explorer->frames != NULL))
-		keep_frames(m, &m->explorer->frames[task->stack], __builtin_frame_address(0));
+		walk_stack(m, __builtin_frame_address(0), m->explorer->frames[task->stack].pc,
+			   EMU_PATH_FRAMES);
 	task->pending = *access;
 	/* A section is entered together with the first visible thing done in it. */
 	task->pending.rcu_read |= (uint8_t)rcu_entering(task);

@@ -470,6 +470,7 @@ static void replay_one(struct explorer *x, const uint8_t *schedule, size_t lengt
 
 	r->status = EMU_EXPLORE_MISMATCH;
 	x->depth = 0;
+	stacks_forget(x->stacks);
 	/* Before those of the execution before are overwritten. */
 	unlist_steps(x, 0);
 	if (!length || !read_schedule(x, schedule, length))

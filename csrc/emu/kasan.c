@@ -72,6 +72,8 @@ static noinline void kasan_report(struct machine *m, uintptr_t addr, size_t size
 			"%s()",
 			write ? "write" : "read", (unsigned long)size,
 			(long)(addr - (uintptr_t)h - 64), h->size, h->site);
+	if (unlikely(m->backtraces != NULL))
+		stacks_of_object(m, h, EMU_STACK_ACCESS);
 }
 
 /* Are the @size bytes at arena offset @off inside one live object (or the machine's)? */

@@ -279,6 +279,8 @@ static noinline void report_race(struct machine *m, const struct accessed *first
 			    __builtin_popcount(second->bytes), object, func[1] ? func[1] : "?",
 			    two->name, first->marked ? "marked " : "",
 			    first->write ? "write" : "read", func[0] ? func[0] : "?", one->name);
+	if (unlikely(m->backtraces != NULL))
+		stacks_of_race(m, first);
 }
 
 static struct granule *find_granule(struct machine *m, uintptr_t address)
@@ -354,6 +356,8 @@ static void access_granule(struct machine *m, const struct kcsan_task *task, uin
 	}
 	undo_record(m, place, sizeof(*place));
 	*place = *now;
+	if (unlikely(m->backtraces != NULL))
+		stacks_keep(m, place, EMU_STACK_OTHER_ACCESS);
 }
 
 static void access_bytes(struct machine *m, const struct kcsan_task *task, const void *addr,

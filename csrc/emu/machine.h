@@ -24,6 +24,7 @@
 #include <linux/types.h>
 
 #include "explore.h"
+#include "stacks.h"
 #include "undo.h"
 #include "memmap.h"
 #include "memremap_emu.h"
@@ -303,6 +304,7 @@ struct machine {
 	struct explorer *explorer; /* schedules are being explored */
 	struct undo *undo; /* and steps are taken back, NULL: they are not */
 	struct lockdep *lockdep; /* which locks were taken meanwhile */
+	struct stacks *backtraces; /* kept for reports while a schedule is replayed, else NULL */
 	struct kcsan *kcsan; /* what was accessed meanwhile, NULL: nothing yet */
 	bool arena_full;
 	long steps; /* accesses of the running task since it was switched to (checked build) */

@@ -100,6 +100,7 @@ void emu_search_free(emu_search *search, int closed)
 	lock_union_free(x);
 	free(x->frames);
 	free(x->path);
+	stacks_free(x->stacks);
 	free(search);
 }
 
@@ -181,7 +182,8 @@ static int search_new(struct machine *m, const struct emu_program_task *tasks, i
 	if (status == EMU_OK && replays(x)) {
 		x->frames = calloc(MAX_TASKS, sizeof(*x->frames));
 		x->path = calloc(MAX_STEPS, sizeof(*x->path));
-		if (!x->frames || !x->path)
+		x->stacks = stacks_new();
+		if (!x->frames || !x->path || !x->stacks)
 			status = EMU_NO_MEMORY;
 	}
 	if (status == EMU_OK)
@@ -235,11 +237,13 @@ int emu_search_run(emu_search *search, double seconds)
 	serials = m->handle_serial;
 	m->rcu_mode = RCU_MANUAL;
 	m->explorer = x;
+	m->backtraces = x->stacks;
 	if (replays(x))
 		replay(x);
 	else
 		explore(x, seconds);
 	m->explorer = NULL;
+	m->backtraces = NULL;
 	undo_end(m);
 	m->rcu_mode = mode;
 	m->handle_serial = max(serials, m->handle_serial);
@@ -263,6 +267,12 @@ int emu_search_path(const emu_search *search, struct emu_search_frames *steps, u
 	for (unsigned int d = 0; x->path && d < x->depth && d < max; d++)
 		steps[d] = x->path[d];
 	return x->path ? (int)x->depth : 0;
+}
+
+int emu_search_stacks(const emu_search *search, uint32_t number,
+		      struct emu_violation_stacks *stacks)
+{
+	return stacks_read(search->x.stacks, number, stacks) ? EMU_OK : EMU_BAD_ARGUMENT;
 }
 
 int emu_search_lock_order(const emu_search *search, uint32_t number, struct emu_lock_order *order)

@@ -797,6 +797,46 @@ struct emu_search_frames {
  */
 int emu_search_path(const emu_search *search, struct emu_search_frames *steps, uint32_t max);
 
+enum emu_stack_kind {
+	EMU_STACK_ACCESS = 1,
+	EMU_STACK_ALLOCATION,
+	EMU_STACK_FREE,
+	EMU_STACK_SECOND_FREE,
+	EMU_STACK_OTHER_ACCESS /* of a data race, the earlier one */
+};
+
+#define EMU_STACK_FRAMES 16
+
+/*
+ * Where a task was: return addresses, innermost first, 0: no more.  None at all
+ * if that was before the program began; then the function may be known.
+ */
+struct emu_stack {
+	int32_t kind; /* enum emu_stack_kind */
+	char task[16];
+	char function[64];
+	uint64_t pc[16];
+};
+
+/* A violation of the replayed schedule, and what it is about. */
+struct emu_violation_stacks {
+	int32_t violation; /* its kind */
+	uint32_t nr;
+	char message[320];
+	struct emu_stack stacks[3];
+};
+
+/**
+ * emu_search_stacks() - where what a violation is about happened
+ * @search: search that has replayed a schedule
+ * @number: from 0, of the violations of the last execution that have stacks
+ * @stacks: filled in
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: there are not so many.
+ */
+int emu_search_stacks(const emu_search *search, uint32_t number,
+		      struct emu_violation_stacks *stacks);
+
 /* A step: whose, its how-manieth from 1, and 1: reads, 2: writes, 3: acquires. */
 struct emu_search_event {
 	uint32_t proc;
