@@ -115,6 +115,7 @@ UNTRACKED = (
     "findings.c",
     "cache.c",
     "search.c",
+    "items.c",
     "explore.c",
     "execution.c",
     "strategy*.c",

@@ -27,6 +27,9 @@ class ProgramError(ValueError):
         self.path = path
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[ProgramError], tuple[str, str]]:
+        return type(self), (self.path, self.reason)
+
 
 @dataclass(frozen=True)
 class Call:

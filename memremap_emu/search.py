@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, IntFlag
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
+from memremap_emu import position
 from memremap_emu._native import CLOSED, VIOLATION, Native
 from memremap_emu.errors import ViolationRecord
 from memremap_emu.lock_orders import LockOrder
@@ -266,6 +267,7 @@ class Search:
         ffi = self._ffi = native.ffi
         self._native = native
         self._options = _numbers(native, options)
+        self._given = options
         self._schedule = schedule = options.get("schedule", b"")
         self._search: Any = None
         self._used = threading.Lock()
@@ -337,8 +339,11 @@ class Search:
         """There is more to be done."""
         return Outcome(self._result().status) is Outcome.RUNNING
 
-    def run(self, seconds: float = 0.0) -> None:
+    def run(self, seconds: float = 0.0, *, pause: int = 0) -> None:
         """Goes on for so long, 0: to the end.
+
+        It comes back as well when another process is about to be tried at one of the first
+        ``pause`` steps.
 
         Raises:
             ValueError, ScheduleError: as of `Program.explore`.
@@ -347,7 +352,9 @@ class Search:
         """
         with self._inside():
             native, result = self._native, self._result()
-            status = native.lib.emu_search_run(self._search, seconds) if native.m else CLOSED
+            status = CLOSED
+            if native.m:
+                status = native.lib.emu_search_run(self._search, seconds, pause)
             if status & VIOLATION:
                 self._violations = tuple(native.violations(since_call=True))
             native.check(status & ~VIOLATION)
@@ -359,6 +366,18 @@ class Search:
             )
         if outcome is Outcome.REFUSED:
             raise ValueError("the program contains an operation that cannot be explored")
+
+    @property
+    def room(self) -> int:
+        """Executions that it may `take_over`, at most."""
+        self._result()
+        return int(self._native.lib.emu_search_room(self._search))
+
+    @property
+    def settled(self) -> int:
+        """First steps that were chosen before the last `run` and stayed."""
+        self._result()
+        return int(self._native.lib.emu_search_settled(self._search))
 
     @property
     def result(self) -> Exploration:
@@ -402,7 +421,8 @@ class Search:
 
     def final_states(self) -> list[int]:
         """Hashes of the states in which executions have ended, 4096 at most."""
-        return list(self._position()[1])
+        place = self._position()
+        return list(place.final[0 : place.nr_final])
 
     def path(self) -> list[Step]:
         """Of a schedule that was replayed: who took each step, and from where."""
@@ -490,41 +510,14 @@ class Search:
 
         Raises:
             ValueError: it samples or caches states: such a search has no position.
+            MemoryError: an item has found more than it can tell whoever takes it over.
         """
-        self._must_have_position()
-        steps, final, bound = self._position()
-        result = self._result()
+        check_position(self._given)
         return {
-            "schema": 1,
+            "schema": position.SCHEMA,
             "program": self._digest(),
             "options": self._options,
-            "steps": [
-                [
-                    step.proc,
-                    step.enabled,
-                    step.backtrack,
-                    step.done,
-                    step.sleep,
-                    list(step.fails[0 : step.nr_fails]),
-                    list(step.limits[0 : step.nr_fails]),
-                ]
-                for step in steps
-            ],
-            "final": list(final),
-            "bound": bound,
-            "counts": {name: getattr(result, name) for name in _COUNTS},
-            "schedule": list(result.schedule[0 : result.schedule_length]),
-            "found": [
-                {
-                    "kind": v.kind,
-                    "func": self._native.text(v.func),
-                    "message": self._native.text(v.message),
-                    "execution": v.execution,
-                    "executions": v.executions,
-                    "schedule": list(v.schedule[0 : v.schedule_length]),
-                }
-                for v in result.found[0 : result.nr_found]
-            ],
+            **position.as_document(self._native, self._position(), self._result()),
             "lock_orders": [order.to_json() for order in self.lock_orders()],
         }
 
@@ -535,75 +528,47 @@ class Search:
             ValueError: it was another program, another set-up or other options, or the data are
                 damaged.
         """
-        self._must_have_position()
-        ffi, lib = self._ffi, self._native.lib
-        if not isinstance(saved, dict) or saved.get("schema") != 1:
+        check_position(self._given)
+        if not isinstance(saved, dict) or saved.get("schema") != position.SCHEMA:
             raise ValueError("not a saved search")
         if saved.get("program") != self._digest():
             raise ValueError("the search was saved for another program or another set-up")
         for name, value in self._options.items():
             if name not in _BOUNDS and saved.get("options", {}).get(name) != value:
                 raise ValueError(f"the search was saved with another {name}")
-        try:
-            steps = ffi.new("struct emu_search_step[]", len(saved["steps"]) or 1)
-            for step, data in zip(steps, saved["steps"], strict=False):
-                step.proc, step.enabled, step.backtrack, step.done, step.sleep = data[:5]
-                fails, limits = data[5:]
-                step.nr_fails = len(fails)
-                step.fails = fails
-                step.limits = limits
-            result = ffi.new("struct emu_explore_result *", saved["counts"])
-            _fill_schedule(result, saved["schedule"])
-            result.nr_found = len(saved["found"])
-            for found, data in zip(result.found[0 : result.nr_found], saved["found"], strict=True):
-                found.kind = data["kind"]
-                found.func = data["func"].encode()
-                found.message = data["message"].encode()
-                found.execution = data["execution"]
-                found.executions = data["executions"]
-                _fill_schedule(found, data["schedule"])
-            self.learn(LockOrder.from_json(fields) for fields in saved["lock_orders"])
-            final = ffi.new("uint64_t[]", saved["final"] or [0])
-            with self._inside():
-                self._result()
-                status = lib.emu_search_continue(
-                    self._search,
-                    steps,
-                    len(saved["steps"]),
-                    final,
-                    len(saved["final"]),
-                    saved["bound"],
-                    result,
-                )
-        except (KeyError, TypeError, IndexError, OverflowError, AttributeError, ValueError) as e:
-            raise ValueError(f"the saved search is damaged: {type(e).__name__}: {e}") from None
-        if status:
-            raise ValueError("the saved search is damaged")
+        place, result, orders = position.from_document(self._native, saved)
+        with self._inside():
+            self._result()
+            if self._native.lib.emu_search_continue(self._search, place, result):
+                raise ValueError("the saved search is damaged")
+        self.learn(orders)
 
-    def _position(self) -> tuple[Any, Any, int]:
-        """Its stack of steps, the final states, the bound on pre-emptions that it has got to."""
-        ffi, lib = self._ffi, self._native.lib
-        steps = ffi.new("struct emu_search_step[]", _MAX_STEPS)
-        final = ffi.new("uint64_t[]", _MAX_STEPS)
-        nr_final, bound = ffi.new("uint32_t *"), ffi.new("uint32_t *")
+    def take_over(self, saved: dict[str, Any]) -> None:
+        """What an item has found becomes part of this search, which has come to its choice.
+
+        To be run before it is saved; see `memremap_emu.parallel`.
+
+        Raises:
+            ValueError: it is another choice, or the search would have come to a bound before.
+        """
+        place, result, orders = position.from_document(self._native, saved)
+        with self._inside():
+            self._result()
+            if self._native.lib.emu_search_take_over(self._search, place, result):
+                raise ValueError("what this item has found does not fit the search")
+        self.learn(orders)
+
+    def _position(self) -> Any:
         self._result()
-        nr = lib.emu_search_position(self._search, steps, _MAX_STEPS, final, nr_final, bound)
-        return steps[0:nr], final[0 : nr_final[0]], int(bound[0])
+        place = self._ffi.new("struct emu_search_position *")
+        if self._native.lib.emu_search_position(self._search, place):
+            raise MemoryError("more violations or races than there is room for")
+        return place
 
     @property
     def has_position(self) -> bool:
         """It can be saved and gone on with: it neither samples nor caches states."""
-        return not self._schedule and Strategy(self._options["strategy"]) not in (
-            Strategy.PCT,
-            Strategy.RANDOM,
-            Strategy.CACHE,
-            Strategy.GUIDED,
-        )
-
-    def _must_have_position(self) -> None:
-        if not self.has_position:
-            name = Strategy(self._options["strategy"]).name.lower()
-            raise ValueError(f"a search with {name} has no position to go on from")
+        return _no_position(self._given) is None
 
     def _digest(self) -> str:
         """Of the tasks and of the state that they start from."""
@@ -629,19 +594,6 @@ class Search:
         ]
 
 
-_COUNTS = (
-    "executions",
-    "asleep",
-    "too_long",
-    "steps",
-    "violating",
-    "first_violation",
-    "final_states",
-    "final_hash",
-    "fallible_calls",
-    "bounds",
-    "max_depth",
-)
 _BOUNDS = (
     "max_executions",
     "worthwhile",
@@ -653,9 +605,23 @@ _BOUNDS = (
 )
 
 
-def _fill_schedule(target: Any, schedule: list[int]) -> None:
-    target.schedule_length = len(schedule)
-    target.schedule = bytes(schedule)
+def _no_position(options: Options) -> str | None:
+    """Why there is no saying where a search with these options stands; None: there is."""
+    if options.get("schedule"):
+        return "a schedule"
+    strategy = _strategy(options)
+    if strategy in (Strategy.PCT, Strategy.RANDOM, Strategy.CACHE, Strategy.GUIDED):
+        return strategy.name.lower()
+    return None
+
+
+def check_position(options: Options) -> None:
+    """Raises ValueError if a search samples, follows a schedule or caches states."""
+    reason = _no_position(options)
+    if reason is not None:
+        raise ValueError(
+            f"a search with {reason} has no position: it can be neither saved nor shared"
+        )
 
 
 def _numbers(native: Native, options: Options) -> dict[str, float]:
@@ -663,12 +629,6 @@ def _numbers(native: Native, options: Options) -> dict[str, float]:
     unknown = [name for name in options if name not in Options.__annotations__]
     if unknown:
         raise TypeError(f"no option {unknown[0]!r}; known: {', '.join(Options.__annotations__)}")
-    strategy = options.get("strategy", Strategy.DPOR)
-    if isinstance(strategy, str):
-        if strategy.upper() not in Strategy.__members__:
-            known = ", ".join(name.lower() for name in Strategy.__members__)
-            raise ValueError(f"unknown strategy {strategy!r}; known: {known}")
-        strategy = Strategy[strategy.upper()]
     success = options.get("stop_at_success", False)
     return {
         "max_executions": options.get("max_executions", 0),
@@ -679,13 +639,24 @@ def _numbers(native: Native, options: Options) -> dict[str, float]:
         "unbroken": _kind(native, success) if isinstance(success, str) else 0,
         "under": int(options.get("under", False)),
         "check_quiescence": int(options.get("check_quiescence", False)),
-        "strategy": strategy.value,
+        "strategy": _strategy(options).value,
         "max_preemptions": options.get("max_preemptions", 2),
         "max_faults": options.get("max_faults", 0),
         "seed": options.get("seed", 0),
         "reexecute": int(options.get("reexecute", False)),
         "orders": int(options.get("orders", False)),
     }
+
+
+def _strategy(options: Options) -> Strategy:
+    """ValueError if there is none of this name."""
+    strategy = options.get("strategy", Strategy.DPOR)
+    if isinstance(strategy, str):
+        if strategy.upper() not in Strategy.__members__:
+            known = ", ".join(name.lower() for name in Strategy.__members__)
+            raise ValueError(f"unknown strategy {strategy!r}; known: {known}")
+        strategy = Strategy[strategy.upper()]
+    return strategy
 
 
 def _kind(native: Native, name: str) -> int:

@@ -446,7 +446,7 @@ def test_a_search_is_saved_and_goes_on_in_another_kernel() -> None:
         for damage in ({"steps": [[1]]}, {"final": None}, {"found": [{}]}, {"bound": -1}):
             with pytest.raises(ValueError, match="damaged"):
                 program.search(stop_at_violation=False, max_faults=1).load(saved | damage)
-        for wrong in ({"schema": 2}, [], None):
+        for wrong in ({"schema": 1}, [], None):
             with pytest.raises(ValueError, match="not a saved search"):
                 program.search().load(wrong)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="another program"):

@@ -20,8 +20,25 @@
  * can see it.
  */
 #include "dpor.h"
+#include "items.h"
 
 #include <linux/kernel.h>
+
+void enter_initial(struct explorer *x, unsigned int i, uint32_t initials, unsigned int proc)
+{
+	struct step *race = &x->steps[i];
+	uint32_t entered = race->enabled;
+
+	/* If there are none, who goes first there has to be made possible by somebody. */
+	if (initials & race->backtrack)
+		return;
+	if (initials)
+		entered = initials & 1U << proc ? 1U << proc : initials & -initials;
+	if (i < x->given)
+		keep_race(x, i, initials, proc);
+	else
+		race->backtrack |= entered;
+}
 
 /* Has any of the processes @procs a step, from its @first one on, before @clock? */
 static bool any_before(uint32_t procs, const uint16_t *first, const struct clock *clock)
@@ -74,16 +91,7 @@ static void reverse_race(struct explorer *x, unsigned int i, unsigned int d,
 		last_is_initial = happens_before(race, &x->steps[x->met[n]].clock);
 	if (last_is_initial)
 		initials |= last_bit;
-	initials &= race->enabled;
-	if (!initials) {
-		/* Who goes first there has to be made possible by somebody. */
-		race->backtrack |= race->enabled;
-	} else if (!(initials & race->backtrack)) {
-		if (initials & last_bit)
-			race->backtrack |= last_bit;
-		else
-			race->backtrack |= initials & -initials;
-	}
+	enter_initial(x, i, initials & race->enabled, last->proc);
 }
 
 static unsigned int wide_list_of(const struct explorer *x, const struct access *access)

@@ -10,6 +10,14 @@
 
 /** account() - clock of the step that is about to be taken at @d, and its races if @races */
 void account(struct explorer *x, unsigned int d, bool races);
+/**
+ * enter_initial() - somebody is to be tried at step @i unless one of @initials is already
+ * @x: search
+ * @i: earlier half of a race
+ * @initials: who can begin an execution that reverses it, 0: nobody who can go there
+ * @proc: whose step is the later half
+ */
+void enter_initial(struct explorer *x, unsigned int i, uint32_t initials, unsigned int proc);
 /** account_again() - the same for a step that is repeated: both are known */
 void account_again(struct explorer *x, unsigned int d);
 /** account_blocked() - nobody can go on: races of those that hang at a lock */

@@ -21,6 +21,7 @@
 #define MAX_QUEUED 64
 #define MAX_CHANGES 16 /* of priorities, in an execution of EMU_PCT */
 #define MAX_FINAL_STATES 4096
+#define MAX_RACES 1024 /* of an item with the steps that it was given */
 
 /* Room for a whole number of vectors. */
 #define CLOCK_SIZE 16
@@ -153,6 +154,14 @@ struct rcu_exits {
  * @seconds: that earlier slices took
  * @cache: hashes of states, EMU_CACHE
  * @frozen: first steps that are given and not searched
+ * @given: first steps at which somebody else makes the choices, see items.c; 0: none
+ * @races: that would have entered somebody there
+ * @full: an item has found more than there is room for
+ * @over: the execution at hand is over: what follows its last choice was taken over
+ * @pause: first steps at which a new choice ends the run
+ * @settled: first steps that no choice of this run has changed
+ * @final: hashes of final states, open addressing
+ * @final_order: the same as they were met
  * @frames: by stack: how a task got to its next step; NULL: nobody wants to know
  * @path: the same, of the steps of the execution at hand
  * @hashes: of objects that no execution so far has written
@@ -193,6 +202,13 @@ struct explorer {
 	int64_t *decoded[MAX_PROGRAM_TASKS];
 	struct state_cache *cache;
 	unsigned int frozen;
+	unsigned int given;
+	unsigned int nr_races;
+	struct emu_search_race races[MAX_RACES];
+	bool full;
+	bool over;
+	unsigned int pause;
+	unsigned int settled;
 	struct emu_search_frames *frames;
 	struct emu_search_frames *path;
 	struct kept_hashes hashes;
@@ -200,6 +216,7 @@ struct explorer {
 	struct lock_union *lock_union;
 	struct orders *orders;
 	uint64_t final[MAX_FINAL_STATES];
+	uint64_t final_order[MAX_FINAL_STATES];
 	struct step steps[MAX_STEPS];
 };
 

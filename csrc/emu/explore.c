@@ -236,7 +236,7 @@ static bool backtrack(struct explorer *x)
 		if (next_fails(x, step))
 			return true;
 		todo = step->backtrack & ~step->done & ~step->sleep;
-		if (!todo)
+		if (!todo || x->depth < x->given)
 			continue;
 		step->proc = (unsigned int)__builtin_ctz(todo);
 		return true;
@@ -245,10 +245,20 @@ static bool backtrack(struct explorer *x)
 	return false;
 }
 
+/* Is somebody about to be tried at one of the steps that the host keeps an eye on? */
+static bool pauses(struct explorer *x)
+{
+	const struct step *step = &x->steps[x->prefix - 1];
+
+	if (x->prefix <= x->settled)
+		x->settled = x->prefix - 1;
+	return x->prefix <= x->pause && !(step->done & 1U << step->proc);
+}
+
 /* A round is over: the next one, with one pre-emption more. */
 static bool next_round(struct explorer *x)
 {
-	if (!x->strategy->rounds || !(x->cut & EMU_BOUND_PREEMPTIONS) ||
+	if (!x->strategy->rounds || x->given || !(x->cut & EMU_BOUND_PREEMPTIONS) ||
 	    x->bound >= (unsigned int)x->options.max_preemptions)
 		return false;
 	x->cut &= ~(uint32_t)EMU_BOUND_PREEMPTIONS;
@@ -283,10 +293,14 @@ static double estimate(const struct explorer *x, unsigned int depth)
 	return share > 0 ? (double)x->result->executions / share : 0;
 }
 
-/* Every power of two, from where an estimate means something. */
-static bool asks_whether_worthwhile(uint64_t executions)
+uint64_t next_question(uint64_t executions)
 {
-	return executions >= 1024 && !(executions & (executions - 1));
+	/* Every power of two, from where an estimate means something. */
+	uint64_t next = 1024;
+
+	while (next < executions)
+		next *= 2;
+	return next;
 }
 
 /* Has the search come to a bound?  An execution that was given up as too long counts. */
@@ -297,7 +311,7 @@ static bool bounded(struct explorer *x)
 
 	if (o->max_executions && r->executions + r->too_long >= o->max_executions)
 		x->cut |= EMU_BOUND_EXECUTIONS;
-	if (o->worthwhile && asks_whether_worthwhile(r->executions) &&
+	if (o->worthwhile && r->executions == next_question(r->executions) &&
 	    estimate(x, x->prefix) > (double)o->worthwhile)
 		x->cut |= EMU_BOUND_EXECUTIONS;
 	if (o->max_seconds > 0 && x->seconds > o->max_seconds)
@@ -385,6 +399,9 @@ static void judge_together(struct explorer *x)
 {
 	struct emu_explore_result *r = x->result;
 
+	/* An item leaves that to whoever takes it over. */
+	if (x->given)
+		return;
 	if (r->status != EMU_EXPLORE_EXHAUSTED && r->status != EMU_EXPLORE_BOUND &&
 	    r->status != EMU_EXPLORE_TOO_LONG)
 		return;
@@ -403,12 +420,14 @@ void explore(struct explorer *x, double seconds)
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	x->live = false;
-	x->depth = 0;
+	x->depth = x->over ? x->prefix : 0;
+	x->settled = x->prefix;
 	r->status = EMU_EXPLORE_RUNNING;
 	r->estimate = 0;
 	for (unsigned int n = 0;; n++) {
-		if (!explore_one(x))
+		if (!x->over && !explore_one(x))
 			break;
+		x->over = false;
 		if (n % CLOCK_INTERVAL == 0 || r->max_depth > MAX_STEPS / 4)
 			x->seconds = before + seconds_since(&start);
 		if (!backtrack(x) && !next_round(x)) {
@@ -420,7 +439,7 @@ void explore(struct explorer *x, double seconds)
 		}
 		if (bounded(x))
 			break;
-		if (seconds > 0 && x->seconds - before > seconds) {
+		if ((x->prefix && pauses(x)) || (seconds > 0 && x->seconds - before > seconds)) {
 			r->estimate = estimate(x, x->prefix);
 			break;
 		}

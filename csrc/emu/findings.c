@@ -73,24 +73,26 @@ void judge(struct explorer *x)
 		report_leaks(x);
 }
 
-/* The set of final states: open addressing; what does not fit is not counted. */
-static void keep_final_state(struct explorer *x)
+void add_final_state(struct explorer *x, uint64_t hash)
 {
-	const uint64_t hash = state_hash(x->m, &x->hashes) | 1;
-	unsigned int i;
-
-	for (i = 0; i < MAX_FINAL_STATES; i++) {
+	/* Open addressing; what does not fit is not counted. */
+	for (unsigned int i = 0; i < MAX_FINAL_STATES; i++) {
 		uint64_t *place = &x->final[(hash + i) % MAX_FINAL_STATES];
 
 		if (*place == hash)
 			return;
 		if (!*place) {
 			*place = hash;
-			x->result->final_states++;
+			x->final_order[x->result->final_states++] = hash;
 			x->result->final_hash += hash * 0x9e3779b97f4a7c15UL;
 			return;
 		}
 	}
+}
+
+static void keep_final_state(struct explorer *x)
+{
+	add_final_state(x, state_hash(x->m, &x->hashes) | 1);
 }
 
 uint32_t write_schedule(const struct explorer *x, unsigned int depth, uint8_t *to)
@@ -136,6 +138,28 @@ static bool same_but_for_numbers(const char *a, const char *b)
 	return *a == *b;
 }
 
+/* The place of a violation, with no executions yet if it is new; NULL: there is no room. */
+static struct emu_explored_violation *place_of(struct explorer *x, int32_t kind, const char *func,
+					       const char *message)
+{
+	struct emu_explore_result *r = x->result;
+	struct emu_explored_violation *f = r->found;
+
+	while (f < r->found + r->nr_found && !(f->kind == kind && !strcmp(f->func, func) &&
+					       same_but_for_numbers(f->message, message)))
+		f++;
+	if (f < r->found + r->nr_found)
+		return f;
+	if (r->nr_found == sizeof(r->found) / sizeof(*r->found)) {
+		/* One that whoever takes this over knows would not be counted. */
+		x->full = true;
+		return NULL;
+	}
+	r->nr_found++;
+	f->executions = 0;
+	return f;
+}
+
 /* Keeps what the execution at hand has broken, with the schedule that shows it. */
 static void keep_violations(struct explorer *x)
 {
@@ -144,24 +168,15 @@ static void keep_violations(struct explorer *x)
 
 	for (int i = x->known; i < m->s->nr_violations; i++) {
 		const struct violation *v = &m->violations[i];
-		struct emu_explored_violation *f = r->found;
+		struct emu_explored_violation *f =
+			place_of(x, (int32_t)v->kind, v->func, v->message);
 
-		while (f < r->found + r->nr_found &&
-		       !(f->kind == v->kind && !strcmp(f->func, v->func) &&
-			 same_but_for_numbers(f->message, v->message)))
-			f++;
-		if (f < r->found + r->nr_found) {
-			f->executions++;
+		if (!f || f->executions++)
 			continue;
-		}
-		if (r->nr_found == sizeof(r->found) / sizeof(*r->found))
-			continue;
-		r->nr_found++;
 		f->kind = v->kind;
 		memcpy(f->func, v->func, sizeof(f->func));
 		memcpy(f->message, v->message, sizeof(f->message));
 		f->execution = r->executions;
-		f->executions = 1;
 		f->schedule_length = write_schedule(x, x->depth, f->schedule);
 	}
 }
@@ -214,4 +229,33 @@ bool keep_together(struct explorer *x, int kind, const char *message, const uint
 	memcpy(f->schedule, schedule, length);
 	f->schedule_length = length;
 	return true;
+}
+
+void add_findings(struct explorer *x, const struct emu_explore_result *more)
+{
+	struct emu_explore_result *r = x->result;
+
+	for (uint32_t i = 0; i < more->nr_found; i++) {
+		const struct emu_explored_violation *v = &more->found[i];
+		struct emu_explored_violation *f = place_of(x, v->kind, v->func, v->message);
+		uint64_t executions;
+
+		if (!f)
+			continue;
+		executions = f->executions + v->executions;
+		if (!f->executions) {
+			*f = *v;
+			f->execution += r->executions;
+		}
+		f->executions = executions;
+	}
+	if (more->violating && !r->violating) {
+		r->first_violation = r->executions + more->first_violation;
+		r->schedule_length = more->schedule_length;
+		memcpy(r->schedule, more->schedule, sizeof(r->schedule));
+	}
+	r->violating += more->violating;
+	r->executions += more->executions;
+	if (more->fallible_calls > r->fallible_calls)
+		r->fallible_calls = more->fallible_calls;
 }

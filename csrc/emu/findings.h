@@ -21,6 +21,10 @@ bool keep_together(struct explorer *x, int kind, const char *message, const uint
 		   uint32_t length);
 /** write_schedule() - the first @depth steps of the execution at hand; length */
 uint32_t write_schedule(const struct explorer *x, unsigned int depth, uint8_t *to);
+/** add_final_state() - an execution has ended in the state with this hash, which is not 0 */
+void add_final_state(struct explorer *x, uint64_t hash);
+/** add_findings() - what was found in executions that come next, but their final states */
+void add_findings(struct explorer *x, const struct emu_explore_result *more);
 /** keep_schedule() - the schedule of the execution at hand becomes the result's */
 void keep_schedule(struct explorer *x);
 

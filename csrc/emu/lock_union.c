@@ -113,8 +113,11 @@ unsigned int lock_union_class(struct explorer *x, const char *name)
 	for (i = 0; i < u->nr_classes; i++)
 		if (!strcmp(u->names[i], name))
 			return i;
-	if (i == LOCKDEP_CLASSES)
+	if (i == LOCKDEP_CLASSES) {
+		/* Whoever takes this over may know it. */
+		x->full = true;
 		return i;
+	}
 	snprintf(u->names[u->nr_classes++], NAME, "%s", name);
 	return i;
 }
@@ -203,6 +206,8 @@ void lock_union_shown(struct explorer *x, uint64_t classes)
 			return;
 	if (u->nr_shown < MAX_SHOWN)
 		u->shown[u->nr_shown++] = classes;
+	else
+		x->full = true;
 }
 
 /* --- cycles --- */
@@ -445,4 +450,55 @@ bool lock_union_add(struct explorer *x, const struct emu_lock_order *order)
 	if (o.completer != NOBODY)
 		memcpy(u->tasks[o.completer], order->completer, sizeof(order->completer));
 	return add_order(u, &o, order->schedule);
+}
+
+_Static_assert(LOCKDEP_CLASSES == 64 && MAX_SHOWN == 64 && NAME == 48,
+	       "as in struct emu_search_position");
+
+void lock_union_read(const struct explorer *x, struct emu_search_position *position)
+{
+	const struct lock_union *u = x->lock_union;
+
+	position->nr_lock_classes = u->nr_classes;
+	position->nr_lock_cycles = u->nr_shown;
+	memcpy(position->lock_classes, u->names, sizeof(u->names));
+	memcpy(position->lock_cycles, u->shown, sizeof(u->shown));
+}
+
+bool lock_union_fits(const struct emu_search_position *position)
+{
+	const unsigned int nr = position->nr_lock_classes;
+
+	if (nr > LOCKDEP_CLASSES || position->nr_lock_cycles > MAX_SHOWN)
+		return false;
+	for (unsigned int i = 0; i < nr; i++)
+		if (!IS_TEXT(position->lock_classes[i]))
+			return false;
+	for (unsigned int i = 0; nr < LOCKDEP_CLASSES && i < position->nr_lock_cycles; i++)
+		if (position->lock_cycles[i] >> nr)
+			return false;
+	return true;
+}
+
+void lock_union_meet(struct explorer *x, const struct emu_search_position *position)
+{
+	unsigned int ours[LOCKDEP_CLASSES];
+
+	for (unsigned int i = 0; i < position->nr_lock_classes; i++)
+		ours[i] = lock_union_class(x, position->lock_classes[i]);
+	for (unsigned int i = 0; i < position->nr_lock_cycles; i++) {
+		uint64_t cycle = 0;
+		bool known = true;
+
+		for (uint64_t left = position->lock_cycles[i]; left; left &= left - 1) {
+			const unsigned int class = ours[__builtin_ctzl(left)];
+
+			if (class == LOCKDEP_CLASSES)
+				known = false;
+			else
+				cycle |= 1UL << class;
+		}
+		if (known)
+			lock_union_shown(x, cycle);
+	}
 }

@@ -35,4 +35,11 @@ bool lock_union_order(const struct explorer *x, unsigned int number, struct emu_
 /** lock_union_add() - an order that this search has found in another process; false: no room */
 bool lock_union_add(struct explorer *x, const struct emu_lock_order *order);
 
+/** lock_union_read() - writes down which locks were met and which cycles were shown */
+void lock_union_read(const struct explorer *x, struct emu_search_position *position);
+/** lock_union_fits() - may these be what was written down? */
+bool lock_union_fits(const struct emu_search_position *position);
+/** lock_union_meet() - takes over what was written down; their orders are learnt apart */
+void lock_union_meet(struct explorer *x, const struct emu_search_position *position);
+
 #endif

@@ -5,6 +5,8 @@
  */
 #include "search.h"
 #include "cache.h"
+#include "findings.h"
+#include "items.h"
 #include "kcsan.h"
 #include "lock_union.h"
 #include "orders.h"
@@ -214,7 +216,7 @@ int emu_search_new(emu_machine *m, const struct emu_program_task *tasks, int nr_
 	return machine_leave(m, &saved, status);
 }
 
-int emu_search_run(emu_search *search, double seconds)
+int emu_search_run(emu_search *search, double seconds, uint32_t pause)
 {
 	struct explorer *x = &search->x;
 	struct machine *m = x->m;
@@ -238,6 +240,7 @@ int emu_search_run(emu_search *search, double seconds)
 	m->rcu_mode = RCU_MANUAL;
 	m->explorer = x;
 	m->backtraces = x->stacks;
+	x->pause = pause;
 	if (replays(x))
 		replay(x);
 	else
@@ -290,73 +293,82 @@ long emu_search_orders(const emu_search *search, struct emu_search_order *orders
 	return read_orders(&search->x, orders, max);
 }
 
-int emu_search_position(const emu_search *search, struct emu_search_step *steps, uint32_t max,
-			uint64_t *final, uint32_t *nr_final, uint32_t *bound)
+int emu_search_position(const emu_search *search, struct emu_search_position *position)
 {
 	const struct explorer *x = &search->x;
 
-	*nr_final = 0;
-	for (unsigned int i = 0; i < MAX_FINAL_STATES; i++)
-		if (x->final[i])
-			final[(*nr_final)++] = x->final[i];
-	*bound = x->bound;
-	for (unsigned int d = 0; d < x->prefix && d < max; d++) {
+	if (x->given && x->full)
+		return EMU_NO_MEMORY;
+	position->nr_steps = x->prefix;
+	position->nr_final = (uint32_t)x->result->final_states;
+	position->nr_races = x->nr_races;
+	position->bound = x->bound;
+	position->given = x->given;
+	lock_union_read(x, position);
+	memcpy(position->final, x->final_order, position->nr_final * sizeof(*position->final));
+	memcpy(position->races, x->races, x->nr_races * sizeof(*x->races));
+	for (unsigned int d = 0; d < x->prefix; d++) {
 		const struct step *from = &x->steps[d];
+		struct emu_search_step *to = &position->steps[d];
 
-		steps[d] = (struct emu_search_step){
+		*to = (struct emu_search_step){
 			.proc = from->proc,
 			.enabled = from->enabled,
 			.backtrack = from->backtrack,
 			.done = from->done,
 			.sleep = from->sleep,
+			.calls = from->calls,
 			.nr_fails = from->nr_fails,
 		};
-		memcpy(steps[d].fails, from->fails, sizeof(steps[d].fails));
-		memcpy(steps[d].limits, from->limits, sizeof(steps[d].limits));
+		memcpy(to->fails, from->fails, sizeof(to->fails));
+		memcpy(to->limits, from->limits, sizeof(to->limits));
 	}
-	return (int)x->prefix;
+	return EMU_OK;
 }
 
-int emu_search_continue(emu_search *search, const struct emu_search_step *steps, uint32_t nr,
-			const uint64_t *final, uint32_t nr_final, uint32_t bound,
+int emu_search_settled(const emu_search *search)
+{
+	return (int)search->x.settled;
+}
+
+int emu_search_continue(emu_search *search, const struct emu_search_position *position,
 			const struct emu_explore_result *result)
 {
 	struct explorer *x = &search->x;
+	const uint32_t nr = position->nr_steps;
 
-	if (nr >= MAX_STEPS || nr_final > MAX_FINAL_STATES || bound > MAX_STEPS ||
-	    x->prefix != x->frozen || (nr && nr < x->frozen))
+	if (!is_position(position) || x->prefix != x->frozen || (nr && nr < x->frozen) ||
+	    (position->given && (x->frozen || !nr)))
 		return EMU_BAD_ARGUMENT;
-	for (uint32_t d = x->frozen; d < nr; d++) {
-		const struct emu_search_step *from = &steps[d];
-
-		if (from->proc >= MAX_PROCS || from->nr_fails > MAX_FAILS ||
-		    !(from->enabled & 1U << from->proc))
-			return EMU_BAD_ARGUMENT;
-		x->steps[d] = (struct step){
-			.proc = from->proc,
-			.enabled = from->enabled,
-			.backtrack = from->backtrack,
-			.done = from->done,
-			.sleep = from->sleep,
-			.nr_fails = from->nr_fails,
-		};
-		memcpy(x->steps[d].fails, from->fails, sizeof(from->fails));
-		memcpy(x->steps[d].limits, from->limits, sizeof(from->limits));
+	if (position->given) {
+		x->given = position->given;
+		x->frozen = x->given - 1;
 	}
-	for (uint32_t i = 0; i < nr_final; i++)
-		for (unsigned int k = 0; k < MAX_FINAL_STATES; k++) {
-			uint64_t *place = &x->final[(final[i] + k) % MAX_FINAL_STATES];
-
-			if (*place)
-				continue;
-			*place = final[i];
-			break;
-		}
-	x->prefix = nr ? nr : x->frozen;
-	x->bound = bound;
-	x->cut = result->bounds &
-		 ~(uint32_t)(EMU_BOUND_EXECUTIONS | EMU_BOUND_SECONDS | EMU_BOUND_SAMPLES);
+	read_steps(x, position, x->given ? 0 : x->frozen);
+	x->nr_races = position->nr_races;
+	memcpy(x->races, position->races, x->nr_races * sizeof(*x->races));
 	search->result = *result;
 	search->result.status = EMU_EXPLORE_RUNNING;
+	search->result.final_states = search->result.final_hash = 0;
+	for (uint32_t i = 0; i < position->nr_final; i++)
+		add_final_state(x, position->final[i]);
+	lock_union_meet(x, position);
+	x->prefix = nr ? nr : x->frozen;
+	x->bound = position->bound;
+	x->cut = result->bounds &
+		 ~(uint32_t)(EMU_BOUND_EXECUTIONS | EMU_BOUND_SECONDS | EMU_BOUND_SAMPLES);
+	return EMU_OK;
+}
+
+uint64_t emu_search_room(const emu_search *search)
+{
+	return room_for_items(&search->x);
+}
+
+int emu_search_take_over(emu_search *search, const struct emu_search_position *position,
+			 const struct emu_explore_result *result)
+{
+	if (!is_position(position) || !take_over(&search->x, position, result))
+		return EMU_BAD_ARGUMENT;
 	return EMU_OK;
 }

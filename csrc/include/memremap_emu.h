@@ -710,9 +710,39 @@ struct emu_search_step {
 	uint32_t backtrack;
 	uint32_t done;
 	uint32_t sleep;
+	uint32_t calls; /* that may fail, met in it */
 	uint32_t nr_fails;
 	uint32_t fails[4];
 	uint32_t limits[4];
+};
+
+/*
+ * A race between a step of an item and one of the steps that it was given: it
+ * is for whoever gave them to enter somebody there.
+ */
+struct emu_search_race {
+	uint32_t step; /* which, from 0 */
+	uint32_t initials; /* who can begin an execution that reverses it; 0: whoever can go there */
+	uint32_t proc; /* who is the first choice among them */
+};
+
+/*
+ * Where a search stands.  One that was given steps is an item: it searches what
+ * follows the choice made at the last of them and never chooses anew there.
+ */
+struct emu_search_position {
+	uint32_t nr_steps; /* of the execution that comes next; an item with none is finished */
+	uint32_t nr_final;
+	uint32_t nr_races;
+	uint32_t bound; /* EMU_PREEMPTIONS: how many of them the round at hand allows */
+	uint32_t nr_lock_classes;
+	uint32_t nr_lock_cycles;
+	uint32_t given; /* first steps that were given, 0: this is a whole search */
+	struct emu_search_step steps[4096];
+	uint64_t final[4096]; /* hashes of final states, in the order in which they were met */
+	char lock_classes[64][48]; /* names of locks, in the order in which they were met */
+	uint64_t lock_cycles[64]; /* that executions have shown: bit masks of those */
+	struct emu_search_race races[1024]; /* of an item, in the order in which they were met */
 };
 
 typedef struct emu_search emu_search;
@@ -735,10 +765,11 @@ int emu_search_new(emu_machine *m, const struct emu_program_task *tasks, int nr_
  * emu_search_run() - goes on with a search
  * @search: search
  * @seconds: give up after so long, to be called again; 0: never
+ * @pause: give up as well when another process is about to be tried at one of so many first steps
  *
  * Return: EMU_OK, and the result says how it stands; EMU_BUSY; EMU_NO_MEMORY.
  */
-int emu_search_run(emu_search *search, double seconds);
+int emu_search_run(emu_search *search, double seconds, uint32_t pause);
 
 /**
  * emu_search_result() - what a search has found so far
@@ -751,32 +782,55 @@ const struct emu_explore_result *emu_search_result(const emu_search *search);
 /**
  * emu_search_position() - where a search stands, to be written down
  * @search: search
- * @steps: those of the execution that comes next
- * @max: steps that there is room for
- * @final: hashes of the final states met, up to 4096
- * @nr_final: how many
- * @bound: with EMU_PREEMPTIONS, how many of them the round at hand allows
+ * @position: filled in
  *
- * Return: how many steps there are.
+ * Return: EMU_OK; EMU_NO_MEMORY: an item has found more than there is room for, so that what
+ *   it knows cannot be told.
  */
-int emu_search_position(const emu_search *search, struct emu_search_step *steps, uint32_t max,
-			uint64_t *final, uint32_t *nr_final, uint32_t *bound);
+int emu_search_position(const emu_search *search, struct emu_search_position *position);
+
+/**
+ * emu_search_settled() - what may be worth an item
+ * @search: search that has run
+ *
+ * Return: how many first steps were chosen before the last run and stayed to its end.
+ */
+int emu_search_settled(const emu_search *search);
 
 /**
  * emu_search_continue() - puts a search that has not begun where another one stood
  * @search: search
- * @steps: as emu_search_position() gave them
- * @nr: how many
- * @final: as emu_search_position() gave them
- * @nr_final: how many
- * @bound: as emu_search_position() gave it
+ * @position: as emu_search_position() gave it
  * @result: what had been found
  *
  * Return: EMU_OK; EMU_BAD_ARGUMENT: that is no position of this search.
  */
-int emu_search_continue(emu_search *search, const struct emu_search_step *steps, uint32_t nr,
-			const uint64_t *final, uint32_t nr_final, uint32_t bound,
+int emu_search_continue(emu_search *search, const struct emu_search_position *position,
 			const struct emu_explore_result *result);
+
+/**
+ * emu_search_room() - what may be taken over
+ * @search: search
+ *
+ * Return: how many executions of an item, those that were too long included; with more
+ *   of them the search by itself would have come to a bound, or asked whether it has.
+ */
+uint64_t emu_search_room(const emu_search *search);
+
+/**
+ * emu_search_take_over() - what an item has found becomes part of the search that comes to it
+ * @search: search that is about to make the choice that the item was given
+ * @position: where the item stands, finished or not
+ * @result: what it has found
+ *
+ * The search is then as if it had done all that itself.  To be run before its position is
+ * asked for.
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: it is another choice, or there is no room for what it has
+ *   found.
+ */
+int emu_search_take_over(emu_search *search, const struct emu_search_position *position,
+			 const struct emu_explore_result *result);
 
 #define EMU_PATH_FRAMES 8
 
