@@ -173,11 +173,12 @@ static void add_kept(const struct stacks *s, struct emu_violation_stacks *report
 noinline void stacks_of_object(struct machine *m, const struct alloc_header *object, int kind)
 {
 	struct emu_violation_stacks *report = new_report(m, kind);
-	const void *key = object + 1;
+	const void *key;
 	char name[64];
 
 	if (!report || !object)
 		return;
+	key = object + 1;
 	add_kept(m->backtraces, report, key, EMU_STACK_ALLOCATION, object->site);
 	if (object->freed)
 		add_kept(m->backtraces, report, key, EMU_STACK_FREE,
