@@ -6,7 +6,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -1053,6 +1055,67 @@ def test_segfaults_of_others_are_not_swallowed() -> None:
         capture_output=True, timeout=60, cwd=FUZZER.parents[1], check=False,
     )  # fmt: skip
     assert done.returncode == -11
+
+
+FAULTS = """
+        import ctypes, faulthandler, sys
+        from memremap_emu import Kernel, TaskDied
+        checked = {checked}
+        k = Kernel(on_violation="record", checked=checked)
+        faulthandler.enable()
+        {between}
+        for _ in range(2):
+            try:
+                k._native.call("use_stack", 1 << 20)
+            except TaskDied:
+                print([v.message for v in k.violations][-1])
+        sys.stdout.flush()
+        {end}
+"""
+
+
+def faults(checked: bool, between: str = "", end: str = "") -> tuple[int, list[str], str]:
+    """What becomes of a task's page faults, and of one that is nobody's: status and output."""
+    code = textwrap.dedent(FAULTS.format(checked=checked, between=between, end=end))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, timeout=60, cwd=FUZZER.parents[1], check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+@pytest.mark.parametrize("checked", [True, False], ids=["checked", "plain"])
+def test_faults_are_the_machines_again_once_another_kernel_is_made(checked: bool) -> None:
+    status, found, errors = faults(checked, "other = Kernel(checked=checked)")
+    assert (status, errors) == (0, "")
+    assert len(found) == 2
+    assert all(re.fullmatch(r"unable to handle kernel paging request at \w{16}", f) for f in found)
+
+
+@pytest.mark.parametrize("checked", [True, False], ids=["checked", "plain"])
+def test_fault_that_another_handler_saw_first_has_no_address(checked: bool) -> None:
+    status, found, errors = faults(checked)
+    assert status == 0
+    assert errors.count("Fatal Python error: Segmentation fault") == 1, "it does not know better"
+    assert found[0] == "unable to handle kernel paging request"
+    assert re.fullmatch(r"unable to handle kernel paging request at \w{16}", found[1])
+
+
+@pytest.mark.parametrize(
+    ("between", "reports"),
+    [
+        ("other = Kernel(checked=checked)", 1),
+        ("other = Kernel(checked=checked); faulthandler.disable(); again = Kernel()", 0),
+        ("other = Kernel(); faulthandler.disable(); faulthandler.enable(); again = Kernel()", 1),
+    ],
+)
+def test_fault_that_is_nobodys_goes_to_every_handler_once_and_kills(
+    between: str, reports: int
+) -> None:
+    status, found, errors = faults(True, between, "ctypes.string_at(0)")
+    assert status == -signal.SIGSEGV
+    assert len(found) == 2
+    assert errors.count("Fatal Python error: Segmentation fault") == reports
 
 
 # --- at random ---

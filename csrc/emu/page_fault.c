@@ -4,8 +4,9 @@
  * and dies, as on a real kernel; the process goes on.
  *
  * The handler is the process's, hence the one thing here that machines share.
- * It is installed when the first machine is made and passes on whatever is
- * not a task's fault.
+ * It is installed when a machine is made, again if somebody has put another one
+ * in its place since (faulthandler.enable() of Python), and passes on whatever
+ * is not a task's fault.
  */
 #define _GNU_SOURCE
 #include "asan.h"
@@ -19,8 +20,19 @@
 #include <stdlib.h>
 #include <ucontext.h>
 
-static struct sigaction previous_segv, previous_bus;
-static pthread_once_t installed = PTHREAD_ONCE_INIT;
+#define MAX_HANDLERS 4
+#define NO_ADDRESS (~0UL)
+
+/**
+ * struct handlers - those of others for one signal, the one to be asked first at the end
+ */
+struct handlers {
+	struct sigaction of[MAX_HANDLERS];
+	int n;
+};
+
+static struct handlers segv, bus;
+static pthread_mutex_t installing = PTHREAD_MUTEX_INITIALIZER;
 
 static __thread uintptr_t fault_address;
 __thread bool page_fault_stack_ready
@@ -47,6 +59,12 @@ static void oops(void)
 	unsigned long pfn;
 	const char *what = addr < 4096 ? "NULL pointer dereference" : "paging request";
 
+	if (addr == NO_ADDRESS) {
+		/* Another handler was first and has raised the signal again, without it. */
+		printk_level(LOGLEVEL_ALERT, "BUG: unable to handle kernel paging request\n");
+		report_violation(VIOLATION_BUG, "unable to handle kernel paging request");
+		task_die();
+	}
 	printk_level(LOGLEVEL_ALERT, "BUG: unable to handle kernel %s at %016lx\n", what,
 		     (unsigned long)addr);
 	if (private_memory_at(addr, &pfn))
@@ -79,42 +97,84 @@ void redirect_task(struct machine *m, void *context, void (*to)(void))
 #endif
 }
 
+/*
+ * Somebody else's fault.  A handler may raise the signal again for whom it has
+ * replaced, which may be this one, or return because it has been switched off,
+ * and the instruction faults again: then it is the next one's turn.
+ */
+static void pass_on(const struct handlers *handlers, int sig, siginfo_t *info, void *context)
+{
+	static __thread const void *last = (const void *)NO_ADDRESS;
+	static __thread int tried, inside;
+	int n = __atomic_load_n(&handlers->n, __ATOMIC_ACQUIRE);
+	const struct sigaction *next;
+
+	tried = n > 1 && (inside || info->si_addr == last) ? tried + 1 : 0;
+	if (!inside)
+		last = info->si_addr;
+	if (tried >= n) {
+		signal(sig, SIG_DFL);
+		return;
+	}
+	next = &handlers->of[n - 1 - tried];
+	inside++;
+	if (next->sa_flags & SA_SIGINFO)
+		next->sa_sigaction(sig, info, context);
+	else if (next->sa_handler != SIG_DFL && next->sa_handler != SIG_IGN)
+		next->sa_handler(sig);
+	else
+		/* Back to the default action: the instruction faults again. */
+		sigaction(sig, next, NULL);
+	inside--;
+}
+
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	struct machine *m = current_machine;
-	struct sigaction *previous = sig == SIGSEGV ? &previous_segv : &previous_bus;
 
 #if defined(__x86_64__) || defined(__aarch64__)
 	if (m && m->running && kernel_context.task == &m->running->t) {
-		fault_address = (uintptr_t)info->si_addr;
+		fault_address = info->si_code > 0 ? (uintptr_t)info->si_addr : NO_ADDRESS;
 		/* The frames below are lost anyway: give the oops a fresh stack. */
 		redirect_task(m, context, oops);
 		return;
 	}
 #endif
-	if (previous->sa_flags & SA_SIGINFO) {
-		previous->sa_sigaction(sig, info, context);
-	} else if (previous->sa_handler != SIG_DFL && previous->sa_handler != SIG_IGN) {
-		previous->sa_handler(sig);
-	} else {
-		/* Back to the default action: the instruction faults again. */
-		sigaction(sig, previous, NULL);
-	}
+	pass_on(sig == SIGSEGV ? &segv : &bus, sig, info, context);
 }
 
-static void install(void)
+static void install(int sig, struct handlers *handlers)
 {
-	struct sigaction action = { .sa_sigaction = on_fault,
-				    .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+	struct sigaction ours = { .sa_sigaction = on_fault,
+				  .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+	struct sigaction now;
+	int i = 0;
 
-	sigemptyset(&action.sa_mask);
-	sigaction(SIGSEGV, &action, &previous_segv);
-	sigaction(SIGBUS, &action, &previous_bus);
+	if (sigaction(sig, NULL, &now) || now.sa_sigaction == on_fault)
+		return;
+	while (i < handlers->n && handlers->of[i].sa_sigaction != now.sa_sigaction)
+		i++;
+	if (i == MAX_HANDLERS)
+		return;
+	if (i == handlers->n) {
+		handlers->of[i] = now;
+		__atomic_store_n(&handlers->n, i + 1, __ATOMIC_RELEASE);
+	}
+	sigemptyset(&ours.sa_mask);
+	sigaction(sig, &ours, NULL);
 }
 
 void page_fault_init(void)
 {
-	pthread_once(&installed, install);
+	/* Who has the lock does it; after a fork that may be a thread that is no more. */
+	if (pthread_mutex_trylock(&installing)) {
+		if (__atomic_load_n(&bus.n, __ATOMIC_ACQUIRE))
+			return;
+		pthread_mutex_lock(&installing);
+	}
+	install(SIGSEGV, &segv);
+	install(SIGBUS, &bus);
+	pthread_mutex_unlock(&installing);
 }
 
 static pthread_key_t alternate_stack;
