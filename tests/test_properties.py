@@ -52,10 +52,17 @@ LEFT = (
 def test_fault_sweep(version: str, driver: str) -> None:
     """After a probe in which one call fails its task has ended, and nothing is left but `LEFT`.
 
-    v4.19 waits for ever if the action that kills cannot be registered.
+    v4.19 waits for ever if the action that kills cannot be registered and nobody kills then.
     """
     if driver == "mine":
         spec = find(drivers("v4.19" if version == "v4.19" else version_of_rules(version)), bool)
+        if version == "v4.19":
+            careless = tuple(
+                replace(step, call="add_action") if step.call == "add_action_or_reset" else step
+                for step in spec.probe
+            )
+            assert careless != spec.probe
+            spec = replace(spec, probe=careless)
         program = replace(base(version), drivers=(spec,))
     else:
         program = base(version).device("mine", driver, START, SIZE)
