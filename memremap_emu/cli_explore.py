@@ -204,6 +204,7 @@ def _as_json(program: Program, found: Exploration, shown: _Shown) -> str:
                     "preemptions": least.preemptions,
                     "faults": least.faults,
                     "minimal": least.minimal,
+                    "schedule": least.path,
                     "turning": None if least.turning is None else str(least.turning),
                 }
             )

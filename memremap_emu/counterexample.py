@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TypeVar
 
 from memremap_emu.booted import Booted, Replayed, SetUps
@@ -72,6 +73,8 @@ class Counterexample:
         turning: its point of no return, None: every schedule of the program fails, or it takes
             several to show the violation
         replayed: log and columns
+        path: the schedule as what every build has in common: whose step, its how-manieth visible
+            operation this is, and the function that it is in; empty if several show it together
     """
 
     program: Program
@@ -82,6 +85,7 @@ class Counterexample:
     minimal: bool
     turning: Turning | None
     replayed: Replayed
+    path: tuple[tuple[str, int, str], ...] = ()
 
 
 def _place(step: Step) -> str:
@@ -340,7 +344,32 @@ def minimise(
         minimal,
         turning,
         replayed,
+        path_of(program, schedule),
     )
+
+
+def path_of(program: Program, schedule: bytes) -> tuple[tuple[str, int, str], ...]:
+    """A schedule by names: process, its n-th visible operation (from 1), function.
+
+    Raises:
+        ScheduleError: it is not one of this program.
+    """
+    if len(executions_of(schedule)) > 1:
+        return ()
+    names = processes(program)
+    with program.boot() as booted:
+        path = _path(booted, booted.tasks(), schedule)
+    return tuple((names[step.process], step.number, str(step)) for step in path)
+
+
+def _schedule_as_text(path: tuple[tuple[str, int, str], ...]) -> str:
+    """Who went from where to where, in order."""
+    parts = []
+    for process, steps in groupby(path, key=lambda step: step[0]):
+        (_, first, begin), *_, (_, last, end) = [*steps] * 2
+        many = f"{first} {begin}" if first == last else f"{first} {begin} to {last} {end}"
+        parts.append(f"{process} {many}")
+    return "; ".join(parts)
 
 
 # --- the point of no return ---
@@ -470,6 +499,8 @@ def as_text(found: Counterexample) -> str:
     lines += [f"{preemptions}{faults}{least}", "", repr(found.program), ""]
     lines += [line.rstrip() for line in found.replayed.columns.splitlines()]
     lines.append("")
+    if found.path:
+        lines.append(f"schedule: {_schedule_as_text(found.path)}")
     if len(executions_of(found.schedule)) > 1:
         lines.append("none of these executions shows it alone")
     elif found.turning is None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from memremap_emu import cli, tokens
-from memremap_emu.counterexample import as_text, minimise, steps_of, turning_point
+from memremap_emu.counterexample import as_text, minimise, processes, steps_of, turning_point
 from memremap_emu.program import Program
 
 START, SIZE = 0x140000000, 1 << 27
@@ -278,3 +278,20 @@ def test_the_smallest_is_the_same_whatever_texts_hash_to(seed: str, tmp_path: Pa
     )
     # What is put first is left out first.
     assert "task('user', 'put_page dax 0')" in run.stdout
+
+
+def test_a_schedule_is_told_by_names() -> None:
+    """Whose n-th visible operation each step is, and in which function."""
+    least = minimise(RACE, RACE.explore().violations[0], max_executions=400)
+    assert [name for name, _, _ in least.path] == [
+        processes(RACE)[step[0]] for step in steps_of(least.schedule)
+    ]
+    counts: dict[str, int] = {}
+    for name, number, function in least.path:
+        counts[name] = counts.get(name, 0) + 1
+        assert number == counts[name]
+        assert function.endswith("()") or function == "callback"
+    assert least.turning is not None
+    assert least.path[least.turning.step][2] == f"{least.turning.pair[0].split('(')[0]}()"
+    shown = next(line for line in as_text(least).splitlines() if line.startswith("schedule: "))
+    assert shown.startswith("schedule: unbind 1 ") and "; user 1 " in shown
