@@ -52,6 +52,8 @@ _OF_PAGES = frozenset(
     }
 )
 _FLAVOURS = ("RCU", "RCU-sched")
+#: Calls that only ask for a name.
+_UNSAID = frozenset({"snprintf_kernel"})
 #: Columns are as wide as what is in them, and at least this.
 _WIDTH = 20
 
@@ -66,6 +68,10 @@ def render(events: Sequence[Event], tasks: Sequence[str], broken: Sequence[str])
     """
     heads = [f"CPU{number}: {name}" for number, name in enumerate(tasks)]
     rows = _rows(events, heads)
+    return _lines(rows, heads, broken)
+
+
+def _lines(rows: Sequence[tuple[int, str]], heads: Sequence[str], broken: Sequence[str]) -> str:
     widths = [
         max(_WIDTH, len(head), *(len(text) for column, text in rows if column == number), 0) + 2
         for number, head in enumerate(heads)
@@ -75,6 +81,42 @@ def render(events: Sequence[Event], tasks: Sequence[str], broken: Sequence[str])
     lines += [" " * sum(widths[:column]) + text for column, text in rows]
     lines += broken
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def render_calls(events: Sequence[Event], broken: Sequence[str]) -> str:
+    """The same of direct calls, each of which is a task: one column for all of them, and one more
+    for each that had to wait and so went on while others were made.
+
+    Args:
+        events: of a kernel, see `memremap_emu.trace.Trace.events`
+        broken: lines below them
+    """
+    waiting = list(dict.fromkeys(e.task for e in events if e.type is EventType.BLOCK and e.task))
+    rows: list[tuple[int, str]] = []
+    heads = ["calls", *("" for _ in waiting)]
+    begun: set[int] = set()
+    callbacks: dict[int, int] = {}
+    for event in events:
+        if event.type is EventType.RCU_RUN:
+            if event.argument not in callbacks:
+                callbacks[event.argument] = len(heads)
+                heads.append(_FLAVOURS[event.argument])
+            begun.add(event.task)
+            column = callbacks[event.argument]
+            waits = False
+        else:
+            waits = event.task in waiting
+            column = waiting.index(event.task) + 1 if waits else 0
+        if event.type is EventType.FUNC and event.task and event.task not in begun:
+            begun.add(event.task)
+            if waits:
+                heads[column] = f"{event.name}()"
+            if event.name not in _UNSAID:
+                rows.append((column, f"{event.name}()"))
+        text = _text(event)
+        if text is not None and (not rows or rows[-1] != (column, text)):
+            rows.append((column, text))
+    return _lines(rows, heads, broken)
 
 
 def _rows(events: Sequence[Event], heads: list[str]) -> list[tuple[int, str]]:

@@ -6,9 +6,13 @@ Loaded by pytest itself wherever the package is installed.
 ``kernel``
     A `memremap_emu.Kernel` of the checked build, two CPUs, of the version that
     ``--memremap-version`` names.  What its watchers have found when the test is over fails the
-    test, also if nobody looked.
+    test, also if nobody looked, and is shown with what each call did: `columns.render_calls`.
 ``iomem``
     The memory map of ``kernel``: 3 GiB of System RAM and 1 GiB of persistent memory at 5 GiB.
+
+``--memremap-budget N`` (executions) or ``Ns`` (seconds) is how far each exploration of
+`memremap_emu.stateful.checks_shutdown` goes; ``--hypothesis-profile`` takes those of
+`memremap_emu.profiles`, too.
 
 ``--memremap-replay TOKEN`` runs what ``memremap-emu check`` or ``explore`` has found again as a
 test of its own, which fails as long as its violation shows.  Files ``*.scenario.json``, as
@@ -17,12 +21,13 @@ test of its own, which fails as long as its violation shows.  Files ``*.scenario
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from memremap_emu import interleavings, report, runs, scenario, tokens
+from memremap_emu import budget, columns, interleavings, profiles, report, runs, scenario, tokens
 from memremap_emu.iomem import IoMem
 from memremap_emu.kernel import Kernel
 from memremap_emu.versions import DEFAULT_VERSION, select
@@ -40,6 +45,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"version of the fixture kernel (default: {DEFAULT_VERSION})",
     )
     group.addoption(
+        "--memremap-budget",
+        metavar="N|Ns",
+        help="of each exploration by checks_shutdown: executions, or seconds with an s behind it",
+    )
+    group.addoption(
         "--memremap-replay",
         action="append",
         default=[],
@@ -48,8 +58,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# Before Hypothesis loads the profile that it is told.
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuses versions that there are not, and what is no token."""
+    """Registers profiles; refuses versions that there are not, and what is no budget or token."""
+    if config.getoption("--hypothesis-profile", None) in profiles.NAMES:
+        try:
+            profiles.register()
+        except ValueError as e:
+            raise pytest.UsageError(f"MEMREMAP_EMU_EXAMPLES: {e}") from None
+    asked = config.getoption("--memremap-budget")
+    try:
+        budget.chosen = None if asked is None else budget.Budget.read(asked)
+    except ValueError as e:
+        raise pytest.UsageError(f"--memremap-budget: {e}") from None
     try:
         select(config.getoption("--memremap-version"))
     except ValueError as e:
@@ -152,12 +174,14 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
 def kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
     """A kernel; what its watchers find fails the test."""
     version = request.config.getoption("--memremap-version")
-    with Kernel.select(version, cpus=2, on_violation="record") as k:
+    with Kernel.select(version, cpus=2, on_violation="record", trace=True) as k:
         yield k
         if k.violations:
-            text = "\n".join(str(violation) for violation in k.violations)
+            broken = [str(violation) for violation in k.violations]
+            shown = columns.render_calls(k.trace.events(), broken)
             log = "".join(f"\n  {line}" for line in k.dmesg[-24:])
-            pytest.fail(f"{text}{log}", pytrace=False)
+            again = shlex.join(["pytest", request.node.nodeid, "--memremap-version", version])
+            pytest.fail(f"{shown}{log}\n{again}", pytrace=False)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ Needs Hypothesis, which the package itself does not depend on.
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -14,12 +15,14 @@ from hypothesis import strategies as st
 from hypothesis import target
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from memremap_emu import counterexample
+from memremap_emu import budget, counterexample, tokens
+from memremap_emu.budget import Budget
 from memremap_emu.device import Device
 from memremap_emu.errors import Blocked, KernelError
 from memremap_emu.kernel import Kernel
 from memremap_emu.program import Program
 from memremap_emu.runs import first_device_page
+from memremap_emu.search import Exploration
 from memremap_emu.versions import DEFAULT_VERSION
 
 _START, _SIZE = 0x140000000, 128 << 20
@@ -172,6 +175,19 @@ class ShutdownMachine(RuleBasedStateMachine):
             self.kernel.assert_quiescent()
 
 
+class NotExhaustive(UserWarning):
+    """A test found nothing, but has not seen every schedule."""
+
+
+def _unfinished(name: str, found: Exploration) -> NotExhaustive:
+    text = (
+        f"{name}: not exhaustive ({', '.join(found.bounds.names)}), {found.executions} executions"
+    )
+    if found.estimate:
+        text += f" of {found.estimate:.0f} or so"
+    return NotExhaustive(text)
+
+
 def checks_shutdown(
     version: str | None = None,
     strategy: str = "dpor",
@@ -182,12 +198,14 @@ def checks_shutdown(
 ) -> Callable[[Callable[..., Program]], Callable[..., None]]:
     """Turns a function that builds a program into a test over its schedules and failing calls.
 
-    The test fails with the smallest counterexample: program, columns, point of no return.
+    The test fails with the smallest counterexample: program, columns, point of no return, and the
+    line that replays it.  One that finds nothing within its bound passes with a warning,
+    `NotExhaustive`.
 
     Args:
         version: instead of the program's own
         strategy: how to search, see `memremap_emu.search.Strategy`
-        max_executions: give up after so many
+        max_executions: give up after so many, unless pytest's ``--memremap-budget`` says otherwise
         max_faults: failing calls of an execution
         options: others of `Program.explore`
     """
@@ -198,19 +216,24 @@ def checks_shutdown(
             program = build(*args, **kwargs)
             if version is not None:
                 program = program.of(version)
+            bound = budget.chosen or Budget(executions=max_executions)
             found = program.explore(
                 strategy=strategy,
-                max_executions=max_executions,
+                max_executions=bound.executions,
+                max_seconds=bound.seconds,
                 max_faults=max_faults,
                 check_quiescence=True,
                 **options,
             )
             if not found.violating:
+                if not found.exhaustive:
+                    warnings.warn(_unfinished(test.__qualname__, found), stacklevel=2)
                 return
             least = counterexample.minimise(
                 program, found.violations[0], schedule=found.schedule, max_faults=max_faults
             )
-            raise AssertionError(counterexample.as_text(least))
+            token = tokens.encode_program(least.program, least.record, least.schedule)
+            raise AssertionError(f"{counterexample.as_text(least)}memremap-emu replay {token}")
 
         # What it returns is no longer a program: pytest would ask.
         test.__annotations__ = {**build.__annotations__, "return": None}

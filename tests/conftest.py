@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What tests of one kernel share, and profiles of the property tests.
+"""What tests of one kernel share.
 
-``HYPOTHESIS_PROFILE`` chooses one: ``default``, ``ci`` (the same examples in
-every run) or ``campaign`` (``MEMREMAP_EMU_EXAMPLES`` examples, 2000 unless
-set, of longer runs).
+``HYPOTHESIS_PROFILE`` chooses one of `memremap_emu.profiles`, as pytest's
+``--hypothesis-profile`` does.
 """
 
 from __future__ import annotations
@@ -12,27 +11,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
-from memremap_emu import Kernel
+from memremap_emu import Kernel, profiles
 
-settings.register_profile(
-    "default",
-    deadline=None,
-    max_examples=40,
-    stateful_step_count=40,
-    suppress_health_check=list(HealthCheck),
-)
-settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
-settings.register_profile(
-    "campaign",
-    settings.get_profile("default"),
-    max_examples=int(os.environ.get("MEMREMAP_EMU_EXAMPLES", "2000")),
-    stateful_step_count=60,
-    derandomize=False,
-)
+profiles.register()
 settings.load_profile(
-    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default")
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
 )
 
 
