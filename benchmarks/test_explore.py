@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import statistics
 import subprocess
 import tempfile
 import time
@@ -17,7 +16,6 @@ from conftest import figure
 
 from memremap_emu import Kernel
 from memremap_emu.explore import Program
-from memremap_emu.fuzz import Campaign
 from memremap_emu.search import Exploration
 
 START, SIZE = 0x140000000, 1 << 27
@@ -172,16 +170,6 @@ def kill_against_users(k: Kernel) -> Program:
     for number in range(2):
         program.task(f"user{number}").call("percpu_ref_tryget_live", ref)
     return program
-
-
-def test_schedules_and_failing_calls_found_from_nothing() -> None:
-    """A campaign that knows nothing: seconds until the final page put race, median of seeds."""
-    times = []
-    for seed in range(5):
-        campaign = Campaign("memremap-v6", seed)
-        campaign.run(60, until=lambda record: record.kind == "memmap-removed")
-        times.append(campaign.seconds)
-    figure("fuzz: final page put race from nothing", statistics.median(times), "s", goal=60.0)
 
 
 def test_reduction() -> None:

@@ -23,6 +23,8 @@ from memremap_emu.search import Exploration, Found, Outcome, Step
 
 #: Executions of one search, if the user gives no other bound.
 DEFAULT_EXECUTIONS = 2000
+#: Executions after which it is asked whether the violation has shown.
+_FIRST = 20
 _T = TypeVar("_T")
 
 
@@ -183,22 +185,32 @@ class _Search:
             if best is not None:
                 most = best.preemptions - 1
             for preemptions in range(most + 1):
-                explored = tasks.explore(
-                    strategy="preemptions",
-                    max_preemptions=preemptions,
-                    max_faults=number,
-                    stop_at_violation=False,
-                    check_quiescence=True,
-                    max_executions=self._max_executions,
-                )
-                complete = complete and explored.executions < self._max_executions
-                found = next((f for f in explored.found if f.record.cause == self._cause), None)
+                explored, found = self._shown(tasks, preemptions, number)
                 if found is not None:
                     best = _Least(preemptions, number, found, complete)
                     break
+                complete = complete and explored.executions < self._max_executions
                 if explored.exhaustive:
                     break
         return best
+
+    def _shown(
+        self, tasks: Tasks, preemptions: int, faults: int
+    ) -> tuple[Exploration, Found | None]:
+        """The first schedule within these bounds that shows it; most often one of the first."""
+        for executions in (min(_FIRST, self._max_executions), self._max_executions):
+            explored = tasks.explore(
+                strategy="preemptions",
+                max_preemptions=preemptions,
+                max_faults=faults,
+                stop_at_violation=False,
+                check_quiescence=True,
+                max_executions=executions,
+            )
+            found = next((f for f in explored.found if f.record.cause == self._cause), None)
+            if found is not None or explored.executions < executions:
+                break
+        return explored, found
 
 
 def _smaller(program: Program) -> Iterator[Program]:

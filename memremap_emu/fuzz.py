@@ -16,18 +16,18 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from memremap_emu import counterexample, generate
+from memremap_emu import counterexample, generate, scenario
 from memremap_emu.booted import Booted, SetUps
 from memremap_emu.counterexample import Counterexample
 from memremap_emu.errors import NUMBER, Cause, ViolationRecord
 from memremap_emu.operations import ProgramError
 from memremap_emu.program import Program
-from memremap_emu.search import SLICE, Found
-from memremap_emu.versions import DEFAULT_VERSION
+from memremap_emu.search import SLICE, Found, Outcome
+from memremap_emu.versions import DEFAULT_VERSION, select
 
 #: Executions after which it is asked whether a search still finds new states.
 SLICES = (50, 200, 800)
@@ -38,9 +38,9 @@ SEARCHES = (
     ("pct", 0),
 )
 #: Executions of each search that makes a counterexample smaller.
-MINIMISING = 200
+MINIMISING = 100
 #: After so many programs one more violation of a rule that was broken before is looked into.
-LATER = 12
+LATER = 40
 #: Programs that are remembered, at most, and set-ups that are kept.
 _MAX_CORPUS, _MAX_SETUPS = 256, 32
 #: Violations that wait to be looked into, at most.
@@ -51,8 +51,8 @@ _OF_MEMORY = frozenset(
 )
 #: Kinds of violations that change nothing: what comes after them is not their doing.
 _HARMLESS = frozenset({"data-race", "lock-order"})
-#: Of three programs that are not made from others one is drawn for a set-up that is there.
-_OLD_SETUPS = 3
+#: Of five programs that are not made from others one is drawn for a set-up that is there.
+_OLD_SETUPS = 5
 #: Drivers of one's own are the most different, and the fastest.
 _KINDS = (*generate.KINDS, "own", "own", "own")
 
@@ -116,6 +116,19 @@ class Finding:
                 }
             ],
         }
+
+    def gone_on(self, version: str) -> bool:
+        """Does it show on its own kernel, and on this one under no schedule?
+
+        Raises:
+            ScenarioError: its set-up does not come about there.
+        """
+        (here,) = scenario.parse(json.dumps(self.scenario("F")), "a finding")
+        there = replace(here, program=generate.of(self.program, version))
+        return (
+            scenario.run(here, select(self.program.version)).status is scenario.Status.VIOLATED
+            and scenario.run(there, select(version)).status is scenario.Status.OK
+        )
 
     def document(self) -> dict[str, Any]:
         """For `read`."""
@@ -263,7 +276,7 @@ class Campaign:
 
     def _next(self, draw: random.Random, setups: SetUps) -> Program:
         source = generate.Random(draw)
-        if self.corpus and draw.random() < 0.5:
+        if self.corpus and draw.random() < 0.4:
             return generate.mutated(source, draw.choice(self.corpus))
         if len(setups) and not draw.randrange(_OLD_SETUPS):
             return generate.with_tasks(source, draw.choice(setups.programs()))
@@ -308,16 +321,16 @@ class Campaign:
                 while search.running:
                     search.run(SLICE)
                 result = search.result
-                states = {setup ^ state for state in search.final_states()}
-                saved = search.save() if search.has_position else None
+                new = {setup ^ state for state in search.final_states()} - self.states
+                goes_on = new and result.outcome is Outcome.BOUND and search.has_position
+                saved = search.save() if goes_on else None
             self.executions += result.executions - done
-            done = result.executions if saved else 0
-            for found in _firsts(result.found):
-                self._note(program, found, setups)
-            new = states - self.states
+            done = result.executions
             self.states |= new
             news = news or bool(new)
-            if not new or result.executions < executions or saved is None:
+            for found in _firsts(result.found):
+                self._note(program, found, setups)
+            if saved is None:
                 break
         return news
 

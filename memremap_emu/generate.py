@@ -140,7 +140,7 @@ def _drawn(source: Source, kind: str, hostile: bool, part: bool) -> _Device:
     start, size = source.number(0, _UNITS - 1), source.number(1, _UNITS)
     part = (source.choice((False, True)) or part) and hostile and kind in _PMEM
     modes = source.choice(_PMEM_MODES), source.choice(_DAX_MODES)
-    request = not (source.choice((False, True)) and hostile)
+    request = not (source.choice((False, True, True)) and hostile)
     return _Device(
         kind,
         start if part else 0,
@@ -148,7 +148,7 @@ def _drawn(source: Source, kind: str, hostile: bool, part: bool) -> _Device:
         modes[0] if kind == "pmem" else modes[1] if kind == "dax_pmem" else ("fsdax", False),
         request,
         bound=not _now_and_then(source, 30),
-        held=source.choice((0, 1, 1, 2)),
+        held=source.choice((0, 1, 1, 2) if hostile else (0, 1)),
         flying=_now_and_then(source, 40),
     )
 
@@ -166,7 +166,7 @@ def setup(
     share = source.choice((False, True, True)) and hostile and {kind, second} <= set(_PMEM)
     ram = source.choice((False, False, True)) and hostile
     both = [_drawn(source, k, hostile, share) for k in (kind, second)]
-    devices = [both[number] for number in source.choice(((0,), (1,), (0, 1)))]
+    devices = [both[number] for number in source.choice(((0,), (1,), (0, 1), (0, 1)))]
     places = _places(devices, share)
     ram = ram and all(device.kind == "own" for device in devices)
     program = _memory(source, Program(version, cpus=MAX_TASKS), places, ram=ram)
@@ -312,15 +312,20 @@ def _block(program: Program, feature: str, name: str) -> Block:
 _LOOKUPS = frozenset({"lookup", "watched", "pair", "locked", "rcu", "preempt"})
 
 
+_BOTH = {"mine", "other"}
+
+
 def _owed(program: Program) -> Iterator[tuple[int, Block]]:
     """What the set-up has taken and a task gives back, with a number of its own below
     `_MAX_OWED`; a ref is killed once."""
+    # The same numbers for the other device if it is the only one: see `setup`.
+    both = {o.args[0] for o in program.prepared if o.call in GIVES_BACK.values()} >= _BOTH
     for operation in program.prepared:
         put = next((g for g, takes in GIVES_BACK.items() if takes == operation.call), None)
         if put is None:
             continue
         name, *page = operation.args
-        number = 3 * (name == "other") + (1 + int(page[0]) if page else 0)
+        number = 3 * (both and name == "other") + (1 + int(page[0]) if page else 0)
         back = Operation(put, operation.args)
         private = any(d.name == name and d.driver == "hmm" for d in program.devices)
         # Whoever holds a private page may touch it.

@@ -40,9 +40,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("memremap_emu")
     group.addoption(
         "--memremap-version",
-        default=DEFAULT_VERSION,
+        default=None,
         metavar="V",
-        help=f"version of the fixture kernel (default: {DEFAULT_VERSION})",
+        help=f"version of the fixture kernel (default: {DEFAULT_VERSION}) and of scenarios "
+        "(default: the one that their program names)",
     )
     group.addoption(
         "--memremap-budget",
@@ -73,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except ValueError as e:
         raise pytest.UsageError(f"--memremap-budget: {e}") from None
     try:
-        select(config.getoption("--memremap-version"))
+        select(config.getoption("--memremap-version") or DEFAULT_VERSION)
     except ValueError as e:
         raise pytest.UsageError(f"--memremap-version: {e}") from None
     for token in config.getoption("--memremap-replay"):
@@ -110,12 +111,17 @@ class ScenarioItem(pytest.Item):
     number: int
 
     def runtest(self) -> None:
-        """Runs it on the version that ``--memremap-version`` names."""
+        """Runs it on the version that ``--memremap-version`` names, else on its program's own."""
         wanted = scenario.load(self.path)[self.number]
-        kernel = select(self.config.getoption("--memremap-version"))
+        version = self.config.getoption("--memremap-version")
+        if version is None and wanted.program is not None:
+            version = wanted.program.version
+        kernel = select(version or DEFAULT_VERSION)
         outcome = scenario.run(wanted, kernel)
         log = "".join(f"  | {line}\n" for line in outcome.log)
         records = "".join(f"{r.kind}: {r.message}\n" for r in outcome.records)
+        if outcome.status is scenario.Status.MISSING:
+            pytest.skip(f"undecided: {wanted.missing or ', '.join(outcome.history)}")
         # Not by assert: what pytest adds to that depends on how this package is installed.
         if outcome.status is scenario.Status.VIOLATED:
             raise AssertionError(f"{wanted.title}\n{log}{records}")
@@ -173,7 +179,7 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
 @pytest.fixture
 def kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
     """A kernel; what its watchers find fails the test."""
-    version = request.config.getoption("--memremap-version")
+    version = request.config.getoption("--memremap-version") or DEFAULT_VERSION
     with Kernel.select(version, cpus=2, on_violation="record", trace=True) as k:
         yield k
         if k.violations:

@@ -58,7 +58,8 @@ class ShutdownMachine(RuleBasedStateMachine):
         self.waiting = [False, False]
         self.held: list[dict[int, int]] = [{}, {}]
         self._first = [0, 0]
-        self._most_held = 0
+        self._held_at_kill = 0
+        self._states: set[int] = set()
 
     def make(self, start: int, size: int) -> Device:
         """A device over this range, not bound; sets ``self.driver`` the first time."""
@@ -68,8 +69,10 @@ class ShutdownMachine(RuleBasedStateMachine):
         return device
 
     def teardown(self) -> None:
-        """Closes the kernel; Hypothesis looks for runs that hold many references."""
-        target(float(self._most_held), label="references held at a time")
+        """Closes the kernel; Hypothesis looks for runs in which many references are held when a
+        device's ref is killed, and for runs that lead to many states."""
+        target(float(self._held_at_kill), label="references held at kill")
+        target(float(len(self._states)), label="distinct states")
         self.kernel.close()
 
     # --- rules ---
@@ -110,6 +113,7 @@ class ShutdownMachine(RuleBasedStateMachine):
         """Unbinds: ends at once if nobody holds a page, else when the last one is put."""
         if not self.bound[n] or self.waiting[n]:
             return
+        self._held_at_kill = max(self._held_at_kill, sum(self.held[n].values()))
         try:
             self.driver.unbind(self.devices[n])
         except Blocked:
@@ -127,7 +131,6 @@ class ShutdownMachine(RuleBasedStateMachine):
             return
         self.kernel.page(self._first[n] + number).get()
         self.held[n][number] = self.held[n].get(number, 0) + 1
-        self._most_held = max(self._most_held, sum(sum(pages.values()) for pages in self.held))
 
     @precondition(lambda self: any(self.held))
     @rule(n=st.integers(0, 1), number=_PAGES)
@@ -159,6 +162,7 @@ class ShutdownMachine(RuleBasedStateMachine):
     @invariant()
     def counts_agree(self) -> None:
         """The pages that are held have as many references as the model says."""
+        self._states.add(self.kernel.state_hash)
         for n, pages in enumerate(self.held):
             if self.waiting[n]:
                 continue

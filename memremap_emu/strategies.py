@@ -22,18 +22,22 @@ from hypothesis import strategies as st
 from memremap_emu import generate
 from memremap_emu.config import Config
 from memremap_emu.generate import BASE, MAX_TASKS, SECTION
-from memremap_emu.operations import DriverSpec
+from memremap_emu.memory import MemoryType
+from memremap_emu.operations import DeviceSpec, DriverSpec
 from memremap_emu.program import Program
 from memremap_emu.versions import DEFAULT_VERSION
 
 _T = TypeVar("_T")
+#: Behind the last byte that has an address.
+_END = 1 << 46
 
 
 def ranges(*, hostile: bool = False) -> st.SearchStrategy[list[tuple[int, int, str]]]:
     """Entries of a memory map: start, end, name.
 
     Well-formed ones are disjoint and whole sections; with ``hostile`` they are unaligned, share
-    sections, overlap, are mixed with RAM and lie at the end of the address space.
+    sections, overlap, are mixed with RAM, leave holes at the ends of sections and lie at the
+    ends of the address space.
     """
     names = st.sampled_from(["Persistent Memory", "System RAM", "Reserved"])
     if not hostile:
@@ -41,17 +45,37 @@ def ranges(*, hostile: bool = False) -> st.SearchStrategy[list[tuple[int, int, s
             st.tuples(st.integers(0, 3), st.integers(1, 8), names), min_size=1, max_size=6
         )
         return sizes.map(_side_by_side)
-    edges = st.one_of(
-        st.integers(0, (1 << 46) - 1),
-        st.integers(-3, 3).map(lambda n: max(BASE + n, 0)),
-        st.integers(1, 4096).map(lambda n: (1 << 46) - n),
-        st.integers(0, 64).map(lambda n: n * SECTION // 4),
+    return st.lists(_hostile_entry(names), min_size=1, max_size=6)
+
+
+def _hostile_entry(names: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[int, int, str]]:
+    """Few places, so that entries meet: quarters of the first sections, a little beside them,
+    and the ends of the address space."""
+    quarter = SECTION // 4
+    skew = st.sampled_from([0, 1, -1, 0x1000, -0x1000, 0x800])
+    inside = st.builds(
+        lambda start, size, before, behind, name: (
+            BASE + start * quarter + before,
+            BASE + (start + size) * quarter - 1 + behind,
+            name,
+        ),
+        st.integers(0, 12),
+        st.integers(1, 8),
+        skew,
+        skew,
+        names,
     )
-    lengths = st.one_of(st.integers(1, 1 << 21), st.integers(1, 8).map(lambda n: n * SECTION))
-    entry = st.tuples(edges, lengths, names).map(
-        lambda e: (e[0], min(e[0] + e[1] - 1, (1 << 46) - 1), e[2])
+    least = st.builds(lambda size, name: (0, size - 1, name), st.integers(1, SECTION), names)
+    most = st.builds(
+        lambda size, name: (_END - size, _END - 1, name), st.integers(1, SECTION), names
     )
-    return st.lists(entry, min_size=1, max_size=8)
+    anywhere = st.builds(
+        lambda start, size, name: (start, min(start + size, _END) - 1, name),
+        st.integers(0, _END - 1),
+        st.integers(1, 1 << 40),
+        names,
+    )
+    return st.one_of(inside, least, most, anywhere)
 
 
 def _side_by_side(sizes: Sequence[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
@@ -101,21 +125,69 @@ def resources() -> st.SearchStrategy[tuple[int, int]]:
 
 
 def pagemaps() -> st.SearchStrategy[dict[str, Any]]:
-    """Arguments of `Kernel.pagemap`, altmap and missing parts included: ``start``, ``size``,
-    ``type`` (number) and which of ``ref`` and ``kill`` there are."""
-    return st.fixed_dictionaries(
-        {
-            "start": st.one_of(
-                st.integers(0, 16).map(lambda n: BASE + n * SECTION), st.integers(0, 1 << 45)
-            ),
-            "size": st.one_of(
-                st.integers(1, 8).map(lambda n: n * SECTION), st.integers(0, 1 << 30)
-            ),
-            "type": st.integers(0, 4),
-            "ref": st.booleans(),
-            "kill": st.booleans(),
-        }
+    """What a pagemap is made of; what is missing is missing from the pagemap, too.
+
+    ``start``, ``size`` (bytes) and ``type`` (`MemoryType`) are for `Kernel.pagemap`; ``ref``,
+    ``kill``, ``cleanup`` (of a ref that there is) and ``page_free`` say whether there are such;
+    ``altmap`` is what
+    `PageMap.set_altmap` takes (base_pfn, reserve, free), None for a pagemap without one.
+    """
+    return st.builds(
+        _pagemap,
+        st.one_of(st.integers(0, 16).map(lambda n: BASE + n * SECTION), st.integers(0, 1 << 45)),
+        st.one_of(st.integers(1, 8).map(lambda n: n * SECTION), st.integers(0, 1 << 30)),
+        st.sampled_from(MemoryType),
+        st.fixed_dictionaries(
+            {name: st.sampled_from([True, False]) for name in _FIELDS_OF_PAGEMAPS}
+        ),
+        # Where it begins, counted from the range; pages that are the driver's, and free ones.
+        st.none() | st.tuples(st.integers(0, 2), st.integers(0, 1 << 12), st.integers(0, 1 << 16)),
     )
+
+
+_FIELDS_OF_PAGEMAPS = ("ref", "kill", "cleanup", "page_free")
+
+
+def _pagemap(
+    start: int,
+    size: int,
+    type: MemoryType,
+    fields: dict[str, bool],
+    altmap: tuple[int, int, int] | None,
+) -> dict[str, Any]:
+    if altmap is not None:
+        altmap = (start >> 12) + altmap[0], altmap[1], altmap[2]
+    fields["cleanup"] &= fields["ref"]
+    return {"start": start, "size": size, "type": type, **fields, "altmap": altmap}
+
+
+def devices(
+    kernel_ranges: Sequence[tuple[int, int]] = ((BASE, SECTION),),
+) -> st.SearchStrategy[DeviceSpec]:
+    """Devices of the kernel's drivers, in each of their modes, on one of these ranges (start and
+    size, in bytes); for `Program.devices`."""
+    return st.builds(_device, st.sampled_from(kernel_ranges), st.sampled_from(_MODES))
+
+
+#: Driver, mode, altmap.
+_MODES = (
+    ("dax_pmem", "fsdax", False),
+    ("dax_pmem", "fsdax", True),
+    ("pmem", "fsdax", False),
+    ("pmem", "fsdax", True),
+    ("pmem", "memory", False),
+    ("pmem", "raw", False),
+    ("p2pdma", "fsdax", False),
+    ("hmm", "fsdax", False),
+    ("hmm_public", "fsdax", False),
+)
+
+
+def _device(place: tuple[int, int], mode: tuple[str, str, bool]) -> DeviceSpec:
+    start, size = place
+    driver, name, altmap = mode
+    # Private memory goes where there is room.
+    return DeviceSpec("mine", driver, 0 if driver == "hmm" else start, size, name, altmap)
 
 
 def drivers(

@@ -3,24 +3,30 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+from typing import Any
+
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import Phase, event, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from memremap_emu import Config, Kernel
+from memremap_emu import Config, Kernel, stateful
 from memremap_emu.errors import KernelError, TaskDied
-from memremap_emu.operations import DriverSpec
+from memremap_emu.memory import MemoryType
+from memremap_emu.operations import DeviceSpec, DriverSpec
 from memremap_emu.program import Program
 from memremap_emu.search import Exploration
 from memremap_emu.stateful import ShutdownMachine, checks_shutdown
 from memremap_emu.strategies import (
     configs,
+    devices,
     drivers,
     fault_plans,
     memory_maps,
     pagemaps,
     programs,
+    ranges,
     resources,
     schedules,
 )
@@ -61,30 +67,111 @@ def test_configurations_boot(config: Config) -> None:
         assert k.config == config
 
 
-@given(resources(), pagemaps(), fault_plans())
-@settings(max_examples=40)
-def test_parts_are_what_they_say(
-    resource: tuple[int, int], pagemap: dict[str, int], plan: tuple[int, ...]
+def meet(entries: list[tuple[int, int, str]], what: str) -> bool:
+    """Are two entries as ``what`` says?"""
+    for a, b in combinations(entries, 2):
+        overlap = a[0] <= b[1] and b[0] <= a[1]
+        share = a[0] // SIZE <= b[1] // SIZE and b[0] // SIZE <= a[1] // SIZE
+        names = {a[2], b[2]}
+        if what == "overlap" and overlap and names == {"Persistent Memory"}:
+            return True
+        if what == "share" and share and not overlap:
+            return True
+        if what == "mixed" and share and names == {"Persistent Memory", "System RAM"}:
+            return True
+    return False
+
+
+HOSTILE = {
+    "unaligned": lambda entries: any(start % 4096 for start, _, _ in entries),
+    "overlapping": lambda entries: meet(entries, "overlap"),
+    "sharing a section": lambda entries: meet(entries, "share"),
+    "mixed with RAM": lambda entries: meet(entries, "mixed"),
+    "a hole at the beginning": lambda entries: (
+        len(entries) == 1 and entries[0][0] % SIZE > 4096 and (entries[0][1] + 1) % SIZE == 0
+    ),
+    "a hole at the end": lambda entries: (
+        len(entries) == 1 and entries[0][0] % SIZE == 0 and (entries[0][1] + 1) % SIZE > 4096
+    ),
+    "from address 0": lambda entries: entries[0][0] == 0,
+    "to the last address": lambda entries: entries[0][1] == (1 << 46) - 1,
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_maps_are_all_of_this(what: str) -> None:
+    # What is found is not made smaller, which would take a while.
+    quiet = settings(
+        max_examples=2000, database=None, derandomize=True, phases=[Phase.generate], deadline=None
+    )
+    find(ranges(hostile=True), HOSTILE[what], settings=quiet)
+
+
+@given(ranges())
+def test_well_formed_maps_are_whole_sections_side_by_side(
+    entries: list[tuple[int, int, str]],
 ) -> None:
+    for start, end, _ in entries:
+        assert start % SIZE == 0 and (end + 1) % SIZE == 0
+    assert not meet(entries, "overlap") and not meet(entries, "share")
+
+
+@given(resources(), fault_plans())
+def test_parts_are_what_they_say(resource: tuple[int, int], plan: tuple[int, ...]) -> None:
     assert 0 <= resource[0] <= resource[1] < 1 << 46
     assert list(plan) == sorted(set(plan))
-    with Kernel(on_violation="record") as k:
-        ref = k.percpu_ref() if pagemap["ref"] else None
+
+
+@given(pagemaps(), st.sampled_from(["v4.19", "memremap-v6", "v5.2"]))
+@settings(max_examples=150, deadline=None)
+def test_pagemaps_are_mapped_or_refused(pagemap: dict[str, Any], version: str) -> None:
+    with Kernel(version, on_violation="record") as k:
         made = k.pagemap(
             pagemap["start"],
             pagemap["size"],
             type=pagemap["type"],
-            ref=ref,
-            kill=bool(pagemap["kill"]),
+            ref=k.percpu_ref() if pagemap["ref"] else None,
+            kill=pagemap["kill"],
+            cleanup=(lambda ref: None) if pagemap["cleanup"] else None,
+            page_free=(lambda page: None) if pagemap["page_free"] else None,
         )
+        if pagemap["altmap"]:
+            made.set_altmap(*pagemap["altmap"])
         try:
             k.device("d.0").memremap_pages(made)
-        except (KernelError, ValueError):
-            return
+        except KernelError as e:
+            event(f"refused: {e.errno}")
         except TaskDied:
             # Nothing at all, of which no memory type can be reserved: a BUG of the kernel.
-            assert (pagemap["size"], pagemap["start"] % (128 << 20)) == (0, 0)
-            return
+            assert (pagemap["size"], pagemap["start"] % SIZE) == (0, 0)
+        else:
+            assert pagemap["ref"]
+
+
+def test_pagemaps_are_all_of_this() -> None:
+    seen: list[dict[str, Any]] = []
+
+    @given(pagemaps())
+    @settings(max_examples=200, database=None, derandomize=True)
+    def collect(pagemap: dict[str, Any]) -> None:
+        seen.append(pagemap)
+
+    collect()
+    assert {pagemap["type"] for pagemap in seen} == set(MemoryType)
+    for field in ("ref", "kill", "cleanup", "page_free", "altmap"):
+        assert {bool(pagemap[field]) for pagemap in seen} == {False, True}, field
+
+
+@given(devices())
+@settings(max_examples=40, deadline=None)
+def test_devices_bind_in_each_of_their_modes(spec: DeviceSpec) -> None:
+    name = "0000:80:00.0" if spec.driver == "p2pdma" else "Persistent Memory"
+    program = Program("v5.2", devices=(spec,))
+    if spec.driver != "hmm_public":
+        program = program.memory(START, START + SIZE - 1, name)
+    program.task("life", "bind mine", "unbind mine").setup(
+        "bind mine", "unbind mine"
+    ).boot().close()
 
 
 @given(programs("v5.2", own_drivers=True), schedules())
@@ -102,7 +189,7 @@ def test_programs_run_under_any_schedule_and_print_as_their_builder(
 
 def test_the_final_page_put_race_shrinks_to_what_a_person_would_write() -> None:
     program, schedule = find(
-        st.tuples(programs(), schedules()),
+        st.tuples(programs(kinds=["dax_pmem"]), schedules()),
         lambda drawn: any(f.record.kind == "memmap-removed" for f in guided(*drawn).found),
         settings=settings(max_examples=3000, database=None, derandomize=True, deadline=None),
     )
@@ -158,6 +245,23 @@ def test_the_ready_state_machine_finds_what_a_failing_call_leaves_behind() -> No
             Failing, settings=settings(max_examples=60, database=None, deadline=None)
         )
     assert "still in the direct map" in repr(caught.value) or "leak" in repr(caught.value)
+
+
+def test_the_ready_state_machine_is_driven_to_held_pages_and_new_states(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[tuple[float, str]] = []
+    monkeypatch.setattr(stateful, "target", lambda value, label: told.append((value, label)))
+    machine = ShutdownMachine()
+    machine.bind(0)
+    machine.get_page(0, 0)
+    machine.get_page(0, 1)
+    machine.counts_agree()
+    machine.unbind(0)  # kills while two pages are held
+    machine.counts_agree()
+    machine.counts_agree()
+    machine.teardown()
+    assert told == [(2.0, "references held at kill"), (2.0, "distinct states")]
 
 
 def test_the_ready_state_machine_notices_references_that_are_lost() -> None:
