@@ -40,3 +40,13 @@ def seconds(text: str) -> float:
     if not math.isfinite(value) or value <= 0:
         raise argparse.ArgumentTypeError("must be a number, positive")
     return value
+
+
+def add_scheduler(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--scheduler``."""
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="let the workers of a Dask cluster share the work instead of processes of this "
+        "machine, tcp://HOST:8786 say; needs the extra [cluster]",
+    )

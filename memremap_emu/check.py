@@ -11,6 +11,7 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,7 @@ from memremap_emu.ranges import BadInputError, MemoryMap
 from memremap_emu.runs import Bench, Finding, Outcome
 from memremap_emu.search import Bound
 from memremap_emu.versions import DEFAULT_VERSION
+from memremap_emu.workers import Workers, cluster
 
 #: Bytes of memory of a device of hmm and hmm_public if the user gives none.
 DEFAULT_HMM_SIZE = 1 << 30
@@ -63,6 +65,7 @@ class Options:
             `WORTHWHILE_EXECUTIONS` as long as they will be enough, by the estimate
         required: the drivers that the user asked for: without anything to drive they are an error
         jobs: processes that share the work if there is no budget; the result is the same
+        scheduler: address of a Dask scheduler whose workers share it instead
         explore: programs whose tasks race, too, over their schedules
     """
 
@@ -76,6 +79,7 @@ class Options:
     max_executions: int | None = None
     required: tuple[str, ...] = ()
     jobs: int = 1
+    scheduler: str | None = None
     explore: bool = False
 
 
@@ -250,7 +254,7 @@ def _check_until(
 def _check_all(report: Report, devices: Sequence[Setup], progress: Progress | None) -> None:
     """Without a deadline: in as many processes as asked for, to the same result."""
     options, total = report.options, len(devices)
-    with _Pool(options.jobs) as pool:
+    with _Pool(options) as pool:
         campaigns = []
         for campaign in pool.map(_life, [(options, setup) for setup in devices]):
             campaigns.append(campaign)
@@ -298,25 +302,32 @@ def _race(work: tuple[Options, Setup, Program]) -> Campaign:
 
 
 class _Pool:
-    """Processes that work is handed to, in order; with one job there are none."""
+    """Workers that work is handed to, in order; with one job there are none."""
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, options: Options) -> None:
         self._pool = None
-        if jobs > 1:
+        self._cluster: Workers | None = None
+        self._stack = ExitStack()
+        if options.scheduler is not None:
+            self._cluster = self._stack.enter_context(cluster(options.scheduler))
+        elif options.jobs > 1:
             # Ctrl-C goes to everybody at the terminal; one answers.
             fork = multiprocessing.get_context("fork")
-            self._pool = fork.Pool(jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN))
+            self._pool = fork.Pool(options.jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN))
 
     def __enter__(self) -> _Pool:
         return self
 
     def map(self, function: Callable[[Any], Campaign], work: Sequence[Any]) -> Iterator[Campaign]:
         """The results, in the order of the work, as they come."""
+        if self._cluster is not None:
+            return self._cluster.map(function, work)
         if self._pool is None:
             return map(function, work)
         return self._pool.imap(function, work)
 
     def __exit__(self, *_: object) -> None:
+        self._stack.close()
         if self._pool is not None:
             self._pool.terminate()
             self._pool.join()

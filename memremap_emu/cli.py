@@ -35,6 +35,7 @@ from memremap_emu.operations import ProgramError
 from memremap_emu.ranges import BadInputError
 from memremap_emu.search import ScheduleError
 from memremap_emu.versions import DEFAULT_VERSION, GRAMMAR, select, versions
+from memremap_emu.workers import WorkerError
 
 OK, VIOLATIONS, BAD_INPUT = 0, 1, 2
 INTERRUPTED = 130
@@ -161,6 +162,7 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=_processors(),
         help="processes (default: one a processor); the result does not depend on it",
     )
+    argument_types.add_scheduler(parser)
     parser.add_argument(
         "--budget",
         metavar="SECONDS",
@@ -197,6 +199,7 @@ def _check(arguments: argparse.Namespace) -> int:
         required=tuple(arguments.driver or ()),
         max_executions=arguments.max_executions,
         jobs=arguments.jobs,
+        scheduler=arguments.scheduler,
         explore=not arguments.sequential,
         max_faults=arguments.max_faults,
         budget=arguments.budget,
@@ -204,7 +207,10 @@ def _check(arguments: argparse.Namespace) -> int:
         hmm_size=arguments.hmm_size,
     )
     with _Progress() as progress:
-        found = check.check(options, progress.update if sys.stderr.isatty() else None)
+        try:
+            found = check.check(options, progress.update if sys.stderr.isatty() else None)
+        except WorkerError as e:
+            raise BadInputError(str(e)) from None
     if arguments.format == "json":
         if memory.note:
             print(f"memremap-emu: {memory.note}", file=sys.stderr)

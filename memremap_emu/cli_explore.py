@@ -13,9 +13,20 @@ from typing import Any
 from memremap_emu import argument_types, counterexample, tokens
 from memremap_emu.counterexample import Counterexample
 from memremap_emu.operations import ProgramError
+from memremap_emu.parallel import SharedSearch
 from memremap_emu.program import Program
 from memremap_emu.ranges import BadInputError
-from memremap_emu.search import SLICE, Bound, Exploration, Found, Outcome, Strategy
+from memremap_emu.search import (
+    SLICE,
+    Bound,
+    Exploration,
+    Found,
+    Options,
+    Outcome,
+    Search,
+    Strategy,
+)
+from memremap_emu.workers import WorkerError
 
 SCHEMA = 1
 OK, VIOLATIONS, INTERRUPTED = 0, 1, 130
@@ -53,6 +64,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="go on from this file if it is there, and keep it up to date; it is removed at the "
         "end of the search",
     )
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=argument_types.jobs,
+        default=1,
+        help="processes that share the search (default: 1); the result does not depend on it",
+    )
+    argument_types.add_scheduler(parser)
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.set_defaults(run=_run)
 
@@ -76,7 +96,7 @@ def _run(arguments: argparse.Namespace) -> int:
         found = _search(program, arguments)
     except ProgramError as e:
         raise BadInputError(f"{arguments.file}: {e}") from None
-    except ValueError as e:
+    except (ValueError, WorkerError) as e:
         raise BadInputError(str(e)) from None
     shown = [_explain(program, f, arguments) for f in found.found]
     write = _as_json if arguments.format == "json" else _as_text
@@ -87,39 +107,47 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _search(program: Program, arguments: argparse.Namespace) -> Exploration:
-    with program.boot() as booted:
-        search = booted.search(
-            strategy=arguments.strategy,
-            max_executions=arguments.max_executions,
-            max_seconds=arguments.max_seconds,
-            max_preemptions=arguments.max_preemptions,
-            max_faults=arguments.max_faults,
-            seed=arguments.seed,
-            stop_at_violation=False,
-            check_quiescence=True,
-        )
-        with search:
-            path = Path(arguments.checkpoint) if arguments.checkpoint else None
-            if path is not None and path.exists():
-                try:
-                    search.load(json.loads(path.read_text()))
-                except ValueError as e:
-                    raise ValueError(f"{path}: {e}") from None
-            try:
-                while search.running:
-                    search.run(SLICE if path is None else 10 * SLICE)
-                    if path is not None and search.running:
-                        _write(path, search.save())
-            except KeyboardInterrupt:
-                if path is not None:
-                    _write(path, search.save())
-                return search.result
-            if path is not None:
-                if search.result.bounds & (Bound.EXECUTIONS | Bound.SECONDS):
-                    _write(path, search.save())
-                else:
-                    path.unlink(missing_ok=True)
-            return search.result
+    options: Options = {
+        "strategy": arguments.strategy,
+        "max_executions": arguments.max_executions,
+        "max_seconds": arguments.max_seconds,
+        "max_preemptions": arguments.max_preemptions,
+        "max_faults": arguments.max_faults,
+        "seed": arguments.seed,
+        "stop_at_violation": False,
+        "check_quiescence": True,
+    }
+    path = Path(arguments.checkpoint) if arguments.checkpoint else None
+    if arguments.jobs > 1 or arguments.scheduler:
+        with program.shared(arguments.jobs, arguments.scheduler, **options) as shared:
+            return _run_search(shared, path)
+    with program.boot() as booted, booted.search(**options) as search:
+        return _run_search(search, path)
+
+
+def _run_search(search: Search | SharedSearch, path: Path | None) -> Exploration:
+    if path is not None and path.exists():
+        try:
+            search.load(json.loads(path.read_text()))
+        except ValueError as e:
+            raise ValueError(f"{path}: {e}") from None
+    try:
+        while search.running:
+            search.run(SLICE if path is None else 10 * SLICE)
+            if path is not None and search.running:
+                _write(path, search.save())
+    except KeyboardInterrupt:
+        if isinstance(search, SharedSearch) and not search.begun:
+            raise
+        if path is not None:
+            _write(path, search.save())
+        return search.result
+    if path is not None:
+        if search.result.bounds & (Bound.EXECUTIONS | Bound.SECONDS):
+            _write(path, search.save())
+        else:
+            path.unlink(missing_ok=True)
+    return search.result
 
 
 def _write(path: Path, saved: dict[str, Any]) -> None:

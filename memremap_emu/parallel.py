@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memremap_emu.search import SLICE, Exploration, Options, Outcome, check_position
 from memremap_emu.worker import Advanced, advance
+from memremap_emu.workers import PATIENCE
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -38,8 +39,6 @@ Position = dict[str, Any]
 GRAIN = 0.03
 #: Items per process that wait for the search to come to them, at most.
 _AHEAD = 64
-#: Seconds without an answer after which one looks whether anybody is there.
-_PATIENCE = 2.0
 
 
 class Key(NamedTuple):
@@ -226,6 +225,11 @@ class SharedSearch:
         return self._result is None or self._result.outcome is Outcome.RUNNING
 
     @property
+    def begun(self) -> bool:
+        """Something has been found: it has a `result`."""
+        return self._result is not None
+
+    @property
     def result(self) -> Exploration:
         """What the main line has found so far; ValueError before its first slice."""
         if self._result is None:
@@ -357,7 +361,7 @@ class SharedSearch:
     def _collect(self) -> None:
         """Waits until something does."""
         busy = self._busy()
-        over, _ = wait(busy, _PATIENCE, return_when=FIRST_COMPLETED)
+        over, _ = wait(busy, PATIENCE, return_when=FIRST_COMPLETED)
         if not over:
             self._workers.check()
         for item in [self._main, *self._items.values()]:
@@ -411,7 +415,7 @@ class SharedSearch:
 
     def _drop(self, item: _Item) -> None:
         self.statistics.wasted += item.seconds
-        if item.slice is not None and not item.slice.cancel():
+        if item.slice is not None:
             self._thrown_away.add(item.slice)
 
     def _waste(self, advanced: Advanced) -> None:

@@ -19,7 +19,8 @@ action and each callback, see `Program.driver`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,11 @@ from memremap_emu.operations import (
     TaskSpec,
     read_operations,
 )
+from memremap_emu.parallel import SharedSearch
 from memremap_emu.program_check import Checker
-from memremap_emu.search import Exploration, Options
+from memremap_emu.search import Exploration, Interrupted, Options, check_position
 from memremap_emu.versions import DEFAULT_VERSION, Selection
+from memremap_emu.workers import workers
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -252,11 +255,41 @@ class Program:
         self.check()
         return Booted(self, selection)
 
-    def explore(self, **options: Unpack[Options]) -> Exploration:
-        """Searches its schedules; arguments and errors as of `memremap_emu.explore`'s
-        ``Program.explore``, and of `boot`."""
+    def explore(
+        self, *, jobs: int = 1, scheduler: str | None = None, **options: Unpack[Options]
+    ) -> Exploration:
+        """Searches its schedules; other arguments and errors as of `memremap_emu.explore`'s
+        ``Program.explore``, and of `boot`.
+
+        Args:
+            jobs: processes that share the search; the result does not depend on it
+            scheduler: address of a Dask scheduler whose workers share it instead
+
+        Raises:
+            ValueError: with several, a strategy that samples or caches states.
+            WorkerError: a process is gone, or there is no scheduler.
+        """
+        if jobs > 1 or scheduler is not None:
+            with self.shared(jobs, scheduler, **options) as search:
+                try:
+                    search.run()
+                except KeyboardInterrupt:
+                    if not search.begun:
+                        raise
+                    raise Interrupted(search.result) from None
+                return search.result
         with self.boot() as booted:
             return booted.tasks().explore(**options)
+
+    @contextmanager
+    def shared(
+        self, jobs: int, scheduler: str | None = None, **options: Unpack[Options]
+    ) -> Iterator[SharedSearch]:
+        """A search by several processes, to be run piece by piece; arguments as of `explore`."""
+        self.check()
+        check_position(options)
+        with workers(jobs, scheduler) as them:
+            yield SharedSearch(self, them, **options)
 
     def replay(self, schedule: bytes) -> Replayed:
         """Runs one schedule; ScheduleError if it is not one of this program."""

@@ -3,17 +3,26 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+#: Seconds without an answer after which one looks whether anybody is there.
+PATIENCE = 2.0
+#: Seconds that a scheduler has to answer, and that a cluster may be without workers.
+CONNECT, ABSENCE = 5.0, 30.0
 
 
 class WorkerError(RuntimeError):
@@ -21,35 +30,53 @@ class WorkerError(RuntimeError):
 
 
 class Workers:
-    """An executor, and what is known of it.
+    """An executor, and how it tells that nobody is there any more.
 
-    Attributes:
-        jobs: how many pieces of work it carries out at the same time
+    Args:
+        executor: carries out the work
+        jobs: how many pieces at the same time
+        gone: what it raises when a worker has ended in the middle of its work
+        check: called when nobody has answered for `PATIENCE` seconds; raises `WorkerError` if
+            nobody will
     """
 
-    def __init__(self, executor: Executor, jobs: int) -> None:
-        self._executor = executor
+    def __init__(
+        self,
+        executor: Executor,
+        jobs: int,
+        *,
+        gone: tuple[type[BaseException], ...] = (BrokenExecutor,),
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self.jobs = jobs
+        self.check = check
+        self._executor = executor
+        self._gone: tuple[type[BaseException], ...] = (CancelledError, *gone)
 
     def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
         """Hands out a piece of work; WorkerError: nobody is there."""
         try:
             return self._executor.submit(function, *args)
-        except (BrokenExecutor, CancelledError) as e:
-            raise self._gone(e) from None
+        except self._gone as e:
+            raise self._error(e) from None
 
     def result(self, future: Future[T]) -> T:
         """What came of it, or what it raised; WorkerError: whoever carried it out is gone."""
+        while not future.done():
+            if not wait_for([future], PATIENCE).done:
+                self.check()
         try:
             return future.result()
-        except (BrokenExecutor, CancelledError) as e:
-            raise self._gone(e) from None
+        except self._gone as e:
+            raise self._error(e) from None
 
-    def check(self) -> None:
-        """Nobody has answered for some time; WorkerError: nobody will."""
+    def map(self, function: Callable[[Any], T], work: Sequence[Any]) -> Iterator[T]:
+        """The results, in the order of the work, as they come."""
+        for future in [self.submit(function, piece) for piece in work]:
+            yield self.result(future)
 
-    def _gone(self, error: BaseException) -> WorkerError:
-        return WorkerError(f"a worker process has ended in the middle of its work: {error}")
+    def _error(self, error: BaseException) -> WorkerError:
+        return WorkerError(f"a worker has ended in the middle of its work: {error}")
 
 
 def _begin() -> None:
@@ -68,10 +95,69 @@ def _begin() -> None:
 
 @contextmanager
 def processes(jobs: int) -> Iterator[Workers]:
-    """So many processes of this machine."""
-    fork = multiprocessing.get_context("fork")
-    executor = ProcessPoolExecutor(jobs, fork, _begin)
+    """So many processes of this machine.
+
+    Where there are threads, the main module is imported in each, and must not begin anything
+    when it is.
+    """
+    # A fork has one thread only, and locks that others held stay locked in it.
+    method = "fork" if threading.active_count() == 1 else "forkserver"
+    context = multiprocessing.get_context(method)
+    executor = ProcessPoolExecutor(jobs, context, _begin)
     try:
         yield Workers(executor, jobs)
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Workers]:
+    """The workers of the Dask scheduler at an address, such as ``tcp://host:8786``.
+
+    Raises:
+        WorkerError: there is none, it has no workers, or the extra ``[cluster]`` is not installed.
+    """
+    try:
+        distributed: Any = importlib.import_module("distributed")
+    except ImportError:
+        raise WorkerError("a scheduler needs Dask: pip install 'memremap-emu[cluster]'") from None
+    # What it has to say is said here, in one line.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
+    except Exception as e:
+        # Whatever it is that Dask says to an address.
+        reason = str(e).splitlines()[0] if str(e) else type(e).__name__
+        raise WorkerError(f"no Dask scheduler at {address}: {reason}") from None
+    last_seen = time.monotonic()
+
+    def threads() -> int:
+        try:
+            return sum(client.nthreads().values())
+        except (OSError, RuntimeError, TimeoutError):
+            raise WorkerError(f"the Dask scheduler at {address} is gone") from None
+
+    def check() -> None:
+        nonlocal last_seen
+        if client.status != "running":
+            raise WorkerError(f"the Dask scheduler at {address} is gone")
+        if threads():
+            last_seen = time.monotonic()
+        elif time.monotonic() - last_seen > ABSENCE:
+            raise WorkerError(f"the Dask scheduler at {address} has no workers")
+
+    try:
+        jobs = threads()
+        if not jobs:
+            raise WorkerError(f"the Dask scheduler at {address} has no workers")
+        executor: Executor = client.get_executor(pure=False)
+        yield Workers(executor, jobs, gone=(distributed.KilledWorker,), check=check)
+    finally:
+        client.close(timeout=PATIENCE)
+
+
+@contextmanager
+def workers(jobs: int, scheduler: str | None = None) -> Iterator[Workers]:
+    """Those of the scheduler at this address, or else so many processes."""
+    with cluster(scheduler) if scheduler else processes(jobs) as made:
+        yield made

@@ -5,14 +5,23 @@
 #include "state_hash.h"
 #include "api.h"
 
-/* An address as what it is relative to the machine's arena or stacks. */
+#include <linux/kernel.h>
+
+/* This module, as the linker calls it: functions and constants that objects point to. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char _end[] __attribute__((visibility("hidden")));
+
+/* An address as what it is relative to the machine's arena, its stacks or this module. */
 static inline uint64_t __untracked relative(const struct machine *m, uint64_t v)
 {
 	uint64_t in_arena = v - (uint64_t)(uintptr_t)m->arena;
 	uint64_t in_stacks = (uint64_t)(uintptr_t)m->stacks - v; /* their upper end */
+	uint64_t in_module = v - (uint64_t)(uintptr_t)__ehdr_start;
 
 	if (in_arena < m->arena_size)
 		return in_arena;
+	if (in_module < (uint64_t)(_end - __ehdr_start))
+		return in_module;
 	return in_stacks < MAX_TASKS * (TASK_STACK_SIZE + TASK_STACK_GUARD) ? in_stacks : v;
 }
 
@@ -28,8 +37,9 @@ static uint64_t __untracked hash_words(const struct machine *m, uint64_t hash, c
 	/* One lane carries what came before: in two it would cancel out where they are joined. */
 	uint64_t a = hash, b = 0x6c62272e07bb0142UL, c = 0x62b821756295c58dUL, d = prime;
 
-	/* Stacks lie below the arena: what is less than both is no address. */
-	const uint64_t least = (uint64_t)(uintptr_t)stack_bottom(m, MAX_TASKS - 1);
+	/* Stacks lie below the arena: what is less than both and this module is no address. */
+	const uint64_t least = min((uint64_t)(uintptr_t)stack_bottom(m, MAX_TASKS - 1),
+				   (uint64_t)(uintptr_t)__ehdr_start);
 
 	for (; end - p >= 4; p += 4) {
 		if (likely((p[0] | p[1] | p[2] | p[3]) < least)) {

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Processes and Dask clusters that share the work of explore and check."""
+
+from __future__ import annotations
+
+import _thread
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memremap_emu import parallel, workers
+from memremap_emu.cli import main
+from memremap_emu.operations import ProgramError
+from memremap_emu.parallel import SharedSearch
+from memremap_emu.program import Program
+from memremap_emu.search import Bound, Interrupted, Outcome
+from memremap_emu.workers import WorkerError, processes
+from tests.test_parallel import race, smallest_protocol
+
+CHECK = ["check", "--memmap", "1G!4G", "--driver", "dax_pmem", "--max-executions", "60"]
+
+
+@pytest.fixture(autouse=True)
+def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search of 2,565 executions takes many."""
+    monkeypatch.setattr(parallel, "SLICE", 1e-3)
+    monkeypatch.setattr(parallel, "GRAIN", 1e-3)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """A program whose search takes some slices."""
+    path = tmp_path / "program.json"
+    path.write_text(smallest_protocol(3).to_json())
+    return str(path)
+
+
+def without_times(text: str) -> str:
+    return re.sub(r"\([0-9.]+ s\)", "", text)
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_processes_find_what_one_finds(jobs: int) -> None:
+    program = smallest_protocol(3)
+    options: Any = {"stop_at_violation": False}
+    alone = program.explore(**options)
+    with processes(jobs) as them:
+        search = SharedSearch(program, them, **options)
+        search.run()
+    assert search.result == alone
+    assert search.statistics.used
+    assert 0 <= search.statistics.wasted < search.statistics.seconds
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"max_executions": 1000, "max_faults": 1, "stop_at_violation": False},
+        {"strategy": "preemptions", "max_preemptions": 1, "stop_at_violation": False},
+    ],
+)
+def test_jobs_do_not_change_what_explore_gives(options: dict[str, Any]) -> None:
+    program = race("memremap-v6")
+    given: Any = {"check_quiescence": True, **options}
+    assert program.explore(jobs=2, **given) == program.explore(**given)
+
+
+def test_explore_j_prints_what_it_prints_without(
+    file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explore", file]) == 0
+    alone = capsys.readouterr().out
+    assert main(["explore", file, "-j", "2"]) == 0
+    assert capsys.readouterr().out == alone
+    # Stopped by one process and gone on with by two, and the other way round.
+    checkpoint = str(tmp_path / "checkpoint")
+    for first, then in ("12", "21"):
+        command = ["explore", file, "--checkpoint", checkpoint]
+        assert main([*command, "--max-executions", "1000", "-j", first]) == 0
+        assert "not exhaustive (executions)" in capsys.readouterr().out
+        assert main([*command, "-j", then]) == 0
+        assert capsys.readouterr().out == alone
+        assert not Path(checkpoint).exists()
+
+
+def test_a_checkpoint_is_of_any_process(file: str, tmp_path: Path) -> None:
+    """Addresses differ from process to process, states do not."""
+    checkpoint = str(tmp_path / "checkpoint")
+    command = [sys.executable, "-m", "memremap_emu", "explore", file, "--checkpoint", checkpoint]
+    for bound in ("1000", "2000"):
+        done = subprocess.run(
+            [*command, "--max-executions", bound], capture_output=True, text=True, check=False
+        )
+        assert f"{bound} executions" in done.stdout, done.stderr
+
+
+def test_max_seconds_ends_a_shared_search() -> None:
+    options: Any = {"strategy": "dfs", "max_seconds": 0.3, "stop_at_violation": False}
+    started = time.monotonic()
+    found = smallest_protocol(4).explore(jobs=2, **options)
+    assert (found.outcome, found.bounds) == (Outcome.BOUND, Bound.SECONDS)
+    assert found.executions and time.monotonic() - started < 10
+
+
+def test_what_cannot_be_shared_is_refused(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", file, "-j", "2", "--strategy", "cache"]) == 2
+    assert "a search with cache has no position" in capsys.readouterr().err
+    with pytest.raises(ProgramError, match="setup"):
+        smallest_protocol(1).setup("percpu_ref_put nobody").explore(jobs=2)
+    with pytest.raises(ProgramError, match=r"memory\[1\]"):
+        Program().memory(0, 4095).memory(0, 8191).task("t", "synchronize_rcu").explore(jobs=2)
+
+
+def test_ctrl_c_ends_a_shared_search_with_what_it_knows() -> None:
+    timer = threading.Timer(4, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(Interrupted) as caught:
+        smallest_protocol(4).explore(jobs=2, strategy="dfs", stop_at_violation=False)
+    timer.cancel()
+    assert caught.value.exploration.executions > 0
+    assert caught.value.exploration.outcome is Outcome.RUNNING
+
+
+def children_of(pid: int) -> list[int]:
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return [int(word) for thread in threads for word in (thread / "children").read_text().split()]
+
+
+def test_a_worker_that_is_killed_is_an_error() -> None:
+    with processes(2) as them:
+        search = SharedSearch(smallest_protocol(4), them, strategy="dfs", stop_at_violation=False)
+        search.run(0.3)
+        os.kill(them.result(them.submit(os.getpid)), signal.SIGKILL)
+        with pytest.raises(WorkerError, match="has ended in the middle"):
+            search.run()
+
+
+def test_no_process_stays_behind_when_the_first_is_killed(file: str) -> None:
+    command = [sys.executable, "-m", "memremap_emu", "explore", file, "-j", "2"]
+    first = subprocess.Popen([*command, "--strategy", "dfs"])
+    try:
+        deadline = time.monotonic() + 60
+        while len(others := children_of(first.pid)) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        first.kill()
+        first.wait()
+    while any(Path(f"/proc/{pid}/exe").exists() for pid in others):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+# --- a cluster ---
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two workers, processes of this machine."""
+    if importlib.util.find_spec("distributed") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("CI must have distributed")
+        pytest.skip("not installed: distributed")
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+    ) as made:
+        yield made
+
+
+def test_a_cluster_finds_what_one_process_finds(cluster: Any) -> None:
+    program = smallest_protocol(3)
+    options: Any = {"stop_at_violation": False}
+    with program.shared(1, cluster.scheduler_address, **options) as search:
+        search.run()
+        assert search.result == program.explore(**options)
+        assert search.statistics.used
+    given: Any = {"check_quiescence": True, "max_faults": 1, "max_executions": 500}
+    found = race("memremap-v6").explore(scheduler=cluster.scheduler_address, **given)
+    assert found == race("memremap-v6").explore(**given)
+
+
+def test_a_cluster_checks_what_one_process_checks(
+    cluster: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main([*CHECK, "-j", "1"])
+    alone = capsys.readouterr().out
+    assert main([*CHECK, "--scheduler", cluster.scheduler_address]) == status
+    assert without_times(capsys.readouterr().out) == without_times(alone)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "bad://x"])
+def test_a_scheduler_that_is_not_there(
+    cluster: Any,
+    address: str,
+    file: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "CONNECT", 0.5)
+    for command in (["explore", file], CHECK):
+        assert main([*command, "--scheduler", address]) == 2
+        assert f"no Dask scheduler at {address}" in capsys.readouterr().err
+
+
+def test_without_dask_a_scheduler_is_an_error(
+    file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main(["explore", file, "--scheduler", "tcp://127.0.0.1:1"]) == 2
+    assert "pip install 'memremap-emu[cluster]'" in capsys.readouterr().err
+
+
+def test_a_cluster_whose_workers_are_gone_is_an_error(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last test of this cluster."""
+    monkeypatch.setattr(workers, "ABSENCE", 1.0)
+    options: Any = {"strategy": "dfs", "stop_at_violation": False}
+    with smallest_protocol(4).shared(1, cluster.scheduler_address, **options) as search:
+        search.run(0.3)
+        cluster.scale(0)
+        with pytest.raises(WorkerError):
+            search.run()
