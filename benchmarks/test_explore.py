@@ -15,6 +15,7 @@ import pytest
 from conftest import figure
 
 from memremap_emu import Kernel
+from memremap_emu import program as data
 from memremap_emu.explore import Program
 from memremap_emu.search import Exploration
 
@@ -182,3 +183,27 @@ def test_reduction() -> None:
     figure("three tasks, a lock twice: executions, reduced", reduced.executions, "")
     figure("the same, every schedule", full.executions, "")
     figure("the same, executions a second", reduced.executions / seconds, "1/s")
+
+
+def test_shared_by_two_processes() -> None:
+    """A search of some seconds, 5,269,656 executions, by one process and by two."""
+    program = data.Program("v5.2", cpus=5).object("ref", "ref_test").object("lock", "spinlock")
+    program = program.task("owner", "ref_test_kill ref")
+    for number in range(4):
+        operations = ("ref_test_use ref", "spin_lock lock", "spin_unlock lock")
+        program = program.task(f"user{number}", *operations)
+    start, before = time.perf_counter(), time.process_time()
+    alone = program.explore(stop_at_violation=False)
+    seconds, taken = time.perf_counter() - start, time.process_time() - before
+    start = time.perf_counter()
+    with program.shared(2, stop_at_violation=False) as search:
+        search.run()
+        shared_seconds = time.perf_counter() - start
+    assert search.result == alone
+    statistics = search.statistics
+    name = "REF, 4 users and a lock"
+    figure(f"{name}: one process", seconds, "s", goal=None)
+    figure(f"{name}: the same, processor time", taken, "s", goal=None)
+    figure(f"{name}: -j 2, time to that of one process", shared_seconds / seconds, "", goal=1 / 1.8)
+    figure(f"{name}: -j 2, processor time of the slices", statistics.seconds, "s", goal=None)
+    figure(f"{name}: -j 2, of that for what was thrown away", statistics.wasted, "s", goal=None)
