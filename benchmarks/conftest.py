@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,11 @@ class Figure:
 
 
 FIGURES: list[Figure] = []
+#: Seconds of what a unit of time counts; figures in others are no times.
+SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+_BENCHMARK = pytest.StashKey[Any]()
+#: What the test at hand has timed last.
+_timed: list[Callable[[], object]] = []
 
 
 def best(run: Callable[[], object], yardstick: Callable[[], object], inner: int) -> list[float]:
@@ -59,6 +65,7 @@ def pairs(
     run: Callable[[], object], yardstick: Callable[[], object], inner: int = 1
 ) -> tuple[float, float, float]:
     """Times of ``run`` and ``yardstick``, and of their ratio: medians of five rounds."""
+    _timed[:] = [run]
     rounds = [best(run, yardstick, inner) for _ in range(ROUNDS)]
     return (
         statistics.median(a for a, _ in rounds),
@@ -79,6 +86,29 @@ def figure(
 ) -> None:
     """Puts a line into the table at the end."""
     FIGURES.append(Figure(name, build, measured, unit, goal, ratio, ratio_to))
+
+
+@pytest.fixture(autouse=True)
+def counted(benchmark: Any, request: pytest.FixtureRequest) -> None:
+    """Every test has a row in pytest-benchmark's table, see `pytest_pyfunc_call`."""
+    request.node.stash[_BENCHMARK] = benchmark
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Each figure of a test as a count per second, in pytest-benchmark's ``extra_info``."""
+    first = len(FIGURES)
+    _timed.clear()
+    result = yield
+    benchmark = pyfuncitem.stash[_BENCHMARK]
+    for f in FIGURES[first:]:
+        if f.unit in SECONDS and f.measured > 0:
+            name = f"{f.name}, {f.build}"
+            benchmark.extra_info[name] = {"per second": 1 / (f.measured * SECONDS[f.unit])}
+    # What has no run of its own in that table is kept in it all the same.
+    if benchmark.extra_info and benchmark.stats is None and not benchmark.disabled:
+        benchmark.pedantic(_timed[0] if _timed else lambda: None, rounds=1)
+    return result
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "checked"])

@@ -3,6 +3,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 from conftest import BASE, GiB, figure, pairs
 
@@ -35,6 +41,67 @@ def test_radix_tree_lookup(plain: Kernel, benchmark, entries: int, goal: float |
         goal=goal,
         ratio=loop / nothing,
         ratio_to="the loop without it",
+    )
+
+
+@pytest.fixture(scope="module")
+def peers(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """Containers of other libraries, from ``liburcu-dev`` and ``libjudy-dev``."""
+    library = tmp_path_factory.mktemp("peers") / "peers.so"
+    source = Path(__file__).with_name("peers.c")
+    command = ["gcc", "-O2", "-shared", "-fPIC", "-o", library, source]
+    command += ["-lurcu-memb", "-lurcu-cds", "-lJudy"]
+    reason = "no gcc"
+    if shutil.which("gcc"):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        reason = done.stderr.strip()
+        if not done.returncode:
+            found = ctypes.CDLL(str(library))
+            for name in ("urcu", "judy"):
+                getattr(found, f"{name}_new").restype = ctypes.c_void_p
+                getattr(found, f"{name}_new").argtypes = [ctypes.c_ulong] * 2
+                getattr(found, f"{name}_lookups").restype = ctypes.c_long
+                getattr(found, f"{name}_lookups").argtypes = [
+                    ctypes.c_void_p,
+                    *[ctypes.c_ulong] * 2,
+                    ctypes.c_long,
+                ]
+            return found
+    text = f"liburcu-dev and libjudy-dev are needed: {reason}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(text)
+    pytest.skip(text)
+
+
+@pytest.mark.parametrize("entries", [1, 64, 4096, 1 << 20], ids=["1", "64", "4096", "1M"])
+@pytest.mark.parametrize(
+    ("peer", "name"), [("urcu", "cds_lfht_lookup() of liburcu"), ("judy", "JudyLGet()")]
+)
+def test_radix_tree_lookup_beside_other_containers(
+    plain: Kernel, peers: ctypes.CDLL, benchmark, entries: int, peer: str, name: str
+) -> None:
+    """The same keys in the same order, timed in turn."""
+    call = plain._native.call
+    tree = call("radix_tree_new")
+    call("radix_tree_fill", tree, FIRST, entries, 0)
+    other = getattr(peers, f"{peer}_new")(FIRST, entries)
+    look_up = getattr(peers, f"{peer}_lookups")
+
+    def ours() -> None:
+        assert call("radix_tree_lookup_loop", tree, FIRST, entries, LOOPS) == LOOPS
+
+    def theirs() -> None:
+        assert look_up(other, FIRST, entries, LOOPS) == LOOPS
+
+    mine, yours, ratio = pairs(ours, theirs)
+    benchmark.pedantic(ours, rounds=5)
+    figure(f"{name}, {entries} random entries", yours / LOOPS * 1e9, "ns", build="peer")
+    figure(
+        f"radix_tree_lookup in the same loop, {entries} random entries",
+        mine / LOOPS * 1e9,
+        "ns",
+        ratio=ratio,
+        ratio_to=name,
     )
 
 
