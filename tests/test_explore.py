@@ -530,11 +530,7 @@ def test_what_stopped_a_search_and_how_much_is_left() -> None:
 def test_a_search_that_runs_in_another_thread_is_not_taken_away() -> None:
     """Closing it meanwhile would give back memory that C still uses."""
     with Kernel(cpus=4) as k:
-        ref = k.ref_test()
-        program = Program(k)
-        program.task("owner").call("ref_test_kill", ref)
-        for number in range(4):
-            program.task(f"user{number}").call("ref_test_use", ref)
+        program = ref_test(k, 4)
         with program.search(max_executions=200_000, stop_at_violation=False) as search:
             thread = threading.Thread(target=search.run)
             thread.start()
@@ -553,19 +549,11 @@ def test_a_search_that_runs_in_another_thread_is_not_taken_away() -> None:
 def test_a_search_that_is_not_worthwhile_is_given_up_early() -> None:
     """By its estimate: one that would end with fewer executions goes on to its end."""
     with Kernel(cpus=5) as k:
-        ref = k.ref_test()
-        program = Program(k)
-        program.task("owner").call("ref_test_kill", ref)
-        for number in range(4):
-            program.task(f"user{number}").call("ref_test_use", ref)
+        program = ref_test(k, 4)
         given_up = program.explore(stop_at_violation=False, worthwhile=20_000)
         assert given_up.outcome is Outcome.BOUND and given_up.bounds is Bound.EXECUTIONS
         assert given_up.executions & (given_up.executions - 1) == 0
         assert 1024 <= given_up.executions < 20_000 < (given_up.estimate or 0)
     with Kernel(cpus=5) as k:
-        ref = k.ref_test()
-        program = Program(k)
-        program.task("owner").call("ref_test_kill", ref)
-        for number in range(3):
-            program.task(f"user{number}").call("ref_test_use", ref)
+        program = ref_test(k, 3)
         assert program.explore(stop_at_violation=False, worthwhile=20_000).executions == 2565
