@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -165,45 +166,69 @@ def test_no_process_stays_behind_when_the_first_is_killed(file: str) -> None:
 # --- a cluster ---
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Two workers, processes of this machine."""
+@dataclass
+class Cluster:
+    """A scheduler and its workers, as a user starts them: processes of this machine."""
+
+    address: str
+    workers: list[subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Two workers."""
     if importlib.util.find_spec("distributed") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("CI must have distributed")
         pytest.skip("not installed: distributed")
-    from distributed import LocalCluster
+    from distributed import Client
 
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-    ) as made:
-        yield made
+    where = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "distributed.cli.dask_"]
+    common = ["--scheduler-file", str(where), "--no-dashboard"]
+    options: Any = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    worker = [*dask[:2], f"{dask[2]}worker", *common, "--nworkers", "1", "--nthreads", "1"]
+    scheduler = [*dask[:2], f"{dask[2]}scheduler", *common, "--host", "127.0.0.1", "--port", "0"]
+    started = [subprocess.Popen(scheduler, **options)]
+    try:
+        deadline = time.monotonic() + 60
+        while not where.exists():
+            assert time.monotonic() < deadline and started[0].poll() is None
+            time.sleep(0.05)
+        started += [subprocess.Popen([*worker, "--no-nanny"], **options) for _ in range(2)]
+        with Client(scheduler_file=str(where), timeout=60) as client:
+            client.wait_for_workers(2, timeout=60)
+            address = client.scheduler.address
+        yield Cluster(address, started[1:])
+    finally:
+        for process in reversed(started):
+            process.kill()
+            process.wait()
 
 
-def test_a_cluster_finds_what_one_process_finds(cluster: Any) -> None:
+def test_a_cluster_finds_what_one_process_finds(cluster: Cluster) -> None:
     program = smallest_protocol(3)
     options: Any = {"stop_at_violation": False}
-    with program.shared(1, cluster.scheduler_address, **options) as search:
+    with program.shared(1, cluster.address, **options) as search:
         search.run()
         assert search.result == program.explore(**options)
         assert search.statistics.used
     given: Any = {"check_quiescence": True, "max_faults": 1, "max_executions": 500}
-    found = race("memremap-v6").explore(scheduler=cluster.scheduler_address, **given)
+    found = race("memremap-v6").explore(scheduler=cluster.address, **given)
     assert found == race("memremap-v6").explore(**given)
 
 
 def test_a_cluster_checks_what_one_process_checks(
-    cluster: Any, capsys: pytest.CaptureFixture[str]
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = main([*CHECK, "-j", "1"])
     alone = capsys.readouterr().out
-    assert main([*CHECK, "--scheduler", cluster.scheduler_address]) == status
+    assert main([*CHECK, "--scheduler", cluster.address]) == status
     assert without_times(capsys.readouterr().out) == without_times(alone)
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "bad://x"])
 def test_a_scheduler_that_is_not_there(
-    cluster: Any,
     address: str,
     file: str,
     capsys: pytest.CaptureFixture[str],
@@ -224,13 +249,13 @@ def test_without_dask_a_scheduler_is_an_error(
 
 
 def test_a_cluster_whose_workers_are_gone_is_an_error(
-    cluster: Any, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last test of this cluster."""
     monkeypatch.setattr(workers, "ABSENCE", 1.0)
     options: Any = {"strategy": "dfs", "stop_at_violation": False}
-    with smallest_protocol(4).shared(1, cluster.scheduler_address, **options) as search:
+    with smallest_protocol(4).shared(1, cluster.address, **options) as search:
         search.run(0.3)
-        cluster.scale(0)
+        for worker in cluster.workers:
+            worker.kill()
         with pytest.raises(WorkerError):
             search.run()
