@@ -212,6 +212,7 @@ class SharedSearch:
         self._item_options["worthwhile"] = 0
         self._most = options.get("max_executions", 0)
         self._seconds = 0.0
+        self._short = True
         self._saved: Position | None = None
         self._main = _Item(None)
         self._items: dict[Key, _Item] = {}
@@ -279,23 +280,31 @@ class SharedSearch:
         free = self._workers.jobs - len(self._busy())
         if free > 0 and self._main.slice is None and self._main_goes_on(passed):
             free -= 1
-        ahead = self._workers.jobs * _AHEAD
         executions = self._main.executions
+        nothing_left = True
         for holder, choice in list(self._walk(self._main)):
-            if free <= 0 or (self._most and executions >= self._most):
+            if self._most and executions >= self._most:
                 break
             item = self._items.get(choice.key)
             if item is None:
-                if len(self._items) >= ahead or choice.key == holder.goes_on_with():
+                full = len(self._items) >= self._workers.jobs * _AHEAD
+                if full or choice.key == holder.goes_on_with():
                     continue
+            else:
+                executions += item.executions
+                if item.slice or item.finished or item.stuck or self._waits(item):
+                    continue
+            if free <= 0:
+                # There is something left for who is ready next.
+                nothing_left = False
+                break
+            if item is None:
                 assert holder.position is not None
                 item = self._items[choice.key] = _Item(make_item(holder.position, choice))
                 self.statistics.items += 1
-            executions += item.executions
-            if item.slice or item.finished or item.stuck or self._waits(item):
-                continue
             self._submit(item, self._item_options)
             free -= 1
+        self._short = nothing_left
 
     def _main_goes_on(self, passed: float) -> bool:
         limit = self._options.get("max_seconds", 0.0)
@@ -321,8 +330,8 @@ class SharedSearch:
     def _submit(self, item: _Item, options: Options) -> None:
         met, ahead = self._take_over(item)
         pause = 1 + max((choice.step for choice in ahead), default=-1)
-        # What it has to offer is wanted soon.
-        seconds = SLICE if item.clock > SLICE else GRAIN
+        # If there is nothing else to do, what it has to offer is wanted soon.
+        seconds = GRAIN if self._short or item.clock < SLICE else SLICE
         position = item.position or self._saved
         item.slice = self._workers.submit(
             advance, self._program, options, position, met, pause, seconds
