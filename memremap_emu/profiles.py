@@ -31,6 +31,7 @@ def register() -> None:
         deadline=None,
         max_examples=40,
         stateful_step_count=40,
+        derandomize=False,  # which Hypothesis has otherwise where it sees that it runs in CI
         suppress_health_check=list(HealthCheck),
     )
     dev = settings.get_profile("dev")
