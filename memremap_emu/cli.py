@@ -167,8 +167,8 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--budget",
         metavar="SECONDS",
         type=argument_types.seconds,
-        help="stop after so many seconds; what was left out is reported as not exhaustive "
-        f"(default: none, or {check.DEFAULT_BUDGET:.0f} with more than one fault)",
+        help="stop after so many seconds, in one process; what was left out is reported as not "
+        f"exhaustive (default: none, or {check.DEFAULT_BUDGET:.0f} with more than one fault)",
     )
     parser.add_argument(
         "--keep-claims",
