@@ -17,7 +17,7 @@ from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 #: Seconds without an answer after which one looks whether anybody is there.
 PATIENCE = 2.0
@@ -53,14 +53,14 @@ class Workers:
         self._executor = executor
         self._gone: tuple[type[BaseException], ...] = (CancelledError, *gone)
 
-    def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
+    def submit(self, function: Callable[..., _T], *args: Any) -> Future[_T]:
         """Hands out a piece of work; WorkerError: nobody is there."""
         try:
             return self._executor.submit(function, *args)
         except self._gone as e:
             raise self._error(e) from None
 
-    def result(self, future: Future[T]) -> T:
+    def result(self, future: Future[_T]) -> _T:
         """What came of it, or what it raised; WorkerError: whoever carried it out is gone."""
         while not future.done():
             if not wait_for([future], PATIENCE).done:
@@ -70,7 +70,7 @@ class Workers:
         except self._gone as e:
             raise self._error(e) from None
 
-    def map(self, function: Callable[[Any], T], work: Sequence[Any]) -> Iterator[T]:
+    def map(self, function: Callable[[Any], _T], work: Sequence[Any]) -> Iterator[_T]:
         """The results, in the order of the work, as they come."""
         for future in [self.submit(function, piece) for piece in work]:
             yield self.result(future)
