@@ -222,8 +222,16 @@ static __thread void *bare_host, *bare_inner;
 
 static void bare_entry(void)
 {
-	for (;;)
+	const void *stack;
+	size_t size;
+	void *kept;
+
+	asan_enter_stack(NULL, &stack, &size);
+	for (;;) {
+		asan_leave_stack(&kept, stack, size);
 		coroutine_switch(&bare_inner, bare_host);
+		asan_enter_stack(kept, &stack, &size);
+	}
 }
 
 int emu_switch_loop(emu_machine *m, uint64_t rounds, int bare)
@@ -243,10 +251,16 @@ int emu_switch_loop(emu_machine *m, uint64_t rounds, int bare)
 	if (!task)
 		return machine_leave(m, &saved, EMU_NO_MEMORY);
 	if (bare) {
+		asan_forget_frames(stack_bottom(m, task->stack), TASK_STACK_SIZE);
 		bare_inner = coroutine_prepare(stack_bottom(m, task->stack), TASK_STACK_SIZE,
 					       bare_entry);
-		for (uint64_t i = 0; i < rounds; i++)
+		for (uint64_t i = 0; i < rounds; i++) {
+			void *kept;
+
+			asan_leave_stack(&kept, stack_bottom(m, task->stack), TASK_STACK_SIZE);
 			coroutine_switch(&bare_host, bare_inner);
+			asan_enter_stack(kept, NULL, NULL);
+		}
 	} else {
 		task_start(m, task, yield_again_and_again, args, 1);
 		while (task->run != RUN_DONE)
