@@ -7,15 +7,13 @@ Finding ranges is `memremap_emu.ranges`, one execution `memremap_emu.runs`, what
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from memremap_emu import ranges, tokens
+from memremap_emu import interrupts, ranges, tokens
 from memremap_emu.contract import FaultPoint
 from memremap_emu.experiments import (
     ALL_MODES,
@@ -33,7 +31,7 @@ from memremap_emu.ranges import BadInputError, MemoryMap
 from memremap_emu.runs import Bench, Finding, Outcome
 from memremap_emu.search import Bound
 from memremap_emu.versions import DEFAULT_VERSION
-from memremap_emu.workers import Workers, cluster
+from memremap_emu.workers import Workers, workers
 
 #: Bytes of memory of a device of hmm and hmm_public if the user gives none.
 DEFAULT_HMM_SIZE = 1 << 30
@@ -225,10 +223,11 @@ def check(options: Options, progress: Progress | None = None) -> Report:
     if budget is None and options.max_faults > 1:
         budget = DEFAULT_BUDGET
     try:
-        if budget is None:
-            _check_all(report, devices, progress)
-        else:
-            _check_until(report, devices, progress, started + budget)
+        with interrupts.held():
+            if budget is None:
+                _check_all(report, devices, progress)
+            else:
+                _check_until(report, devices, progress, started + budget)
     except KeyboardInterrupt:
         report.interrupted = True
     report.seconds = time.monotonic() - started
@@ -254,15 +253,24 @@ def _check_until(
 def _check_all(report: Report, devices: Sequence[Setup], progress: Progress | None) -> None:
     """Without a deadline: in as many processes as asked for, to the same result."""
     options, total = report.options, len(devices)
-    with _Pool(options) as pool:
+    alone = options.jobs == 1 and options.scheduler is None
+    shared = nullcontext() if alone else workers(options.jobs, options.scheduler)
+    with shared as them:
         campaigns = []
-        for campaign in pool.map(_life, [(options, setup) for setup in devices]):
+        for campaign in _map(them, _life, [(options, setup) for setup in devices]):
             campaigns.append(campaign)
             _take_over(report, campaign, progress, total)
         chosen = _to_explore(options, campaigns)
         races = [(options, setup, program) for setup in chosen for program in RACES]
-        for campaign in pool.map(_race, races):
+        for campaign in _map(them, _race, races):
             _take_over(report, campaign, progress, total)
+
+
+def _map(
+    them: Workers | None, function: Callable[[Any], Campaign], work: Sequence[Any]
+) -> Iterator[Campaign]:
+    """The results, in the order of the work, as they come."""
+    return map(function, work) if them is None else them.map(function, work)
 
 
 def _take_over(report: Report, campaign: Campaign, progress: Progress | None, total: int) -> None:
@@ -299,38 +307,6 @@ def _race(work: tuple[Options, Setup, Program]) -> Campaign:
     campaign = Campaign(Report(options), setup)
     campaign.explore(program)
     return campaign
-
-
-class _Pool:
-    """Workers that work is handed to, in order; with one job there are none."""
-
-    def __init__(self, options: Options) -> None:
-        self._pool = None
-        self._cluster: Workers | None = None
-        self._stack = ExitStack()
-        if options.scheduler is not None:
-            self._cluster = self._stack.enter_context(cluster(options.scheduler))
-        elif options.jobs > 1:
-            # Ctrl-C goes to everybody at the terminal; one answers.
-            fork = multiprocessing.get_context("fork")
-            self._pool = fork.Pool(options.jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN))
-
-    def __enter__(self) -> _Pool:
-        return self
-
-    def map(self, function: Callable[[Any], Campaign], work: Sequence[Any]) -> Iterator[Campaign]:
-        """The results, in the order of the work, as they come."""
-        if self._cluster is not None:
-            return self._cluster.map(function, work)
-        if self._pool is None:
-            return map(function, work)
-        return self._pool.imap(function, work)
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-        if self._pool is not None:
-            self._pool.terminate()
-            self._pool.join()
 
 
 def _share(deadline: float | None, parts: int) -> float | None:
@@ -472,6 +448,7 @@ class Campaign:
     ) -> Outcome | None:
         keys = self._keys.setdefault(run.program.name, set())
         try:
+            interrupts.check()
             outcome = bench.run(run.program, faults, fallible=leading, known=keys)
         except Exception as e:
             if not leading:

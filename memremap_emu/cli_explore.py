@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from memremap_emu import argument_types, counterexample, tokens
+from memremap_emu import argument_types, counterexample, interrupts, tokens
 from memremap_emu.counterexample import Counterexample
 from memremap_emu.operations import ProgramError
 from memremap_emu.parallel import SharedSearch
@@ -132,10 +132,12 @@ def _run_search(search: Search | SharedSearch, path: Path | None) -> Exploration
         except ValueError as e:
             raise ValueError(f"{path}: {e}") from None
     try:
-        while search.running:
-            search.run(SLICE if path is None else 10 * SLICE)
-            if path is not None and search.running:
-                _write(path, search.save())
+        with interrupts.held():
+            while search.running:
+                search.run(SLICE if path is None else 10 * SLICE)
+                if path is not None and search.running:
+                    _write(path, search.save())
+                interrupts.check()
     except KeyboardInterrupt:
         if isinstance(search, SharedSearch) and not search.begun:
             raise

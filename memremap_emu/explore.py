@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memremap_emu import interrupts
 from memremap_emu._native import signed
 from memremap_emu.device import Bio, Device, Driver
 from memremap_emu.drivers import BuiltinDriver
@@ -142,8 +143,10 @@ class Program:
         """
         with self.search(**options) as search:
             try:
-                while search.running:
-                    search.run(SLICE)
+                with interrupts.held():
+                    while search.running:
+                        search.run(SLICE)
+                        interrupts.check()
             except KeyboardInterrupt:
                 raise Interrupted(search.result) from None
             return search.result

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from memremap_emu import counterexample, generate, scenario
+from memremap_emu import counterexample, generate, interrupts, scenario
 from memremap_emu.booted import Booted, SetUps
 from memremap_emu.counterexample import Counterexample
 from memremap_emu.errors import NUMBER, Cause, ViolationRecord
@@ -244,7 +244,7 @@ class Campaign:
         started = time.monotonic()
         before = self.seconds
         known = set(self.found)
-        with SetUps(_MAX_SETUPS) as setups:
+        with SetUps(_MAX_SETUPS) as setups, interrupts.held():
             while True:
                 with suppress(ProgramError):  # a set-up that does not come about
                     self._try(self._next(draw, setups), draw, setups)
@@ -320,6 +320,7 @@ class Campaign:
                     search.load(saved)
                 while search.running:
                     search.run(SLICE)
+                    interrupts.check()
                 result = search.result
                 new = {setup ^ state for state in search.final_states()} - self.states
                 goes_on = new and result.outcome is Outcome.BOUND and search.has_position

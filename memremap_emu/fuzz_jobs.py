@@ -3,7 +3,8 @@
 
 Each process runs a campaign of its own, seeded differently, and tells the parent every half
 second what is new: states, programs that led to them, findings.  The parent adds it to the
-campaign and passes programs and findings on to the others.
+campaign, and answers with programs and findings of the others.  It writes to nobody who does not
+wait for that: two that write to each other when both pipes are full would wait for ever.
 """
 
 from __future__ import annotations
@@ -12,12 +13,21 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from multiprocessing.synchronize import Event
+from typing import NamedTuple
 
+from memremap_emu import interrupts
 from memremap_emu.fuzz import Campaign
 
 _INTERVAL = 0.5
+
+
+class _Answer(NamedTuple):
+    """What a process is told when it has told something: news of the others, and to end."""
+
+    news: Campaign
+    stop: bool
 
 
 def run(
@@ -33,24 +43,25 @@ def run(
         ChildProcessError: a process has died; what the others found has been added.
     """
     context = multiprocessing.get_context("fork")
-    stop = context.Event()
-    pipes: list[Connection] = []
+    pipes: dict[Connection, Campaign] = {}  # with what each of them has not been told
     processes = []
-    for number in range(jobs):
-        here, there = context.Pipe()
-        process = context.Process(target=_work, args=(campaign, number, seconds, there, stop))
-        process.start()
-        there.close()
-        pipes.append(here)
-        processes.append(process)
     interrupted = False
-    while pipes:
-        try:
-            _listen(campaign, pipes)
+    with interrupts.held():
+        for number in range(jobs):
+            here, there = context.Pipe()
+            work = (campaign, number, seconds, there)
+            process = context.Process(target=_work, args=work, daemon=True)
+            process.start()
+            there.close()
+            pipes[here] = Campaign()
+            processes.append(process)
+        while pipes:
+            _listen(campaign, pipes, interrupted)
             progress(campaign)
-        except KeyboardInterrupt:
-            interrupted = True
-            stop.set()
+            try:
+                interrupts.check()
+            except KeyboardInterrupt:
+                interrupted = True
     for process in processes:
         process.join()
     if interrupted:
@@ -60,35 +71,34 @@ def run(
         raise ChildProcessError(f"a process of the campaign has died: exit code {died[0]}")
 
 
-def _listen(campaign: Campaign, pipes: list[Connection]) -> None:
-    """Takes in what processes tell; those that have ended are taken off the list."""
+def _listen(campaign: Campaign, pipes: dict[Connection, Campaign], stop: bool) -> None:
+    """Takes in what processes tell, and answers; those that have ended are taken off."""
     for pipe in wait(pipes, _INTERVAL):
         assert isinstance(pipe, Connection)
         try:
             news: Campaign = pipe.recv()
         except (EOFError, ConnectionError):
-            pipes.remove(pipe)
+            del pipes[pipe]
             continue
         campaign.take(news)
         campaign.programs += news.programs
         campaign.executions += news.executions
         campaign.seconds += news.seconds
         news.states = set()  # they would know most of them soon
-        for other in pipes:
-            if other is not pipe and (news.corpus or news.found):
-                try:
-                    other.send(news)
-                except ConnectionError:
-                    continue  # it has ended: its turn comes
+        for other, untold in pipes.items():
+            if other is not pipe:
+                untold.take(news)
+        answer, pipes[pipe] = _Answer(pipes[pipe], stop), Campaign()
+        with suppress(ConnectionError):  # it has ended: its turn comes
+            pipe.send(answer)
 
 
 class _Reporter:
     """What a process does after each program: tells, listens, and ends when it is told to."""
 
-    def __init__(self, campaign: Campaign, pipe: Connection, stop: Event) -> None:
+    def __init__(self, campaign: Campaign, pipe: Connection) -> None:
         self._campaign = campaign
         self._pipe = pipe
-        self._stop = stop
         self._next = time.monotonic() + _INTERVAL
         self._told = Campaign()
         self._told.take(campaign)
@@ -100,18 +110,12 @@ class _Reporter:
         told.seconds = campaign.seconds
 
     def __call__(self, campaign: Campaign) -> None:
-        if self._stop.is_set():
-            campaign.stop()
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _INTERVAL
             self.tell()
-            while self._pipe.poll():
-                others: Campaign = self._pipe.recv()
-                campaign.take(others)
-                self._told.take(others)
 
     def tell(self) -> None:
-        """Tells what is new."""
+        """Tells what is new, and takes in the answer."""
         campaign, told = self._campaign, self._told
         news = Campaign(
             programs=campaign.programs - told.programs,
@@ -130,13 +134,19 @@ class _Reporter:
         told.corpus = list(campaign.corpus)
         self._count()
         self._pipe.send(news)
+        answer: _Answer = self._pipe.recv()
+        campaign.take(answer.news)
+        told.take(answer.news)
+        if answer.stop:
+            campaign.stop()
 
 
-def _work(campaign: Campaign, number: int, seconds: float, pipe: Connection, stop: Event) -> None:
+def _work(campaign: Campaign, number: int, seconds: float, pipe: Connection) -> None:
     """One process: the campaign it gets is its own copy."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     campaign.job = number + 1
-    reporter = _Reporter(campaign, pipe, stop)
-    campaign.run(seconds, reporter)
-    reporter.tell()
+    reporter = _Reporter(campaign, pipe)
+    with suppress(EOFError, ConnectionError):  # nobody listens any more
+        campaign.run(seconds, reporter)
+        reporter.tell()
     pipe.close()

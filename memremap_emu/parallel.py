@@ -22,6 +22,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from memremap_emu import interrupts
 from memremap_emu.search import SLICE, Exploration, Options, Outcome, check_position
 from memremap_emu.worker import Advanced, advance
 from memremap_emu.workers import PATIENCE
@@ -262,6 +263,7 @@ class SharedSearch:
         while self.running:
             self._hand_out(self._seconds + time.monotonic() - started)
             self._collect()
+            interrupts.check()
             if seconds and time.monotonic() - started > seconds:
                 break
         self._seconds += time.monotonic() - started

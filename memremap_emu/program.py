@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from memremap_emu import program_json
+from memremap_emu import interrupts, program_json
 from memremap_emu.booted import Booted, Replayed
 from memremap_emu.config import Config
 from memremap_emu.operations import (
@@ -272,7 +272,8 @@ class Program:
         if jobs > 1 or scheduler is not None:
             with self.shared(jobs, scheduler, **options) as search:
                 try:
-                    search.run()
+                    with interrupts.held():
+                        search.run()
                 except KeyboardInterrupt:
                     if not search.begun:
                         raise

@@ -15,7 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
+
+from memremap_emu import interrupts
 
 _T = TypeVar("_T")
 
@@ -65,6 +68,7 @@ class Workers:
         while not future.done():
             if not wait_for([future], PATIENCE).done:
                 self.check()
+            interrupts.check()
         try:
             return future.result()
         except self._gone as e:
@@ -79,7 +83,7 @@ class Workers:
         return WorkerError(f"a worker has ended in the middle of its work: {error}")
 
 
-def _begin() -> None:
+def _begin(stop: Connection) -> None:
     """Of a process: Ctrl-C goes to everybody at the terminal, and one answers; nobody stays
     behind when that one is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -87,7 +91,9 @@ def _begin() -> None:
     assert parent is not None
 
     def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
+        if parent.sentinel not in multiprocessing.connection.wait([parent.sentinel, stop]):
+            interrupts.give_up()
+            multiprocessing.connection.wait([parent.sentinel])
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -103,11 +109,18 @@ def processes(jobs: int) -> Iterator[Workers]:
     # A fork has one thread only, and locks that others held stay locked in it.
     method = "fork" if threading.active_count() == 1 else "forkserver"
     context = multiprocessing.get_context(method)
-    executor = ProcessPoolExecutor(jobs, context, _begin)
+    reader, writer = context.Pipe(duplex=False)
+    executor = ProcessPoolExecutor(jobs, context, _begin, (reader,))
     try:
         yield Workers(executor, jobs)
+    except BaseException:
+        # What they are at is no longer wanted; all of them see it, as none takes it out.
+        writer.send_bytes(b"stop")
+        raise
     finally:
         executor.shutdown(cancel_futures=True)
+        reader.close()
+        writer.close()
 
 
 @contextmanager

@@ -7,10 +7,12 @@ import json
 import os
 import pty
 import random
+import signal
 import sys
 import time
 from dataclasses import replace
 from itertools import groupby
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -225,12 +227,15 @@ def test_ctrl_c_saves_and_a_terminal_sees_counters(jobs: str, tmp_path: Path) ->
         os.execv(sys.executable, [sys.executable, *argv])
     shown = b""
     deadline = time.monotonic() + 60
+    asked = False
     try:
-        while b" new states" not in shown and time.monotonic() < deadline:
-            shown += os.read(terminal, 4096)
-        os.write(terminal, b"\x03")
-        while True:
-            shown += os.read(terminal, 4096)
+        while time.monotonic() < deadline:
+            if wait([terminal], 1):
+                shown += os.read(terminal, 4096)
+            if not asked and b" new states" in shown:
+                asked = True
+                os.write(terminal, b"\x03")
+        os.kill(pid, signal.SIGKILL)
     except OSError:
         pass  # it has ended
     os.close(terminal)

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from memremap_emu import parallel, workers
+from memremap_emu import interrupts, parallel, workers
 from memremap_emu.cli import main
 from memremap_emu.operations import ProgramError
 from memremap_emu.parallel import SharedSearch
@@ -133,6 +133,24 @@ def test_ctrl_c_ends_a_shared_search_with_what_it_knows() -> None:
     assert caught.value.exploration.outcome is Outcome.RUNNING
 
 
+def wait_to_be_given_up(seconds: float) -> None:
+    """A piece of work that lasts."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        interrupts.check()
+        time.sleep(0.01)
+
+
+def test_nobody_waits_for_what_is_no_longer_wanted() -> None:
+    started = time.monotonic()
+    with pytest.raises(LookupError), processes(2) as them:
+        for _ in range(5):
+            them.submit(wait_to_be_given_up, 100)
+        time.sleep(0.5)
+        raise LookupError
+    assert time.monotonic() - started < 50
+
+
 def children_of(pid: int) -> list[int]:
     threads = Path(f"/proc/{pid}/task").iterdir()
     return [int(word) for thread in threads for word in (thread / "children").read_text().split()]
@@ -186,7 +204,10 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     where = tmp_path / "scheduler.json"
     dask = [sys.executable, "-m", "distributed.cli.dask_"]
     common = ["--scheduler-file", str(where), "--no-dashboard"]
+    # They run what is being tested, whatever is installed.
+    package = str(Path(workers.__file__).parents[1])
     options: Any = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    options["env"] = os.environ | {"PYTHONPATH": package}
     worker = [*dask[:2], f"{dask[2]}worker", *common, "--nworkers", "1", "--nthreads", "1"]
     scheduler = [*dask[:2], f"{dask[2]}scheduler", *common, "--host", "127.0.0.1", "--port", "0"]
     started = [subprocess.Popen(scheduler, **options)]
