@@ -393,11 +393,12 @@ class Campaign:
         if bound is None:
             bound = WORTHWHILE_EXECUTIONS
             worthwhile = 3 * bound // 2  # an estimate may be off by that
+        faults = options.max_faults if run.program.faults else 0
         found = race.explore(
             max_executions=bound,
             worthwhile=worthwhile,
             max_seconds=seconds,
-            max_faults=min(options.max_faults, MAX_FAULTS) if run.program.faults else 0,
+            max_faults=min(faults, MAX_FAULTS),
         )
         run.executions = found.exploration.executions
         run.asleep = found.exploration.asleep
@@ -409,6 +410,9 @@ class Campaign:
                 keys.add(finding.cause)
                 token = self._token(run.program, (), finding, schedule)
                 run.violations.append(Violation(finding, token))
+        if faults > MAX_FAULTS < found.exploration.fallible_calls:
+            run.bounds |= Bound.FAULTS
+            return False
         return found.exploration.exhaustive
 
     # --- executions ---

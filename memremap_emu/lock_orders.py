@@ -9,7 +9,6 @@ from typing import Any
 #: In a schedule: behind it another execution begins (EMU_NEXT_EXECUTION).
 NEXT_EXECUTION = 15
 
-
 #: Instead of a process (MAX_PROCS).
 _NOBODY = 11
 
@@ -68,7 +67,11 @@ class LockOrder:
         )
 
     def to_c(self, order: Any) -> None:
-        """Fills in a ``struct emu_lock_order``; IndexError or OverflowError: it does not fit."""
+        """Fills in a ``struct emu_lock_order``.
+
+        Raises:
+            AttributeError, IndexError, OverflowError, TypeError: it does not fit.
+        """
         order.first, order.second = self.first.encode(), self.second.encode()
         order.task, order.proc = self.task.encode(), self.process
         order.completion, order.completer = self.completion.encode(), self.completer.encode()
@@ -84,7 +87,8 @@ class LockOrder:
     def from_json(cls, fields: list[Any]) -> LockOrder:
         """ValueError or TypeError for what `to_json` did not write."""
         first, second, task, process, schedule, *rest = fields
-        return cls(first, second, task, process, bytes(schedule), *rest)
+        # A number alone would be that many steps.
+        return cls(first, second, task, process, bytes([*schedule]), *rest)
 
 
 def executions_of(schedule: bytes) -> list[bytes]:

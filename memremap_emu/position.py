@@ -122,4 +122,4 @@ def from_document(native: Native, document: dict[str, Any]) -> tuple[Any, Any, l
 
 def _fill_schedule(target: Any, schedule: list[int]) -> None:
     target.schedule_length = len(schedule)
-    target.schedule = bytes(schedule)
+    target.schedule = bytes([*schedule])

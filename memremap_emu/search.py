@@ -43,9 +43,9 @@ class Bound(IntFlag):
     """Why a search is not exhaustive.
 
     ``STEPS``: executions that were too long, they may never end; ``FAULTS``: of many calls alike
-    the first, second, middle and last one have failed only, or some were made before the first
-    visible operation; ``LOCKS``: more of them than the explorer can tell apart; ``SAMPLES``:
-    schedules were drawn.
+    the first, second, middle and last one have failed only, some were made before the first
+    visible operation, or more were to fail in one execution than can; ``LOCKS``: more of them
+    than the explorer can tell apart; ``SAMPLES``: schedules were drawn.
     """
 
     NONE = 0
@@ -499,7 +499,10 @@ class Search:
         with self._inside():
             self._result()
             for order in orders:
-                order.to_c(given)
+                try:
+                    order.to_c(given)
+                except (AttributeError, IndexError, OverflowError, TypeError) as e:
+                    raise ValueError(f"cannot be learnt: {e}") from None
                 if self._native.lib.emu_search_learn(self._search, given):
                     raise ValueError(f"cannot be learnt: {order}")
 
@@ -533,8 +536,11 @@ class Search:
             raise ValueError("not a saved search")
         if saved.get("program") != self._digest():
             raise ValueError("the search was saved for another program or another set-up")
+        options = saved.get("options")
+        if not isinstance(options, dict):
+            raise ValueError("the saved search is damaged: no options")
         for name, value in self._options.items():
-            if name not in _BOUNDS and saved.get("options", {}).get(name) != value:
+            if name not in _BOUNDS and options.get(name) != value:
                 raise ValueError(f"the search was saved with another {name}")
         place, result, orders = position.from_document(self._native, saved)
         with self._inside():

@@ -33,6 +33,7 @@ from memremap_emu.experiments import (
 )
 from memremap_emu.ranges import MemoryMap
 from memremap_emu.runs import Bench, Finding
+from memremap_emu.search import Bound
 from memremap_emu.trace import EventType
 from memremap_emu.versions import versions
 
@@ -130,6 +131,18 @@ def test_two_faults_are_bounded_by_the_budget_and_said_to_be_so() -> None:
     with_faults = [r for r in report.runs if r.program.faults]
     assert any(not r.exhaustive for r in with_faults)
     assert all(r.exhaustive for r in report.runs if not r.program.faults)
+
+
+def test_races_with_more_failing_calls_than_there_can_be_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(check, "MAX_FAULTS", 1)
+    report = Report(Options(memory(SMALL), max_faults=2, max_executions=100))
+    campaign = check.Campaign(report, setup_of(mode_named("dax_pmem", "plain")))
+    for program in check.RACES:
+        campaign.explore(program)
+    bounded = [run for run in report.runs if run.bounds & Bound.FAULTS]
+    assert bounded and all(run.program.faults and not run.exhaustive for run in bounded)
 
 
 def test_two_faults_are_both_met(bench: Bench) -> None:

@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -451,6 +452,68 @@ def test_a_search_is_saved_and_goes_on_in_another_kernel() -> None:
                 program.search().load(wrong)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="another program"):
             locks_in_two_orders(k).search(stop_at_violation=False, max_faults=1).load(saved)
+
+
+def damage(draw: random.Random, value: Any) -> Any:
+    """The same document with one of its values replaced, or gone."""
+    if isinstance(value, dict) and value and draw.random() < 0.95:
+        key = draw.choice(list(value))
+        changed = dict(value)
+        if draw.random() < 0.05:
+            del changed[key]
+        else:
+            changed[key] = damage(draw, value[key])
+        return changed
+    if isinstance(value, list) and value and draw.random() < 0.9:
+        at = draw.randrange(len(value))
+        inserted = [] if draw.random() < 0.1 else [damage(draw, value[at])]
+        return [*value[:at], *inserted, *value[at + 1 :]]
+    return draw.choice(
+        [
+            None,
+            True,
+            -1,
+            0,
+            1,
+            255,
+            1 << 31,
+            1 << 40,
+            1 << 70,
+            0.5,
+            "",
+            "x" * 64,
+            [],
+            [0] * 4097,
+            {},
+        ]
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damaged_checkpoint_goes_on_or_is_refused(seed: int) -> None:
+    """What it says may be wrong then; nothing else is."""
+    draw = random.Random(seed)
+    options: Any = {"stop_at_violation": False, "max_faults": 1}
+    refused = 0
+    with Kernel(cpus=3, on_violation="record") as k:
+        program = locks_in_two_orders(k)
+        with program.search(**options) as search:
+            while search.result.executions < 2:
+                search.run(1e-9)
+            saved = search.save()
+        assert saved["found"] and saved["lock_orders"] and saved["steps"]
+        for _ in range(300):
+            broken = json.loads(json.dumps(damage(draw, saved)))
+            with program.search(max_executions=20, **options) as search:
+                try:
+                    search.load(broken)
+                    search.run()
+                    search.result  # noqa: B018
+                    search.lock_orders()
+                    search.save()
+                except ValueError:
+                    refused += 1
+    assert 30 < refused < 300
 
 
 def test_a_search_outlives_its_kernel_and_says_so() -> None:

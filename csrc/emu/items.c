@@ -67,6 +67,22 @@ bool is_position(const struct emu_search_position *p)
 	return true;
 }
 
+bool is_result(const struct emu_explore_result *result)
+{
+	if (result->nr_found > ARRAY_SIZE(result->found) ||
+	    result->schedule_length > sizeof(result->schedule))
+		return false;
+	for (uint32_t i = 0; i < result->nr_found; i++) {
+		const struct emu_explored_violation *v = &result->found[i];
+
+		if (!memchr(v->func, '\0', sizeof(v->func)) ||
+		    !memchr(v->message, '\0', sizeof(v->message)) ||
+		    v->schedule_length > sizeof(v->schedule))
+			return false;
+	}
+	return true;
+}
+
 void read_steps(struct explorer *x, const struct emu_search_position *position, unsigned int first)
 {
 	for (unsigned int d = first; d < position->nr_steps; d++) {

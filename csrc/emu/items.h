@@ -12,6 +12,8 @@
 void keep_race(struct explorer *x, unsigned int i, uint32_t initials, unsigned int proc);
 /** is_position() - may @position be where a search stands? */
 bool is_position(const struct emu_search_position *position);
+/** is_result() - may @result be what a search has found? */
+bool is_result(const struct emu_explore_result *result);
 /** read_steps() - the steps of @position from @first on become those of the search */
 void read_steps(struct explorer *x, const struct emu_search_position *position, unsigned int first);
 /** room_for_items() - as emu_search_room() */

@@ -337,8 +337,8 @@ int emu_search_continue(emu_search *search, const struct emu_search_position *po
 	struct explorer *x = &search->x;
 	const uint32_t nr = position->nr_steps;
 
-	if (!is_position(position) || x->prefix != x->frozen || (nr && nr < x->frozen) ||
-	    (position->given && (x->frozen || !nr)))
+	if (!is_position(position) || !is_result(result) || x->prefix != x->frozen ||
+	    (nr && nr < x->frozen) || (position->given && (x->frozen || !nr)))
 		return EMU_BAD_ARGUMENT;
 	if (position->given) {
 		x->given = position->given;
@@ -368,7 +368,8 @@ uint64_t emu_search_room(const emu_search *search)
 int emu_search_take_over(emu_search *search, const struct emu_search_position *position,
 			 const struct emu_explore_result *result)
 {
-	if (!is_position(position) || !take_over(&search->x, position, result))
+	if (!is_position(position) || !is_result(result) ||
+	    !take_over(&search->x, position, result))
 		return EMU_BAD_ARGUMENT;
 	return EMU_OK;
 }

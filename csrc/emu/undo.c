@@ -37,8 +37,11 @@ bool undo_begin(struct machine *m)
 	if (!u)
 		return false;
 	u->log = malloc(FIRST_LOG);
-	/* As large as the arena allows, and as little of it used as of the arena. */
-	u->saved_bytes = m->arena_size / DIRTY_LINE * sizeof(*u->saved);
+	/*
+	 * As large as the arena allows, and as little of it used as of the arena; a store
+	 * may begin in its last line and end behind it.
+	 */
+	u->saved_bytes = (m->arena_size / DIRTY_LINE + 1) * sizeof(*u->saved);
 	u->saved = mmap(NULL, u->saved_bytes, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (!u->log || u->saved == MAP_FAILED) {
