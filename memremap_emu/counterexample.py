@@ -343,10 +343,14 @@ def minimise(
     if not replayed or not shown:
         raise ValueError(f"no schedule within the bounds shows this {like.kind}")
     turning = None
+    path: tuple[tuple[str, int, str], ...] = ()
     if len(executions_of(schedule)) == 1:
         turning = turning_point(
             program, record.kind, schedule, max_executions=max_executions, setups=setups
         )
+        booted, names = setups.of(program), processes(program)
+        steps = _path(booted, booted.tasks(program.tasks), schedule)
+        path = tuple((names[step.process], step.number, str(step)) for step in steps)
     return Counterexample(
         program,
         record,
@@ -356,29 +360,16 @@ def minimise(
         minimal,
         turning,
         replayed,
-        path_of(program, schedule),
+        path,
     )
-
-
-def path_of(program: Program, schedule: bytes) -> tuple[tuple[str, int, str], ...]:
-    """A schedule by names: process, its n-th visible operation (from 1), function.
-
-    Raises:
-        ScheduleError: it is not one of this program.
-    """
-    if len(executions_of(schedule)) > 1:
-        return ()
-    names = processes(program)
-    with program.boot() as booted:
-        path = _path(booted, booted.tasks(), schedule)
-    return tuple((names[step.process], step.number, str(step)) for step in path)
 
 
 def _schedule_as_text(path: tuple[tuple[str, int, str], ...]) -> str:
     """Who went from where to where, in order."""
     parts = []
-    for process, steps in groupby(path, key=lambda step: step[0]):
-        (_, first, begin), *_, (_, last, end) = [*steps] * 2
+    for process, group in groupby(path, key=lambda step: step[0]):
+        steps = list(group)
+        (_, first, begin), (_, last, end) = steps[0], steps[-1]
         many = f"{first} {begin}" if first == last else f"{first} {begin} to {last} {end}"
         parts.append(f"{process} {many}")
     return "; ".join(parts)
