@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -123,6 +123,25 @@ def processes(jobs: int) -> Iterator[Workers]:
         writer.close()
 
 
+def _within(seconds: float, function: Callable[[], _T]) -> _T:
+    """What it gives or raises; TimeoutError if that lasts too long.
+
+    Not every step of what a client of Dask does has a limit of its own: it waits for ever for a
+    scheduler that takes its connection and says nothing.
+    """
+    future: Future[_T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as e:  # for whoever waits
+            future.set_exception(e)
+
+    # Of an executor's threads, the interpreter waits for each when it ends.
+    threading.Thread(target=work, daemon=True).start()
+    return future.result(seconds)
+
+
 @contextmanager
 def cluster(address: str) -> Iterator[Workers]:
     """The workers of the Dask scheduler at an address, such as ``tcp://host:8786``.
@@ -137,7 +156,10 @@ def cluster(address: str) -> Iterator[Workers]:
     # What it has to say is said here, in one line.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
-        client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
+        client = _within(
+            2 * CONNECT,
+            lambda: distributed.Client(address, timeout=CONNECT, set_as_default=False),
+        )
     except Exception as e:
         # Whatever it is that Dask says to an address.
         reason = str(e).splitlines()[0] if str(e) else type(e).__name__
@@ -146,7 +168,7 @@ def cluster(address: str) -> Iterator[Workers]:
 
     def threads() -> int:
         try:
-            return sum(client.nthreads().values())
+            return sum(_within(CONNECT, client.nthreads).values())
         except (OSError, RuntimeError, TimeoutError):
             raise WorkerError(f"the Dask scheduler at {address} is gone") from None
 
@@ -166,7 +188,8 @@ def cluster(address: str) -> Iterator[Workers]:
         executor: Executor = client.get_executor(pure=False)
         yield Workers(executor, jobs, gone=(distributed.KilledWorker,), check=check)
     finally:
-        client.close(timeout=PATIENCE)
+        with suppress(TimeoutError):  # it has gone without that
+            _within(2 * PATIENCE, lambda: client.close(timeout=PATIENCE))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -217,9 +218,13 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             assert time.monotonic() < deadline and started[0].poll() is None
             time.sleep(0.05)
         started += [subprocess.Popen([*worker, "--no-nanny"], **options) for _ in range(2)]
-        with Client(scheduler_file=str(where), timeout=60) as client:
-            client.wait_for_workers(2, timeout=60)
-            address = client.scheduler.address
+
+        def address_of_two_workers() -> str:
+            with Client(scheduler_file=str(where), timeout=60) as client:
+                client.wait_for_workers(2, timeout=60)
+                return str(client.scheduler.address)
+
+        address = workers._within(90, address_of_two_workers)
         yield Cluster(address, started[1:])
     finally:
         for process in reversed(started):
@@ -258,6 +263,17 @@ def test_a_scheduler_that_is_not_there(
     monkeypatch.setattr(workers, "CONNECT", 0.5)
     for command in (["explore", file], CHECK):
         assert main([*command, "--scheduler", address]) == 2
+        assert f"no Dask scheduler at {address}" in capsys.readouterr().err
+
+
+def test_a_scheduler_that_says_nothing(
+    file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes connections, as one that is stopped does."""
+    monkeypatch.setattr(workers, "CONNECT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = "tcp://127.0.0.1:{1}".format(*silent.getsockname())
+        assert main(["explore", file, "--scheduler", address]) == 2
         assert f"no Dask scheduler at {address}" in capsys.readouterr().err
 
 
