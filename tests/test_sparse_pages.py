@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from dataclasses import astuple, dataclass, replace
 
 import pytest
@@ -16,6 +17,7 @@ from tests.model.device_memory import LIST_POISON2, PAGES
 
 FIRST = 0x100000  # pfn
 SECTIONS = 4
+NR_PAGES = SECTIONS * PAGES
 
 both_builds = pytest.mark.parametrize("checked", [True, False], ids=["checked", "plain"])
 
@@ -36,7 +38,7 @@ class SparseAndDense:
 
     def __init__(self, checked: bool) -> None:
         self.k = Kernel(cpus=1, checked=checked)
-        size = SECTIONS * PAGES << 12
+        size = NR_PAGES << 12
         self.k.iomem.add(FIRST << 12, (FIRST << 12) + size - 1, "Persistent Memory")
         self.device = self.k.device("dev.0")
         self.ref = self.k.percpu_ref()
@@ -50,14 +52,15 @@ class SparseAndDense:
         )
         self.k.dev_pagemap_get_ops()
         self.device.memremap_pages(self.pagemap)
-        self.dense = [DensePage() for _ in range(SECTIONS * PAGES)]
+        #: Each page is made when it is first looked at: an example looks at few of them.
+        self.dense = defaultdict[int, DensePage](DensePage)
         self.dense_freed: list[int] = []
         self.touched: set[int] = set()
         self.runs = self.k.stats.page_runs
 
     def apply(self, what: str, first: int, n: int, value: int) -> None:
         """One thing done to n pages, one after the other."""
-        for i in range(first, min(first + n, len(self.dense))):
+        for i in range(first, min(first + n, NR_PAGES)):
             self.touched.add(i)
             page, dense = self.k.page(FIRST + i), self.dense[i]
             if what == "get":
@@ -93,18 +96,16 @@ class SparseAndDense:
         edges = {s * PAGES + i for s in range(SECTIONS) for i in (0, PAGES - 1)}
         around = {j for i in self.touched for j in (i - 1, i, i + 1)} | edges
         for i in sorted(around):
-            if 0 <= i < len(self.dense):
+            if 0 <= i < NR_PAGES:
                 self.compare(i)
         assert self.freed == self.dense_freed
-        assert self.ref.logical == 1 + SECTIONS * PAGES
+        assert self.ref.logical == 1 + NR_PAGES
 
     def runs_of_equal_pages(self) -> int:
         """How many there are in the dense array, between touched places only."""
         places = sorted({j for i in self.touched for j in (i, i + 1)})
         return 1 + sum(
-            astuple(self.dense[i - 1]) != astuple(self.dense[i])
-            for i in places
-            if 0 < i < len(self.dense)
+            astuple(self.dense[i - 1]) != astuple(self.dense[i]) for i in places if 0 < i < NR_PAGES
         )
 
     def undo(self) -> None:
@@ -121,9 +122,7 @@ class SparseAndDense:
 operations = st.lists(
     st.tuples(
         st.sampled_from(("get", "get", "put", "active", "waiters", "mapping", "hmm_data")),
-        st.integers(0, 40)
-        | st.integers(PAGES - 20, PAGES + 20)
-        | st.integers(0, SECTIONS * PAGES - 1),
+        st.integers(0, 40) | st.integers(PAGES - 20, PAGES + 20) | st.integers(0, NR_PAGES - 1),
         st.sampled_from((1, 1, 2, 7, 30)),
         st.integers(0, 3),
     ),
@@ -179,7 +178,7 @@ def test_unmapping_and_mapping_again_gives_fresh_pages(checked: bool) -> None:
     both.ref.exit()
     both.ref.init()
     both.device.memremap_pages(both.pagemap)
-    both.dense = [DensePage() for _ in both.dense]
+    both.dense.clear()
     both.compare_all_touched()
     assert both.k.stats.page_runs == both.runs
     both.k.close()
