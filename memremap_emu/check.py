@@ -28,6 +28,7 @@ from memremap_emu.experiments import (
 from memremap_emu.interleavings import Race, UnfitError
 from memremap_emu.iomem import Range
 from memremap_emu.ranges import BadInputError, MemoryMap
+from memremap_emu.repeating import Course
 from memremap_emu.runs import Bench, Finding, Outcome
 from memremap_emu.search import Bound
 from memremap_emu.versions import DEFAULT_VERSION
@@ -42,9 +43,15 @@ DEFAULT_BUDGET = 60.0
 WORTHWHILE_EXECUTIONS = 100_000
 #: Failing calls of one execution in which tasks race, at most.
 MAX_FAULTS = 4
-#: One fault point met more often than this in one operation (a loop over sections, all alike)
-#: fails the first, the second, the middle and the last time only.
+#: One fault point met more often than this in one operation is a loop over sections, all alike: the
+#: first, the second, the middle and the last time are looked at, the others held against them.
 MANY = 64
+#: Of no more than so many calls alike all fail, if the user gives no other bound ...
+WORTHWHILE_CALLS = 2048
+#: ... and as long as they go no more than so many ways.
+MAX_WAYS = 8
+#: Calls that fail between two looks at the clock.
+SLICE = 256
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,8 @@ class RunReport:
         exhaustive: all that there are, under the bound on failing calls
         violations: the first of each
         refused: why the kernel declines by specification, None if it binds
-        asleep: executions given up because what follows had been seen
+        asleep: executions given up because what follows had been seen, or like one that was
+            looked at in all that could be
         bounds: why it is not exhaustive
         estimate: executions that there may be in all, where it is known
     """
@@ -427,6 +435,7 @@ class Campaign:
         """Depth first over the sets of ``depth`` failing calls; those of fewer have been counted
         before and only lead the way.  True if it has seen all of them."""
         complete = True
+        alike: list[Alike] = []
         pending: list[Iterator[tuple[int, ...]]] = [iter([()])]
         while pending:
             faults = next(pending[-1], None)
@@ -441,11 +450,51 @@ class Campaign:
             if outcome is None:
                 complete = False
             elif leading:
-                numbers, all_of_them = _later_calls(outcome.fallible, faults)
-                complete = complete and all_of_them
-                run.bounds |= Bound.NONE if all_of_them else Bound.FAULTS
+                numbers, others = _later_calls(outcome.fallible, faults)
                 pending.append(iter([(*faults, n) for n in numbers]))
+                if depth == 1:
+                    alike = others
+                elif others:
+                    run.bounds |= Bound.FAULTS
+                    complete = False
+        for group in alike:
+            complete = self._compare(bench, run, group, deadline) and complete
         return complete
+
+    def _compare(self, bench: Bench, run: RunReport, alike: Alike, deadline: float | None) -> bool:
+        """Lets the others of many calls alike fail, and looks at those that make a difference.
+        True if it has seen all of them."""
+        most = self.report.options.max_executions
+        most = WORTHWHILE_CALLS if most is None else most
+        left = alike.others
+        if most and len(left) > most:
+            run.bounds |= Bound.FAULTS
+            return False
+        keys = self._keys[run.program.name]
+        number = alike.middle
+        for _ in range(MAX_WAYS):
+            with Course(bench.kernel) as course:
+                bench.run(run.program, (number,), fallible=False, known=keys, course=course)
+                course.end()
+                different: list[int] = []
+                for first in range(0, len(left), SLICE):
+                    interrupts.check()
+                    if deadline is not None and time.monotonic() > deadline:
+                        run.bounds |= Bound.SECONDS
+                        return False
+                    part = left[first : first + SLICE]
+                    same = course.same(number, part)
+                    different += [n for n, like in zip(part, same, strict=True) if not like]
+            run.asleep += len(left) - len(different)
+            if not different:
+                return True
+            number, *left = different
+            if self._execute(bench, run, (number,), leading=False) is None:
+                return False
+        if not left:
+            return True
+        run.bounds |= Bound.FAULTS
+        return False
 
     def _execute(
         self, bench: Bench, run: RunReport, faults: tuple[int, ...], leading: bool
@@ -508,30 +557,40 @@ class _BenchContext:
             self._bench.kernel.close()
 
 
+@dataclass(frozen=True)
+class Alike:
+    """Calls of a loop over sections.
+
+    Attributes:
+        middle: number of one that fails by itself
+        others: numbers of those that do not
+    """
+
+    middle: int
+    others: list[int]
+
+
 def _later_calls(
     fallible: Sequence[tuple[int, FaultPoint]], faults: tuple[int, ...]
-) -> tuple[list[int], bool]:
-    """Numbers of the calls after the last fault that are to fail next; are these all?"""
-    groups: dict[tuple[int, str], list[range]] = {}
+) -> tuple[list[int], list[Alike]]:
+    """Numbers of the calls after the last fault that are to fail next, and the others, if there
+    are too many of them for each to be looked at."""
+    groups: dict[tuple[int, str], list[int]] = {}
     after = faults[-1] if faults else 0
     number = 0
     for operation, point in fallible:
         first, number = number + 1, number + point.count
         if number > after:
             calls = range(max(first, after + 1), number + 1)
-            groups.setdefault((operation, point.site), []).append(calls)
+            groups.setdefault((operation, point.site), []).extend(calls)
     chosen = []
-    complete = True
-    for parts in groups.values():
-        n = sum(map(len, parts))
+    alike = []
+    for group in groups.values():
+        n = len(group)
         if n <= MANY:
-            chosen += [number for part in parts for number in part]
+            chosen += group
             continue
-        complete = False
-        for index in (0, 1, n // 2, n - 1):
-            for part in parts:
-                if index < len(part):
-                    chosen.append(part[index])
-                    break
-                index -= len(part)
-    return sorted(chosen), complete
+        looked_at = [group[index] for index in (0, 1, n // 2, n - 1)]
+        chosen += looked_at
+        alike.append(Alike(group[n // 2], [call for call in group if call not in looked_at]))
+    return sorted(chosen), alike

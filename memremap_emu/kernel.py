@@ -50,6 +50,11 @@ class Snapshot:
         self._data = list(kernel._data), dict(kernel._data_ids)
         self._region = kernel._region
 
+    @property
+    def number(self) -> int:
+        """What the machine calls it."""
+        return self._number
+
     def restore(self) -> None:
         """Goes back; handles made since then are refused from now on."""
         native = self._kernel._native

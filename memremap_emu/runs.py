@@ -33,6 +33,7 @@ from memremap_emu.kernel import Kernel
 from memremap_emu.memory import Page, PageMap
 from memremap_emu.p2pdma import PciDevice
 from memremap_emu.ranges import SECTION_SIZE
+from memremap_emu.repeating import Course
 from memremap_emu.tasks import Task
 from memremap_emu.trace import Event, EventType
 
@@ -177,6 +178,7 @@ class Bench:
         *,
         fallible: bool = True,
         known: Collection[Cause] | None = None,
+        course: Course | None = None,
     ) -> Outcome:
         """Takes the device through a program, with these calls failing.
 
@@ -188,11 +190,12 @@ class Bench:
             fallible: the outcome shall have the fallible calls that the run met
             known: for one run of many: only findings of other causes need history and log, and
                 the outcome none
+            course: writes down what the run asks from the operation of the last fault on
         """
         if program.name not in self.references and faults:
             self.run(program)
         self._snapshot.restore()
-        return Run(self, program, faults, fallible, known).execute()
+        return Run(self, program, faults, fallible, known, course).execute()
 
 
 def boot(setup: Setup) -> Kernel:
@@ -222,6 +225,7 @@ class Run:
         faults: tuple[int, ...],
         fallible: bool,
         known: Collection[Cause] | None = None,
+        course: Course | None = None,
     ) -> None:
         self.bench = bench
         self.program = program
@@ -238,6 +242,7 @@ class Run:
         self._label = ""
         self._number = 0
         self._known = known
+        self._course = course
         self._keys: set[Cause] = set()
         self._violations = 0
         self._log_start = self._log_end()
@@ -292,6 +297,8 @@ class Run:
             return
         if self._number == self._quiet:
             self._leave_quiet()
+        if self._course is not None and self._number == self._quiet:
+            self._course.begin()
         try:
             ended = getattr(self, f"op_{operation}")()
         except TaskDied:
@@ -301,6 +308,8 @@ class Run:
             raise _EndOfRunError from None
         self.outcome.history.append(f"{operation}: {ended}" if ended else operation)
         self._watch()
+        if self._course is not None:
+            self._course.settle()
 
     def _operate_quietly(self, operation: str) -> None:
         """An operation of which the reference has shown that nothing is wrong with it."""

@@ -32,12 +32,17 @@ from memremap_emu.experiments import (
     program_named,
 )
 from memremap_emu.ranges import MemoryMap
+from memremap_emu.repeating import Course
 from memremap_emu.runs import Bench, Finding
 from memremap_emu.search import Bound
 from memremap_emu.trace import EventType
 from memremap_emu.versions import versions
 
 SMALL = "00100000-bfffffff : System RAM\n140000000-17fffffff : Persistent Memory\n"
+#: More sections than all are looked at.
+LARGE_SECTIONS = 80
+LARGE_END = 0x400000000 + (LARGE_SECTIONS << 27) - 1
+LARGE = f"00100000-bfffffff : System RAM\n400000000-{LARGE_END:x} : Persistent Memory\n"
 START, END, SECOND = 0x140000000, 0x17FFFFFFF, 0x180000000
 LIFE = program_named("bind-use-unbind-rebind")
 BESIDE = program_named("beside-second-device")
@@ -147,8 +152,8 @@ def test_races_with_more_failing_calls_than_there_can_be_are_bounded(
 
 def test_two_faults_are_both_met(bench: Bench) -> None:
     alone = bench.run(LIFE, (1,))
-    later, complete = check._later_calls(alone.fallible, (1,))
-    assert complete and later[0] == 2
+    later, alike = check._later_calls(alone.fallible, (1,))
+    assert not alike and later[0] == 2
     assert bench.run(LIFE, (1, later[5])).failed[0] == alone.failed[0]
     assert len(bench.run(LIFE, (1, later[5])).failed) == 2
 
@@ -166,8 +171,43 @@ def test_a_loop_over_many_sections_fails_first_second_middle_and_last() -> None:
         (1, FaultPoint("sections", "", 400)),
         (2, FaultPoint("b", "", 2)),
     ]
-    assert check._later_calls(fallible, ()) == ([1, 2, 3, 502, 1001, 1002, 1003], False)
-    assert check._later_calls(fallible, (1001,)) == ([1002, 1003], True)
+    others = [*range(4, 502), *range(503, 1001)]
+    assert check._later_calls(fallible, ()) == (
+        [1, 2, 3, 502, 1001, 1002, 1003],
+        [check.Alike(502, others)],
+    )
+    assert check._later_calls(fallible, (1001,)) == ([1002, 1003], [])
+
+
+@pytest.mark.parametrize("mode", ["fsdax", "fsdax-altmap"])
+def test_every_call_of_a_loop_over_many_sections_is_accounted_for(mode: str) -> None:
+    options = Options(memory(LARGE), drivers=("pmem",))
+    [setup] = [s for s in check.setups(options) if s.mode.name == mode]
+    campaign = check._life((options, setup))
+    for run in campaign.runs:
+        if run.program.faults:
+            fallible = Bench(setup).run(run.program).fallible
+            calls = sum(point.count for _, point in fallible)
+            assert run.exhaustive and run.executions + run.asleep == 1 + calls
+            assert run.asleep > 2 * (LARGE_SECTIONS - 10)
+
+
+def test_more_calls_alike_than_are_worthwhile_are_left_out_and_said_to_be() -> None:
+    options = Options(memory(LARGE), drivers=("dax_pmem",), max_executions=LARGE_SECTIONS // 2)
+    campaign = check._life((options, check.setups(options)[0]))
+    with_faults = [run for run in campaign.runs if run.program.faults]
+    assert with_faults
+    assert all(not run.exhaustive and run.bounds == Bound.FAULTS for run in with_faults)
+
+
+def test_calls_that_go_too_many_ways_are_left_out_and_said_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Course, "same", lambda _, number, others: [False] * len(others))
+    options = Options(memory(LARGE), drivers=("dax_pmem",))
+    campaign = check._life((options, check.setups(options)[0]))
+    run = next(run for run in campaign.runs if run.program.faults)
+    assert not run.exhaustive and run.bounds == Bound.FAULTS and not run.asleep
 
 
 def test_devices_are_those_of_the_drivers_asked_for() -> None:

@@ -618,6 +618,8 @@ long snapshot_take(struct machine *m);
 /** snapshot_restore() - go back to it; -1 if there is no such snapshot */
 int snapshot_restore(struct machine *m, long id);
 bool snapshot_exists(struct machine *m, long id);
+/** snapshot_serial() - that of the last handle given out before it was taken; it exists */
+unsigned long snapshot_serial(struct machine *m, long id);
 /**
  * snapshot_distance() - hash of what differs from the snapshot, stacks of tasks included
  *

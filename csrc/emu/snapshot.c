@@ -30,12 +30,14 @@ struct saved_stack {
  * struct snapshot - a state to come back to
  * @arena_size: bytes of the arena in @image
  * @shadow_size: bytes of shadow that follow
+ * @serial: of the last handle that had been given out
  */
 struct snapshot {
 	struct snapshot *next;
 	long id;
 	size_t arena_size;
 	size_t shadow_size;
+	unsigned long serial;
 	int nr_stacks;
 	struct saved_stack stacks[MAX_TASKS];
 	char image[] __aligned(DIRTY_LINE); /* as the arena: a line is copied to a line */
@@ -82,6 +84,7 @@ long snapshot_take(struct machine *m)
 		return -1;
 	snap->arena_size = arena;
 	snap->shadow_size = shadow;
+	snap->serial = m->handle_serial;
 	snap->nr_stacks = 0;
 	memcpy(snap->image, m->arena, arena);
 	memcpy(snap->image + arena, m->shadow, shadow);
@@ -179,6 +182,11 @@ int snapshot_restore(struct machine *m, long id)
 	kcsan_forget(m);
 	lockdep_forget(m);
 	return 0;
+}
+
+unsigned long snapshot_serial(struct machine *m, long id)
+{
+	return snapshot_find(m, id)->serial;
 }
 
 bool snapshot_exists(struct machine *m, long id)

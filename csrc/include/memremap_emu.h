@@ -590,6 +590,49 @@ int emu_fault_hits(emu_machine *m, int plan, uint64_t *hits, uint64_t *seen);
  */
 int emu_fault_clear(emu_machine *m);
 
+/* What the host asks of a machine, as the function of the same name takes it. */
+enum emu_ask {
+	EMU_ASK_CALL, /* emu_call(), without a context: what is the operation */
+	EMU_ASK_PAGE_GET, /* args: pfn */
+	EMU_ASK_PAGE_PUT,
+	EMU_ASK_NO_FAULTS, /* emu_fault_clear() */
+	EMU_ASK_STATS, /* all but the numbers of calls */
+	EMU_ASK_LOG, /* args: from */
+	EMU_ASK_TEXT, /* args: a */
+	EMU_ASK_QUIESCENCE,
+	EMU_ASK_TRACE, /* emu_trace_select(): what are the types; args: from, ranges, nr_ranges */
+	EMU_ASK_VIOLATION, /* args: index */
+};
+
+struct emu_question {
+	int32_t kind; /* enum emu_ask */
+	int32_t nargs;
+	int64_t what;
+	uint64_t size; /* bytes, or events, that there is room for */
+	int64_t args[6];
+};
+
+/**
+ * emu_repeat() - asks the same again and again, with another call failing each time
+ * @m: machine
+ * @snapshot: that each time begins with; it has a fault plan that is not due yet
+ * @questions: what the host asked from there on
+ * @n: how many
+ * @settled: after so many of them the call has failed, and the state may be one that is known
+ * @plan: number of the fault plan
+ * @nth: the call that it fails, for each time, as of emu_fault_plan()
+ * @nr: how many times
+ * @same: for each time: can the host not tell it from the first one?  Either all is answered the
+ *	same, or the first @settled questions are and lead to the same state; digests of 64 bits
+ *	stand for both.
+ *
+ * Nothing is the same where the plan fails no call or the kernel wants to call the host.
+ *
+ * Return: a status; the machine is in the state of the snapshot then.
+ */
+int emu_repeat(emu_machine *m, int64_t snapshot, const struct emu_question *questions, size_t n,
+	       size_t settled, int plan, const uint64_t *nth, size_t nr, uint8_t *same);
+
 /**
  * emu_fault_sites() - where calls can fail
  * @m: machine
