@@ -78,8 +78,23 @@ int emu_trace_read(emu_machine *m, uint64_t from, struct emu_event *events, size
 	return EMU_OK;
 }
 
+/* Most functions are of no interest: a bit for each 64 bytes of code says of which that is sure. */
+#define CODE_BITS 1024
+#define CODE_BIT(address) ((address) / 64 % CODE_BITS)
+
+static void mark_code(uint64_t *code, const uint64_t *ranges, size_t nr_ranges)
+{
+	memset(code, 0, CODE_BITS / 8);
+	for (size_t i = 0; i < nr_ranges; i++) {
+		uint64_t at = ranges[2 * i] & ~63UL;
+
+		for (unsigned int n = 0; at < ranges[2 * i + 1] && n < CODE_BITS; n++, at += 64)
+			code[CODE_BIT(at) / 64] |= 1UL << (CODE_BIT(at) % 64);
+	}
+}
+
 static bool selected(const struct emu_event *event, uint32_t types, const uint64_t *ranges,
-		     size_t nr_ranges)
+		     size_t nr_ranges, const uint64_t *code)
 {
 	size_t low = 0, high = nr_ranges;
 
@@ -87,6 +102,8 @@ static bool selected(const struct emu_event *event, uint32_t types, const uint64
 		return false;
 	if (event->type != EVENT_FUNC)
 		return true;
+	if (!(code[CODE_BIT(event->a) / 64] >> (CODE_BIT(event->a) % 64) & 1))
+		return false;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
@@ -101,15 +118,17 @@ static bool selected(const struct emu_event *event, uint32_t types, const uint64
 int emu_trace_select(emu_machine *m, uint64_t from, uint32_t types, const uint64_t *ranges,
 		     size_t nr_ranges, struct emu_event *events, size_t max, size_t *count)
 {
+	uint64_t code[CODE_BITS / 64];
 	uint64_t end = m->s->trace_end;
 	size_t n = 0;
 
+	mark_code(code, ranges, nr_ranges);
 	if (end > TRACE_EVENTS && from < end - TRACE_EVENTS)
 		from = end - TRACE_EVENTS;
 	for (; from < end && n < max; from++) {
 		const struct emu_event *event = &m->trace[from % TRACE_EVENTS];
 
-		if (selected(event, types, ranges, nr_ranges))
+		if (selected(event, types, ranges, nr_ranges, code))
 			events[n++] = *event;
 	}
 	*count = n;

@@ -122,7 +122,7 @@ static uint64_t ask(struct machine *m, const struct emu_question *q, char *buf, 
  * @settled: after so many of them the call that is to fail has failed
  * @plan: the fault plan
  * @buf: room for an answer
- * @end: bytes of the arena that the last time has left used
+ * @end: bytes of the arena that anybody may have used since it was cleared
  * @asked_host: the kernel wanted to call the host
  */
 struct course {
@@ -168,6 +168,7 @@ static int begin(struct course *c, uint64_t nth)
 		return status;
 	/* Equal states look equal: also between objects, where nobody writes. */
 	memset(m->arena + s->brk, 0, c->end - s->brk);
+	c->end = s->brk;
 	/* The same calls give out the same handles as when they were first made. */
 	m->handle_serial = snapshot_serial(m, c->snapshot);
 	/* Nor does it matter what the last call of the time before has logged. */
@@ -249,6 +250,7 @@ int emu_repeat(emu_machine *m, int64_t snapshot, const struct emu_question *ques
 		/* What watchers of schedules remember is no part of a state. */
 		.settled = m->lockdep || m->kcsan ? n : min(settled, n),
 		.plan = plan,
+		.end = m->most.brk,
 	};
 	const unsigned long serial = m->handle_serial;
 	const emu_upcall_fn upcall = m->upcall;
