@@ -210,6 +210,18 @@ def test_calls_that_go_too_many_ways_are_left_out_and_said_to_be(
     assert not run.exhaustive and run.bounds == Bound.FAULTS and not run.asleep
 
 
+def test_a_budget_that_is_over_ends_the_calls_alike_too() -> None:
+    options = Options(memory(LARGE), drivers=("dax_pmem",))
+    campaign = check.Campaign(Report(options), check.setups(options)[0])
+    campaign.run()
+    run = next(run for run in campaign.runs if run.program.faults)
+    with campaign._bench() as bench:
+        assert bench is not None
+        alike = check._later_calls(bench.run(run.program).fallible, ())[1][0]
+        assert not campaign._compare(bench, run, alike, time.monotonic())
+    assert run.bounds == Bound.SECONDS and not run.asleep
+
+
 def test_devices_are_those_of_the_drivers_asked_for() -> None:
     report = check.check(Options(memory(SMALL), drivers=("dax_pmem",), max_faults=0))
     assert {r.setup.mode.driver for r in report.runs} == {"dax_pmem"}
