@@ -242,7 +242,9 @@ def test_the_ready_state_machine_finds_what_a_failing_call_leaves_behind() -> No
 
     with pytest.raises(BaseException, match=r"leak|Hypothesis found") as caught:
         run_state_machine_as_test(
-            Failing, settings=settings(max_examples=60, database=None, deadline=None)
+            Failing,
+            # Drawn at random, some sixty do not show it.
+            settings=settings(max_examples=500, database=None, derandomize=True, deadline=None),
         )
     assert "still in the direct map" in repr(caught.value) or "leak" in repr(caught.value)
 
