@@ -52,6 +52,8 @@ _OF_PAGES = frozenset(
     }
 )
 _FLAVOURS = ("RCU", "RCU-sched")
+#: What inline functions of headers begin with where they are called from outside.
+_OUTLINE = "outline_"
 #: Calls that only ask for a name.
 _UNSAID = frozenset({"snprintf_kernel"})
 #: Columns are as wide as what is in them, and at least this.
@@ -109,14 +111,27 @@ def render_calls(events: Sequence[Event], broken: Sequence[str]) -> str:
             column = waiting.index(event.task) + 1 if waits else 0
         if event.type is EventType.FUNC and event.task and event.task not in begun:
             begun.add(event.task)
+            name = event.name.removeprefix(_OUTLINE)
             if waits:
-                heads[column] = f"{event.name}()"
-            if event.name not in _UNSAID:
-                rows.append((column, f"{event.name}()"))
+                heads[column] = f"{name}()"
+            if name not in _UNSAID:
+                rows.append((column, f"{name}()"))
         text = _text(event)
         if text is not None and (not rows or rows[-1] != (column, text)):
             rows.append((column, text))
     return _lines(rows, heads, broken)
+
+
+def shorten(text: str, longest: int) -> str:
+    """Columns of at most so many lines: heads and both ends stay, and how many lines of the middle
+    were left out is said in their place."""
+    lines = text.splitlines(keepends=True)
+    if len(lines) <= longest:
+        return text
+    first = longest // 2
+    last = longest - first - 1
+    left_out = f"... {len(lines) - first - last} lines left out ...\n"
+    return "".join([*lines[:first], left_out, *lines[-last:]])
 
 
 def _rows(events: Sequence[Event], heads: list[str]) -> list[tuple[int, str]]:

@@ -6,33 +6,105 @@ Loaded by pytest itself wherever the package is installed.
 ``kernel``
     A `memremap_emu.Kernel` of the checked build, two CPUs, of the version that
     ``--memremap-version`` names.  What its watchers have found when the test is over fails the
-    test, also if nobody looked, and is shown with what each call did: `columns.render_calls`.
+    test, also if nobody looked.  A test that fails for whatever reason is shown with what each
+    call did (`columns.render_calls`), the end of the kernel log, and the line that runs it again.
 ``iomem``
     The memory map of ``kernel``: 3 GiB of System RAM and 1 GiB of persistent memory at 5 GiB.
 
 ``--memremap-budget N`` (executions) or ``Ns`` (seconds) is how far each exploration of
-`memremap_emu.stateful.checks_shutdown` goes; ``--hypothesis-profile`` takes those of
-`memremap_emu.profiles`, too.
+`memremap_emu.stateful.checks_shutdown` goes.  Where Hypothesis is installed, the profiles of
+`memremap_emu.profiles` are there before the first ``conftest.py`` is loaded.
 
 ``--memremap-replay TOKEN`` runs what ``memremap-emu check`` or ``explore`` has found again as a
 test of its own, which fails as long as its violation shows.  Files ``*.scenario.json``, as
-``memremap-emu fuzz`` writes them, are tests of the same kind.
+``memremap-emu fuzz`` writes them, are tests of the same kind.  Both show columns and the line that
+runs them again.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from _pytest.outcomes import Failed
 
 from memremap_emu import budget, columns, interleavings, profiles, report, runs, scenario, tokens
+from memremap_emu.errors import Violation, ViolationRecord
 from memremap_emu.iomem import IoMem
 from memremap_emu.kernel import Kernel
+from memremap_emu.trace import Event
 from memremap_emu.versions import DEFAULT_VERSION, select
 
 _MAP = "00100000-bfffffff : System RAM\n140000000-17fffffff : Persistent Memory\n"
+
+#: Columns that are longer are shortened in the middle: lines.
+_LONGEST = 80
+#: Lines of the kernel log that are shown.
+_LOG_LINES = 24
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a kernel has to tell of itself."""
+
+    violations: tuple[ViolationRecord, ...]
+    events: tuple[Event, ...]
+    log: tuple[str, ...]
+
+
+class _Watched(Kernel):
+    """The kernel of a test, which can be asked what happened also when the test has closed it."""
+
+    _kept: _Seen | None = None
+    #: So many violations have been told.
+    told = 0
+
+    def seen(self) -> _Seen:
+        if self._kept is not None:
+            return self._kept
+        return _Seen(tuple(self.violations), tuple(self.trace.events()), tuple(self.dmesg))
+
+    def found(self) -> tuple[ViolationRecord, ...]:
+        """All violations."""
+        return tuple(self.violations) if self._kept is None else self._kept.violations
+
+    def keep(self) -> None:
+        """Remembers what there is to tell."""
+        self._kept = self.seen()
+
+    def close(self) -> None:
+        kept = self.seen()
+        super().close()
+        self._kept = kept
+
+    def destroy(self) -> None:
+        """Closes it when nobody will ask any more."""
+        super().close()
+
+
+class _Unseen(Violation, Failed):
+    """Violations that no call has raised: shown without the place that looked."""
+
+    # What pytest's summary calls it, which has little room.
+    __module__ = "builtins"
+    __qualname__ = "Violation"
+
+    def __init__(self, records: tuple[ViolationRecord, ...]) -> None:
+        Violation.__init__(self, records)
+        self.msg = str(self.args[0])
+        self.pytrace = False
+
+    def __str__(self) -> str:
+        return str(self.msg)
+
+
+_KERNEL = pytest.StashKey[_Watched]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,15 +131,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# Before the first conftest.py, whose own profiles of the same names are those that count.
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Registers profiles where Hypothesis is installed, and leaves the one in use as it is."""
+    try:
+        profiles.register()
+    except ImportError:
+        return
+    except ValueError as e:
+        raise pytest.UsageError(f"MEMREMAP_EMU_EXAMPLES: {e}") from None
+
+
 # Before Hypothesis loads the profile that it is told.
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers profiles; refuses versions that there are not, and what is no budget or token."""
-    if config.getoption("--hypothesis-profile", None) in profiles.NAMES:
-        try:
-            profiles.register()
-        except ValueError as e:
-            raise pytest.UsageError(f"MEMREMAP_EMU_EXAMPLES: {e}") from None
+    """Refuses versions that there are not, and what is no budget or token."""
+    if "hypothesis" in sys.modules:
+        profiles.settle()
     asked = config.getoption("--memremap-budget")
     try:
         budget.chosen = None if asked is None else budget.Budget.read(asked)
@@ -116,15 +196,14 @@ class ScenarioItem(pytest.Item):
         version = self.config.getoption("--memremap-version")
         if version is None and wanted.program is not None:
             version = wanted.program.version
-        kernel = select(version or DEFAULT_VERSION)
-        outcome = scenario.run(wanted, kernel)
-        log = "".join(f"  | {line}\n" for line in outcome.log)
-        records = "".join(f"{r.kind}: {r.message}\n" for r in outcome.records)
+        outcome = scenario.run(wanted, select(version or DEFAULT_VERSION), columns=True)
         if outcome.status is scenario.Status.MISSING:
             pytest.skip(f"undecided: {wanted.missing or ', '.join(outcome.history)}")
         # Not by assert: what pytest adds to that depends on how this package is installed.
         if outcome.status is scenario.Status.VIOLATED:
-            raise AssertionError(f"{wanted.title}\n{log}{records}")
+            shown = columns.shorten(outcome.columns, _LONGEST)
+            log = "".join(f"  | {line}\n" for line in outcome.log)
+            raise AssertionError(f"{wanted.title}\n{shown}{log}{_again(self, version)}")
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """What pytest calls it."""
@@ -146,8 +225,11 @@ class Replayed(pytest.Item):
             self._run_program()
             return
         replay = tokens.decode(self.token)
-        execute = interleavings.execute if replay.experiment.program.tasks else runs.execute
-        outcome = execute(replay.experiment)
+        if replay.experiment.program.tasks:
+            outcome = interleavings.execute(replay.experiment)
+        else:
+            outcome = runs.execute(replay.experiment, columns=True)
+        outcome.columns = columns.shorten(outcome.columns, _LONGEST)
         same = next((f for f in outcome.findings if tokens.digest(f.cause) == replay.digest), None)
         if same is not None:
             raise AssertionError(report.replay_as_text(replay, outcome, same))
@@ -155,6 +237,7 @@ class Replayed(pytest.Item):
     def _run_program(self) -> None:
         replay = tokens.decode_program(self.token)
         outcome = replay.program.replay(replay.schedule)
+        outcome = replace(outcome, columns=columns.shorten(outcome.columns, _LONGEST))
         same = any(tokens.digest(v.cause) == replay.digest for v in outcome.violations)
         if same:
             raise AssertionError(report.program_replay_as_text(replay, outcome, same))
@@ -176,18 +259,102 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
         items.append(item)
 
 
+# --- the fixtures ---
+
+
+def _again(item: pytest.Item, version: str | None) -> str:
+    """The line that runs a test again."""
+    chosen = () if version is None else ("--memremap-version", version)
+    return shlex.join(["pytest", item.nodeid, *chosen])
+
+
+def _fail_if_broken(kernel: _Watched) -> None:
+    """Fails for violations that have not been told yet."""
+    found = kernel.found()
+    untold, kernel.told = found[kernel.told :], len(found)
+    if untold:
+        raise _Unseen(untold) from None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """What the watchers of ``kernel`` have found fails the test, in itself and not after it."""
+    __tracebackhide__ = True
+    try:
+        answer = yield
+    except pytest.skip.Exception:
+        # Why the rest is skipped does not matter any more.
+        if (kernel := item.stash.get(_KERNEL, None)) is not None:
+            _fail_if_broken(kernel)
+        raise
+    if (kernel := item.stash.get(_KERNEL, None)) is not None:
+        _fail_if_broken(kernel)
+    return answer
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Destroys ``kernel`` when every fixture that may have used it is gone."""
+    try:
+        return (yield)
+    except BaseException:
+        if (kernel := item.stash.get(_KERNEL, None)) is not None:
+            with suppress(RuntimeError):  # in use by a thread that the test has left behind
+                kernel.keep()
+        raise
+    finally:
+        if (kernel := item.stash.get(_KERNEL, None)) is not None:
+            kernel.destroy()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails shows what each call did on its ``kernel``, and how to run it again."""
+    made = yield
+    kernel = item.stash.get(_KERNEL, None)
+    if kernel is not None and call.excinfo is not None:
+        try:
+            # Whoever expects a failure, expects it with what was found until then.
+            kernel.told = len(kernel.found())
+            shown = _show(item, kernel) if made.failed else ""
+        except RuntimeError as e:
+            shown = f"{e}\n"  # in use by a thread that the test has left behind
+        if made.failed:
+            _add_section(made, "kernel", shown)
+    if call.when == "teardown" and kernel is not None:
+        del item.stash[_KERNEL]
+    return made
+
+
+def _show(item: pytest.Item, kernel: _Watched) -> str:
+    seen = kernel.seen()
+    text = columns.render_calls(seen.events, [str(violation) for violation in seen.violations])
+    log = "".join(f"  {line}\n" for line in seen.log[-_LOG_LINES:])
+    version = item.config.getoption("--memremap-version") or DEFAULT_VERSION
+    return f"{columns.shorten(text, _LONGEST)}{log}{_again(item, version)}\n"
+
+
+def _add_section(made: pytest.TestReport, name: str, text: str) -> None:
+    """Below the traceback, where reports for machines have it, too."""
+    add = getattr(made.longrepr, "addsection", None)
+    if add is None:
+        made.sections.append((name, text))
+    else:
+        add(name, text)
+
+
 @pytest.fixture
 def kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
     """A kernel; what its watchers find fails the test."""
     version = request.config.getoption("--memremap-version") or DEFAULT_VERSION
-    with Kernel.select(version, cpus=2, on_violation="record", trace=True) as k:
-        yield k
-        if k.violations:
-            broken = [str(violation) for violation in k.violations]
-            shown = columns.render_calls(k.trace.events(), broken)
-            log = "".join(f"\n  {line}" for line in k.dmesg[-24:])
-            again = shlex.join(["pytest", request.node.nodeid, "--memremap-version", version])
-            pytest.fail(f"{shown}{log}\n{again}", pytrace=False)
+    made = _Watched.select(version, cpus=2, on_violation="record", trace=True)
+    assert isinstance(made, _Watched)
+    request.node.stash[_KERNEL] = made
+    yield made
+    # What fixtures have broken that went before it.
+    _fail_if_broken(made)
 
 
 @pytest.fixture

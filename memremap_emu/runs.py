@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from memremap_emu.columns import render_calls
 from memremap_emu.contract import (
     FUNCTIONS,
     Calls,
@@ -92,7 +93,7 @@ class Outcome:
         refused: why the kernel declines to bind by specification, None if it binds
         history: operations and how they ended
         log: the kernel log of the execution
-        columns: where tasks race: who did what when
+        columns: who did what when; where no tasks race, if asked for
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -205,10 +206,21 @@ def boot(setup: Setup) -> Kernel:
     return kernel
 
 
-def execute(experiment: Experiment) -> Outcome:
-    """Runs one experiment on a machine of its own."""
+def execute(experiment: Experiment, *, columns: bool = False) -> Outcome:
+    """Runs one experiment on a machine of its own.
+
+    Args:
+        experiment: whose program has no tasks that race
+        columns: the outcome shall have them: what each call did
+    """
     with boot(experiment.setup) as kernel:
-        return Bench(experiment.setup, kernel).run(experiment.program, experiment.faults)
+        bench = Bench(experiment.setup, kernel)
+        start = kernel.trace.position
+        outcome = bench.run(experiment.program, experiment.faults)
+        if columns:
+            broken = [f"=> {found.kind}: {found.message}" for found in outcome.findings]
+            outcome.columns = render_calls(kernel.trace.events(start), broken)
+        return outcome
 
 
 class _EndOfRunError(Exception):

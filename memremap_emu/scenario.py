@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from memremap_emu.booted import Booted
+from memremap_emu.columns import render_calls
 from memremap_emu.device import Device, Driver
 from memremap_emu.drivers import BuiltinDriver, PciDriver
 from memremap_emu.errors import Blocked, KernelError, TaskDied, ViolationRecord
@@ -153,6 +154,7 @@ class Outcome:
         others: violations that are not
         history: steps and how they ended
         log: the kernel log
+        columns: what each call did, or who did what when, if asked for
     """
 
     status: Status
@@ -162,6 +164,7 @@ class Outcome:
     others: list[ViolationRecord] = field(default_factory=list)
     history: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    columns: str = ""
 
 
 # --- reading ---
@@ -294,8 +297,13 @@ def bundled() -> list[Scenario]:
 # --- running ---
 
 
-def run(scenario: Scenario, kernel: Selection) -> Outcome:
+def run(scenario: Scenario, kernel: Selection, *, columns: bool = False) -> Outcome:
     """Runs a scenario on a kernel, on a machine of its own.
+
+    Args:
+        scenario: what to run
+        kernel: on which version
+        columns: if it is violated, the outcome shall have them
 
     Raises:
         ScenarioError: it cannot be set up.
@@ -308,11 +316,14 @@ def run(scenario: Scenario, kernel: Selection) -> Outcome:
         return _explore(scenario, scenario.program, kernel)
     started = time.perf_counter()
     chosen = replace(kernel, modes=tuple(dict.fromkeys((*kernel.modes, *scenario.modes))))
-    with Kernel.select(chosen, on_violation="record", trace=False) as k:
+    with Kernel.select(chosen, on_violation="record", trace=columns) as k:
         try:
             outcome = Run(scenario, k).execute()
         except (ValueError, TypeError) as e:
             raise ScenarioError(f"{scenario.id}: {e}") from None
+        if columns and outcome.records:
+            broken = [f"=> {r.kind}: {r.message}" for r in outcome.records]
+            outcome.columns = render_calls(k.trace.events(), broken)
     outcome.executions = 1
     outcome.seconds = time.perf_counter() - started
     return outcome
@@ -334,7 +345,7 @@ def _explore(scenario: Scenario, program: Program, kernel: Selection) -> Outcome
                 max_faults=scenario.max_faults,
             )
             mine = [f for f in found.found if any(e.covers(f.record) for e in scenario.violations)]
-            log = list(booted.replay(mine[0].schedule).log) if mine else []
+            replayed = booted.replay(mine[0].schedule) if mine else None
     except ValueError as e:
         raise ScenarioError(f"{scenario.id}: {e}") from None
     undecided = not mine and not found.exhaustive
@@ -345,7 +356,8 @@ def _explore(scenario: Scenario, program: Program, kernel: Selection) -> Outcome
         records=[f.record for f in mine],
         others=[f.record for f in found.found if f not in mine],
         history=[f"{found.executions} executions: {found.outcome.name.lower()}"],
-        log=log,
+        log=list(replayed.log) if replayed else [],
+        columns=replayed.columns if replayed else "",
     )
 
 

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from memremap_emu import check
 from memremap_emu.check import Options
+from memremap_emu.program import Program
 from tests.test_check import memory
 
 pytest_plugins = ["pytester"]
@@ -27,9 +30,21 @@ def registered(pytester: pytest.Pytester) -> bool:
     return any(e.value == "memremap_emu.pytest_plugin" for e in entry_points(group="pytest11"))
 
 
-def test_a_violation_that_nobody_looked_at_fails_the_test(pytester: pytest.Pytester) -> None:
+def test_a_violation_that_nobody_looked_at_fails_the_test(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test itself, not what is taken down after it."""
+    monkeypatch.setenv("COLUMNS", "250")
     pytester.makepyfile(
         """
+        import pytest
+        from memremap_emu import Violation
+
+        def broken(kernel):
+            ref = kernel.percpu_ref()
+            ref.kill()
+            ref.kill()
+
         def test_clean(kernel, iomem):
             driver = kernel.driver("dax_pmem")
             device = driver.device(0x140000000, 0x40000000)
@@ -37,14 +52,136 @@ def test_a_violation_that_nobody_looked_at_fails_the_test(pytester: pytest.Pytes
             driver.unbind(device)
 
         def test_broken(kernel):
-            ref = kernel.percpu_ref()
-            ref.kill()
-            ref.kill()
+            broken(kernel)
+
+        def test_asked_for_late(request):
+            broken(request.getfixturevalue("kernel"))
+
+        def test_closed(kernel):
+            with kernel:
+                broken(kernel)
+
+        def test_skipped_afterwards(kernel):
+            broken(kernel)
+            pytest.skip("nothing more to do")
+
+        @pytest.mark.xfail(raises=Violation, strict=True)
+        def test_known(kernel):
+            broken(kernel)
         """
     )
     result = run(pytester)
-    result.assert_outcomes(passed=2, errors=1)
+    result.assert_outcomes(passed=1, failed=4, xfailed=1)
     result.stdout.fnmatch_lines(["*percpu_ref_kill*more than once*"])
+    assert "During handling" not in str(result.stdout)
+    for name in ("broken", "asked_for_late", "closed", "skipped_afterwards"):
+        result.stdout.fnmatch_lines([f"FAILED *::test_{name} - Violation: *more than once*"])
+
+
+def test_a_test_of_a_class_of_unittest_fails_itself(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import unittest
+        import pytest
+
+        class Test(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def use(self, kernel):
+                self.kernel = kernel
+
+            def test_broken(self):
+                ref = self.kernel.percpu_ref()
+                ref.kill()
+                ref.kill()
+        """
+    )
+    run(pytester).assert_outcomes(failed=1)
+
+
+def test_what_breaks_before_or_after_the_test_is_an_error(pytester: pytest.Pytester) -> None:
+    """Once: the failing test has told what it has found."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def twice(kernel):
+            ref = kernel.percpu_ref()
+            ref.kill()
+            yield ref
+            ref.kill()
+
+        @pytest.fixture
+        def asserts(kernel):
+            yield
+            kernel.driver("dax_pmem")
+            raise AssertionError("looked in vain")
+
+        def test_afterwards(twice): pass
+
+        def test_of_a_fixture(asserts): pass
+
+        def test_told(kernel):
+            ref = kernel.percpu_ref()
+            ref.kill()
+            ref.kill()
+            assert False, "for another reason"
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(passed=2, failed=1, errors=2)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_afterwards*", "*more than once*"])
+    result.stdout.fnmatch_lines(
+        ["*looked in vain", "*- kernel -*", "pytest *::test_of_a_fixture *"]
+    )
+    result.stdout.fnmatch_lines(["*for another reason*", "*- kernel -*", "*more than once*"])
+
+
+def test_a_kernel_that_the_test_has_closed_hides_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_passes(kernel):
+            kernel.close()
+
+        def test_fails(kernel):
+            ref = kernel.percpu_ref()
+            ref.kill()
+            kernel.close()
+            assert False, "the reason"
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["*AssertionError: the reason", "*- kernel -*", "  percpu_ref_kill_and_confirm()"]
+    )
+    assert "MachineClosed" not in str(result.stdout)
+
+
+def test_a_kernel_that_a_thread_is_still_in_hides_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import threading
+
+        def test_fails(kernel):
+            inside, leave = threading.Event(), threading.Event()
+
+            def release(ref):
+                inside.set()
+                leave.wait()
+
+            ref = kernel.percpu_ref(release)
+            thread = threading.Thread(target=ref.kill, daemon=True)
+            thread.start()
+            threading.Timer(2, leave.set).start()
+            assert inside.wait(60)
+            assert False, "the reason"
+        """
+    )
+    result = run(pytester)
+    result.stdout.fnmatch_lines(["*AssertionError: the reason", "*- kernel -*"])
+    assert "INTERNALERROR" not in str(result.stdout)
+    assert result.parseoutcomes()["failed"] == 1
 
 
 def test_the_version_is_chosen_on_the_command_line(pytester: pytest.Pytester) -> None:
@@ -65,7 +202,13 @@ def test_a_token_is_a_test_that_fails_as_long_as_its_violation_shows(
     result = run(pytester, "--memremap-replay", token)
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
-        ["*memmap-removed: struct page of pfn*", "*memremap-emu replay mre1.*"]
+        [
+            "  calls * bus_unbind_store()*",
+            "  bus_bind_store()",
+            "    <== memmap-removed",
+            "  => memmap-removed: struct page of pfn*",
+            "*memremap-emu replay mre1.*",
+        ]
     )
     assert run(pytester, "--memremap-replay", "mre1.x").ret == pytest.ExitCode.USAGE_ERROR
 
@@ -89,19 +232,76 @@ def test_what_broke_is_shown_with_what_each_call_did(pytester: pytest.Pytester) 
         """
     )
     result = run(pytester, "--memremap-version", "memremap-v6")
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
             "calls * bus_unbind_store()*",
             "bus_bind_store()",
             "  devm_memremap_pages()",
+            "get_page()",
             " * bus_unbind_store()",
             " *   waits for &dax_pmem->cmp",
+            "put_page()",
             "  <== memmap-removed",
             "*memmap-removed*struct page of pfn 0x150000 is gone with its section",
             "pytest test_late.py::test_late_put --memremap-version memremap-v6",
         ]
     )
+
+
+def test_a_test_that_fails_for_another_reason_shows_the_same(pytester: pytest.Pytester) -> None:
+    """In the report for machines, too."""
+    pytester.makepyfile(
+        test_mine="""
+        import pytest
+
+        @pytest.mark.parametrize("a", ["b c"])
+        def test_wrong(kernel, iomem, a):
+            driver = kernel.driver("dax_pmem")
+            driver.bind(driver.device(0x140000000, 0x40000000))
+            assert kernel.cpus == 3
+
+        def test_passes(kernel):
+            kernel.percpu_ref()
+
+        def test_without(): assert 0
+        """
+    )
+    result = run(pytester, "--junit-xml", "report.xml")
+    result.assert_outcomes(failed=2, passed=1)
+    expected = [
+        "*- kernel -*",
+        "bus_bind_store()",
+        "  arch_add_memory()",
+        "pytest 'test_mine.py::test_wrong[[]b c]' --memremap-version memremap-v6",
+    ]
+    result.stdout.fnmatch_lines(expected)
+    assert str(result.stdout).count("- kernel -") == 1
+    report = pytest.LineMatcher((pytester.path / "report.xml").read_text().splitlines())
+    report.fnmatch_lines([*expected[:-1], "pytest *test_wrong*--memremap-version memremap-v6*"])
+
+
+def test_long_columns_are_shortened_in_the_middle(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_long(kernel):
+            for number in range(300):
+                ref = kernel.percpu_ref()
+                ref.kill()
+            ref.exit()
+            assert False
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    lines = result.outlines
+    first = next(n for n, line in enumerate(lines) if "- kernel -" in line) + 1
+    last = next(n for n, line in enumerate(lines) if line.startswith("pytest "))
+    assert last - first == 80
+    left_out = next(line for line in lines if "lines left out" in line)
+    assert int(left_out.split()[1]) > 300
+    assert "calls" in lines[first]
+    assert lines[last - 1] == "  percpu_ref_exit()"
 
 
 CHECKED = """
@@ -152,6 +352,60 @@ def test_a_budget_is_how_far_an_exploration_goes(pytester: pytest.Pytester) -> N
         result.stderr.fnmatch_lines([f"*--memremap-budget: '{wrong}' is no number of executions*"])
 
 
+def test_a_scenario_shows_what_each_call_did(pytester: pytest.Pytester) -> None:
+    document = {
+        "schema": 1,
+        "id": "PINNED",
+        "title": "a page is pinned across unbind",
+        "invariant": "The memmap stays while a page of it is in use.",
+        "memory": ["140000000-17fffffff : Persistent Memory"],
+        "devices": {"fs": {"driver": "pmem", "start": "0x140000000", "size": "1G"}},
+        "steps": ["bind fs", *["get_page fs page 0x2c300"] * 100, "unbind fs"],
+        "violations": [{"kind": "memmap-removed"}],
+    }
+    document["steps"].append("put_page fs page 0x2c300")  # type: ignore[attr-defined]
+    (pytester.path / "a.scenario.json").write_text(json.dumps(document))
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "a page is pinned across unbind",
+            "calls * bus_unbind_store()*",
+            "bus_bind_store()",
+            "  <== memmap-removed",
+            "=> memmap-removed: struct page of pfn*",
+            "pytest a.scenario.json::PINNED",
+        ]
+    )
+    again = run(pytester, "a.scenario.json::PINNED", "--memremap-version", "memremap-v6")
+    again.stdout.fnmatch_lines(["pytest a.scenario.json::PINNED --memremap-version memremap-v6"])
+
+
+def test_a_scenario_of_tasks_shows_who_did_what_when(pytester: pytest.Pytester) -> None:
+    program = (
+        Program("memremap-v6")
+        .memory(0x140000000, 0x147FFFFFF)
+        .device("pmem0", "dax_pmem", 0x140000000, 1 << 27)
+        .setup("bind pmem0", "get_page pmem0 0")
+        .task("unbind", "unbind pmem0")
+        .task("user", "put_page pmem0 0")
+    )
+    document = {
+        "schema": 1,
+        "id": "PUT",
+        "title": "the last put races with unbind",
+        "invariant": "The memmap stays while a page of it is in use.",
+        "program": json.loads(program.to_json()),
+        "violations": [{"kind": "memmap-removed"}],
+    }
+    (pytester.path / "b.scenario.json").write_text(json.dumps(document))
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*CPU0: unbind * CPU1: user*", "*<== memmap-removed", "pytest b.scenario.json::PUT *"]
+    )
+
+
 @pytest.mark.parametrize(("profile", "examples"), [("dev", 40), ("ci", 40), ("campaign", 123)])
 def test_profiles_of_hypothesis(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, profile: str, examples: int
@@ -172,6 +426,100 @@ def test_profiles_of_hypothesis(
         """
     )
     run(pytester, "--hypothesis-profile", profile).assert_outcomes(passed=2)
+
+
+def test_profiles_are_there_before_the_first_conftest(pytester: pytest.Pytester) -> None:
+    """Which can load one and make others of them; by the same name, its own is what counts."""
+    pytester.makeconftest(
+        """
+        from hypothesis import settings
+
+        settings.register_profile("mine", settings.get_profile("campaign"), max_examples=3)
+        settings.register_profile("ci", max_examples=7)
+        settings.load_profile("dev")
+        """
+    )
+    pytester.makepyfile(
+        """
+        from hypothesis import settings
+
+        def test_profile(request):
+            wanted = request.config.getoption("--hypothesis-profile") or "dev"
+            assert settings.get_current_profile_name() == wanted
+            found = settings.default.max_examples, settings.default.stateful_step_count
+            assert found == {"dev": (40, 40), "mine": (3, 60), "ci": (7, 50)}[wanted]
+        """
+    )
+    run(pytester).assert_outcomes(passed=1)
+    run(pytester, "--hypothesis-profile", "mine").assert_outcomes(passed=1)
+    run(pytester, "--hypothesis-profile", "ci").assert_outcomes(passed=1)
+
+
+def test_profiles_keep_failing_examples_also_in_ci(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    pytester.makepyfile(
+        """
+        from hypothesis import settings
+
+        def test_databases():
+            kept = {
+                name: settings.get_profile(name).database is not None
+                for name in ("dev", "ci", "campaign")
+            }
+            assert kept == {"dev": True, "ci": False, "campaign": True}
+            assert not settings.get_profile("dev").derandomize
+            assert not settings.get_profile("campaign").derandomize
+        """
+    )
+    for profile in ("dev", "campaign"):
+        run(pytester, "--hypothesis-profile", profile).assert_outcomes(passed=1)
+    run(pytester).assert_outcomes(passed=1)
+
+
+def test_the_profile_in_use_stays_as_it_is(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In CI it is one of Hypothesis' own that has the name of one of ours."""
+    monkeypatch.setenv("CI", "true")
+    pytester.makepyfile(
+        """
+        from hypothesis import settings
+
+        def test_settings():
+            assert (settings.default.max_examples, settings.default.derandomize) == (100, True)
+            assert settings.get_profile("ci").max_examples == 40
+        """
+    )
+    run(pytester).assert_outcomes(passed=1)
+
+
+def test_a_profile_ci_of_a_conftest_is_in_use_in_ci(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As without this plugin: Hypothesis has loaded one of that name."""
+    monkeypatch.setenv("CI", "true")
+    pytester.makeconftest(
+        "from hypothesis import settings; settings.register_profile('ci', max_examples=7)"
+    )
+    pytester.makepyfile(
+        """
+        from hypothesis import settings
+
+        def test_settings(): assert settings.default.max_examples == 7
+        """
+    )
+    run(pytester).assert_outcomes(passed=1)
+
+
+def test_a_number_of_examples_that_is_none_is_refused(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMREMAP_EMU_EXAMPLES", "many")
+    result = run(pytester)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*MEMREMAP_EMU_EXAMPLES: *many*"])
 
 
 def test_the_plugin_needs_no_hypothesis(pytester: pytest.Pytester) -> None:
