@@ -197,6 +197,7 @@ def checks_shutdown(
     strategy: str = "dpor",
     *,
     max_executions: int = 2000,
+    max_seconds: float = 0.0,
     max_faults: int = 0,
     **options: Any,
 ) -> Callable[[Callable[..., Program]], Callable[..., None]]:
@@ -209,7 +210,9 @@ def checks_shutdown(
     Args:
         version: instead of the program's own
         strategy: how to search, see `memremap_emu.search.Strategy`
-        max_executions: give up after so many, unless pytest's ``--memremap-budget`` says otherwise
+        max_executions: give up after so many, 0: never
+        max_seconds: give up after so long, 0: never; pytest's ``--memremap-budget`` takes the place
+            of both bounds
         max_faults: failing calls of an execution
         options: others of `Program.explore`
     """
@@ -220,7 +223,7 @@ def checks_shutdown(
             program = build(*args, **kwargs)
             if version is not None:
                 program = program.of(version)
-            bound = budget.chosen or Budget(executions=max_executions)
+            bound = budget.chosen or Budget(executions=max_executions, seconds=max_seconds)
             found = program.explore(
                 strategy=strategy,
                 max_executions=bound.executions,

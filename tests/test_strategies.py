@@ -17,7 +17,7 @@ from memremap_emu.memory import MemoryType
 from memremap_emu.operations import DeviceSpec, DriverSpec
 from memremap_emu.program import Program
 from memremap_emu.search import Exploration
-from memremap_emu.stateful import ShutdownMachine, checks_shutdown
+from memremap_emu.stateful import NotExhaustive, ShutdownMachine, checks_shutdown
 from memremap_emu.strategies import (
     configs,
     devices,
@@ -293,6 +293,15 @@ def race(version: str) -> Program:
 @checks_shutdown()
 def test_a_shutdown_that_is_right_passes() -> Program:
     return race("v5.2")
+
+
+def test_a_shutdown_is_explored_for_as_long_as_its_test_says() -> None:
+    @checks_shutdown(max_executions=0, max_seconds=1e-6)
+    def shutdown() -> Program:
+        return race("v5.2")
+
+    with pytest.warns(NotExhaustive, match=r"not exhaustive \(seconds\)"):
+        shutdown()
 
 
 def test_a_shutdown_that_is_wrong_fails_with_its_counterexample() -> None:
