@@ -378,6 +378,8 @@ class Native:
 
     def call_log(self) -> list[str]:
         """What the last call has logged."""
+        if not self.lib.emu_call_logged(self.m):
+            return []
         stats = self.stats()
         return [text for _, text in self._read_log(stats.call_log_start, stats.log_end)]
 

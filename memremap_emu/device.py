@@ -52,15 +52,14 @@ class Driver(Object):
         self._call("driver_attach")
 
     def _store(self, op: str, device: Device | str) -> None:
-        known = 0
+        native = self._native
         if isinstance(device, str):
-            name = device
+            result = native.call(op, self._handle, native.intern(device), 0)
         else:
-            known = handle_of(device, Device, "device", self._native)
-            name = device.name
-        result = self._call(op, self._native.intern(name), known)
+            known = handle_of(device, Device, "device", native)
+            result = native.call(op, self._handle, 0, known)
         if result < 0:
-            raise KernelError(-result, op.removesuffix("_store"), self._native.call_log())
+            raise KernelError(-result, op.removesuffix("_store"), native.call_log())
 
     def bind(self, device: Device | str) -> None:
         """Writes the device's name to the driver's ``bind`` file.

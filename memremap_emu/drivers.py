@@ -66,11 +66,11 @@ class BuiltinDriver:
 
     def bind(self, device: Device | str) -> None:
         """Writes to the driver's ``bind`` file: KernelError ENODEV, see `Driver.bind`."""
-        self.driver.bind(device)
+        self.driver._store("bind_store", device)
 
     def unbind(self, device: Device | str) -> None:
         """Writes to the driver's ``unbind`` file."""
-        self.driver.unbind(device)
+        self.driver._store("unbind_store", device)
 
     def __repr__(self) -> str:
         return f"<driver {self.name} {self.mode.name.lower()}{' altmap' if self.altmap else ''}>"
@@ -132,11 +132,11 @@ class PciDriver:
 
     def bind(self, device: Device | str) -> None:
         """Writes to the driver's ``bind`` file: KernelError ENODEV, see `Driver.bind`."""
-        self.driver.bind(device)
+        self.driver._store("bind_store", device)
 
     def unbind(self, device: Device | str) -> None:
         """Writes to the driver's ``unbind`` file."""
-        self.driver.unbind(device)
+        self.driver._store("unbind_store", device)
 
     def devmem(self, device: Device) -> HmmDevMem:
         """The memory of a device bound to hmm or hmm_public."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Sequence
@@ -28,6 +29,11 @@ def errno_name(number: int) -> str:
     return KERNEL_ERRNO.get(number) or errno.errorcode.get(number, str(number))
 
 
+@functools.cache
+def _meaning(number: int) -> str:
+    return "probe deferred" if number == 517 else os.strerror(number)
+
+
 class KernelError(OSError):
     """A kernel function returned an error.
 
@@ -40,7 +46,7 @@ class KernelError(OSError):
     def __init__(self, errno: int, func: str = "", log: Sequence[str] = ()) -> None:
         self.func = func
         self.log = tuple(log)
-        text = "probe deferred" if errno == 517 else os.strerror(errno)
+        text = _meaning(errno)
         super().__init__(errno, f"{func}: {text}" if func else text)
 
     def __str__(self) -> str:

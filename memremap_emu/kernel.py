@@ -135,6 +135,8 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
         self._data: list[Any] = [None]
         self._data_ids: dict[Any, int] = {}
         self._region = 0
+        #: How many snapshots have been taken.
+        self._snapshots = 0
         #: The memory map, ``/proc/iomem``.
         self.iomem = IoMem(self)
         #: Events, see `memremap_emu.trace`.
@@ -175,6 +177,7 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
         native = self._native
         out = native.ffi.new("int64_t *")
         native.check(native.lib.emu_snapshot(native.m, out))
+        self._snapshots += 1
         return Snapshot(self, int(out[0]))
 
     def batch(self) -> Batch:

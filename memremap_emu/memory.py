@@ -335,6 +335,11 @@ class Page:
         return bool(self._field(13))
 
     @property
+    def of_device(self) -> bool:
+        """Valid, initialised, and claimed by a pagemap."""
+        return bool(self._field(15))
+
+    @property
     def online(self) -> bool:
         """pfn_to_online_page() finds it."""
         return bool(self._field(14))

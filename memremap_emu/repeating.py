@@ -139,6 +139,8 @@ class Course:
                 return lib.EMU_ASK_STATS, 0, 0, []
             case "emu_log_read", (_, start, _, size, _):
                 return lib.EMU_ASK_LOG, 0, size, [start]
+            case "emu_call_logged", _:
+                return lib.EMU_ASK_LOGGED, 0, 0, []
             case "emu_text", (_, what, a, _, size, _):
                 return lib.EMU_ASK_TEXT, what, size, [a]
             case "emu_quiescence", (_, _, size, _):

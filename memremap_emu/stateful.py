@@ -7,6 +7,7 @@ Needs Hypothesis, which the package itself does not depend on.
 from __future__ import annotations
 
 import functools
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -19,14 +20,75 @@ from memremap_emu import budget, counterexample, tokens
 from memremap_emu.budget import Budget
 from memremap_emu.device import Device
 from memremap_emu.errors import Blocked, KernelError
-from memremap_emu.kernel import Kernel
+from memremap_emu.kernel import Kernel, Snapshot
 from memremap_emu.program import Program
 from memremap_emu.runs import first_device_page
+from memremap_emu.sample import Sample
 from memremap_emu.search import Exploration
 from memremap_emu.versions import DEFAULT_VERSION
 
 _START, _SIZE = 0x140000000, 128 << 20
 _PAGES = st.integers(0, 3)
+
+
+class _Fresh:
+    """A kernel that is ready for an example, and the way back to that state.
+
+    To make a kernel for each example takes a good part of what the core does for one.  A kernel
+    that an example has left in order serves the next one; whatever went wrong ends with its
+    example.
+
+    Attributes:
+        kernel: booted, with the memory map
+        sample: of it
+        made: driver and devices, where these belong to the state
+    """
+
+    #: By version, build, and whether driver and devices are made; who takes one has it alone.
+    _kept: ClassVar[dict[tuple[str, bool, bool], _Fresh]] = {}
+
+    def __init__(self, key: tuple[str, bool, bool]) -> None:
+        self._key = key
+        version, checked, _ = key
+        self.kernel = Kernel.select(version, checked=checked, trace=False)
+        self.kernel.iomem.add(_START, _START + 4 * _SIZE - 1, "Persistent Memory")
+        self.sample = Sample(self.kernel)
+        self.made: tuple[Any, list[Device]] | None = None
+        self._state: Snapshot | None = None
+
+    @classmethod
+    def take(cls, version: str, checked: bool, made: bool) -> _Fresh:
+        """One that nobody else has."""
+        key = version, checked, made
+        return cls._kept.pop(key, None) or cls(key)
+
+    def begin(self) -> None:
+        """This is the state in which examples begin."""
+        if self._state is None:
+            self._state = self.kernel.snapshot()
+
+    def give_back(self, *, in_order: bool) -> None:
+        """Keeps it for the next example, as it was, or destroys it."""
+        native = self.kernel._native
+        if (
+            not in_order
+            or self._state is None
+            or self._key in self._kept
+            or not native.m
+            or native._parked
+            or native._exceptions
+            or native.stats().violations
+            # The first one is ours; what others are for, nobody knows.
+            or self.kernel._snapshots != 1
+        ):
+            self.kernel.close()
+            return
+        # All that is no part of a snapshot.
+        native.set_context(0)
+        native.raise_violations = True
+        self.kernel.trace.enable(False)
+        self._state.restore()
+        self._kept[self._key] = self
 
 
 class ShutdownMachine(RuleBasedStateMachine):
@@ -48,11 +110,21 @@ class ShutdownMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.kernel = Kernel.select(self.version, checked=self.checked, trace=False)
-        k = self.kernel
-        k.iomem.add(_START, _START + 4 * _SIZE - 1, "Persistent Memory")
+        # What a subclass makes, and what it remembers of that, nobody knows.
+        ready_made = type(self).make is ShutdownMachine.make
+        fresh = self._fresh = _Fresh.take(self.version, self.checked, ready_made)
+        self.kernel = fresh.kernel
+        if not ready_made:
+            fresh.begin()
         self.driver: Any = None
-        self.devices: list[Device] = [self.make(_START + 2 * n * _SIZE, _SIZE) for n in range(2)]
+        self.devices: list[Device]
+        if fresh.made is None:
+            self.devices = [self.make(_START + 2 * n * _SIZE, _SIZE) for n in range(2)]
+        else:
+            self.driver, self.devices = fresh.made[0], fresh.made[1].copy()
+        if ready_made and fresh.made is None:
+            fresh.made = self.driver, self.devices.copy()
+            fresh.begin()
         #: Of each device: is it bound, does its unbind wait, and who holds which page.
         self.bound = [False, False]
         self.waiting = [False, False]
@@ -60,6 +132,9 @@ class ShutdownMachine(RuleBasedStateMachine):
         self._first = [0, 0]
         self._held_at_kill = 0
         self._states: set[int] = set()
+        self._sample = self._fresh.sample
+        #: The model when it last agreed with the machine.
+        self._agreed: tuple[list[bool], list[bool], list[dict[int, int]]] | None = None
 
     def make(self, start: int, size: int) -> Device:
         """A device over this range, not bound; sets ``self.driver`` the first time."""
@@ -69,11 +144,21 @@ class ShutdownMachine(RuleBasedStateMachine):
         return device
 
     def teardown(self) -> None:
-        """Closes the kernel; Hypothesis looks for runs in which many references are held when a
+        """Gives the kernel back; Hypothesis looks for runs in which many references are held when a
         device's ref is killed, and for runs that lead to many states."""
         target(float(self._held_at_kill), label="references held at kill")
         target(float(len(self._states)), label="distinct states")
-        self.kernel.close()
+        if self.kernel is not self._fresh.kernel:
+            self.kernel.close()
+        # Called while what has failed is on its way up, too.
+        self._fresh.give_back(in_order=sys.exc_info()[0] is None)
+
+    def _first_page(self, n: int) -> int:
+        """Pfn of a page of a device that is bound, 0 if it has none."""
+        k, start = self.kernel, _START + 2 * n * _SIZE
+        # The page that first_device_page() looks at first, in one call.
+        pfn = (start + _SIZE // 8 * 6) >> k.config.page_shift
+        return pfn if k.page(pfn).of_device else first_device_page(k, start, _SIZE) or 0
 
     # --- rules ---
 
@@ -90,8 +175,7 @@ class ShutdownMachine(RuleBasedStateMachine):
             raise AssertionError("bound twice")
         self.driver.bind(self.devices[n])
         self.bound[n] = True
-        start = _START + 2 * n * _SIZE
-        self._first[n] = first_device_page(self.kernel, start, _SIZE) or 0
+        self._first[n] = self._first_page(n)
 
     @precondition(lambda self: self.faults)
     @rule(n=st.integers(0, 1), nth=st.integers(1, 30))
@@ -106,7 +190,7 @@ class ShutdownMachine(RuleBasedStateMachine):
                 assert fault.hits, "bind failed though no call did"
                 return
         self.bound[n] = True
-        self._first[n] = first_device_page(self.kernel, _START + 2 * n * _SIZE, _SIZE) or 0
+        self._first[n] = self._first_page(n)
 
     @rule(n=st.integers(0, 1))
     def unbind(self, n: int) -> None:
@@ -159,24 +243,49 @@ class ShutdownMachine(RuleBasedStateMachine):
 
     # --- what always holds ---
 
+    def _agree(self) -> None:
+        """Asks the machine about everything that the model has an answer to, in one call.
+
+        Both invariants are this, so that whichever is looked at first does it: the other one has
+        nothing to ask as long as neither the machine nor the model can have changed.
+        """
+        bound, waiting, held = self.bound, self.waiting, self.held
+        self._agreed = None
+        devices: list[int] = []
+        pfns: list[int] = []
+        counts: list[int] = []
+        are_bound = 0
+        for n, device in enumerate(self.devices):
+            if waiting[n]:
+                continue
+            if bound[n]:
+                are_bound |= 1 << len(devices)
+            devices.append(device._handle)
+            if held[n]:
+                first = self._first[n]
+                for number, references in held[n].items():
+                    pfns.append(first + number)
+                    counts.append(references + 1)
+        sample = self._sample
+        sample.take(devices, pfns, quiescence=True not in bound)
+        self._states.add(sample.state_hash)
+        assert sample.counts == counts, f"references: {sample.counts}, must be {counts}"
+        assert sample.bound == are_bound, f"bound: {sample.bound:#b}, must be {are_bound:#b}"
+        if sample.left_behind:
+            self.kernel.assert_quiescent()
+        self._agreed = bound.copy(), waiting.copy(), [pages.copy() for pages in held]
+
     @invariant()
     def counts_agree(self) -> None:
         """The pages that are held have as many references as the model says."""
-        self._states.add(self.kernel.state_hash)
-        for n, pages in enumerate(self.held):
-            if self.waiting[n]:
-                continue
-            for number, held in pages.items():
-                assert self.kernel.page(self._first[n] + number).count == held + 1
+        if self._agreed != (self.bound, self.waiting, self.held) or not self._sample.current:
+            self._agree()
 
     @invariant()
     def bound_agrees(self) -> None:
         """The driver core says the same, and nothing is left of what is not bound."""
-        for n, device in enumerate(self.devices):
-            if not self.waiting[n]:
-                assert device.bound == self.bound[n]
-        if not any(self.bound):
-            self.kernel.assert_quiescent()
+        if self._agreed != (self.bound, self.waiting, self.held) or not self._sample.current:
+            self._agree()
 
 
 class NotExhaustive(UserWarning):

@@ -44,6 +44,11 @@ int emu_stats(emu_machine *m, struct emu_stats *stats)
 	return EMU_OK;
 }
 
+int emu_call_logged(emu_machine *m)
+{
+	return m && m->s->log_end != m->call_log_start;
+}
+
 int emu_log_read(emu_machine *m, uint64_t from, char *buf, size_t size, size_t *length)
 {
 	uint64_t end = m->s->log_end;

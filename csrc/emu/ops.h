@@ -63,6 +63,10 @@ int call_in_passing(struct machine *m, task_fn fn, const int64_t *args, int narg
 /** bad_argument() - end the running operation: EMU_BAD_ARGUMENT with this text */
 int64_t bad_argument(const char *fmt, ...);
 
+/** page_at() - the struct page of @pfn, NULL (and the operation is refused) if there can be none */
+struct page *page_at(int64_t pfn);
+/** anything_left_behind() - would emu_quiescence() tell of something that is no note? */
+bool anything_left_behind(struct machine *m);
 /** resource_can_be_linked() - may @new go below @root? If not, the operation is refused */
 bool resource_can_be_linked(const struct resource *root, const struct resource *new);
 

@@ -204,26 +204,41 @@ static int64_t op_device_release_driver(const int64_t *args)
 	return 0;
 }
 
+/* A name that the host gives, else that of the device. */
+static const char *name_to_store(const int64_t *args)
+{
+	if (args[1])
+		return STRING(1);
+	if (args[2])
+		return dev_name(ARG(struct device, 2));
+	bad_argument("neither a name nor a device");
+	return NULL;
+}
+
 static int64_t op_bind_store(const int64_t *args)
 {
 	struct device *dev = args[2] ? ARG(struct device, 2) : NULL;
+	const char *name;
 
 	if (!ARG(struct device_driver, 0)->p)
 		return bad_argument("the driver is not registered");
 	if (dev)
 		on_behalf(dev);
-	return bus_bind_store(ARG(struct device_driver, 0), STRING(1), strlen(STRING(1)));
+	name = name_to_store(args);
+	return name ? bus_bind_store(ARG(struct device_driver, 0), name, strlen(name)) : 0;
 }
 
 static int64_t op_unbind_store(const int64_t *args)
 {
 	struct device *dev = args[2] ? ARG(struct device, 2) : NULL;
+	const char *name;
 
 	if (!ARG(struct device_driver, 0)->p)
 		return bad_argument("the driver is not registered");
 	if (dev)
 		on_behalf(dev);
-	return bus_unbind_store(ARG(struct device_driver, 0), STRING(1), strlen(STRING(1)));
+	name = name_to_store(args);
+	return name ? bus_unbind_store(ARG(struct device_driver, 0), name, strlen(name)) : 0;
 }
 
 static int64_t op_drivers_probe(const int64_t *args)

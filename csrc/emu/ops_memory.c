@@ -30,7 +30,7 @@ static bool pfn_in_range(int64_t pfn)
 	return pfn >= 0 && (unsigned long)pfn < 1UL << (c->max_physmem_bits - c->page_shift);
 }
 
-static struct page *page_at(int64_t pfn)
+struct page *page_at(int64_t pfn)
 {
 	if (!pfn_in_range(pfn)) {
 		bad_argument("pfn beyond the physical address space");
@@ -264,6 +264,7 @@ enum page_field {
 	FIELD_POISONED,
 	FIELD_VALID,
 	FIELD_ONLINE,
+	FIELD_OF_DEVICE, /* there, initialised, and of a pagemap */
 };
 
 static int64_t pgmap_kind(const struct page *page)
@@ -289,10 +290,15 @@ static int64_t op_page_field(const int64_t *args)
 		return pfn_in_range(args[0]) && pfn_valid((unsigned long)args[0]);
 	if (args[1] == FIELD_ONLINE)
 		return pfn_in_range(args[0]) && pfn_to_online_page((unsigned long)args[0]) != NULL;
+	if (args[1] == FIELD_OF_DEVICE &&
+	    !(pfn_in_range(args[0]) && pfn_valid((unsigned long)args[0])))
+		return false;
 	page = page_at(args[0]);
 	if (!page)
 		return 0;
 	switch (args[1]) {
+	case FIELD_OF_DEVICE:
+		return !page_is_poisoned(page) && pgmap_kind(page) == 1;
 	case FIELD_COUNT:
 		return page_count(page);
 	case FIELD_MAPCOUNT:

@@ -30,10 +30,18 @@
 /* Belongs to a device for as long as it is on its bus, bound or not. */
 static const char *const device_sites[] = { "device_private_init", "kobject_set_name_vargs" };
 
+/**
+ * struct findings - what has been found so far
+ * @buf: lines, as many as there is room for
+ * @size: bytes of room, 0: nobody will read them
+ * @length: bytes of all lines
+ * @leaks: how many findings are no notes
+ */
 struct findings {
 	char *buf;
 	size_t size;
 	size_t length;
+	int leaks;
 };
 
 struct alive {
@@ -47,6 +55,7 @@ static void __printf(3, 4) finding(struct findings *f, const char *kind, const c
 	va_list args;
 	int n;
 
+	f->leaks += strcmp(kind, "note") != 0;
 	va_start(args, fmt);
 	vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
@@ -285,11 +294,10 @@ static void check_tasks(struct machine *m, struct findings *f)
 	}
 }
 
-int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length)
+static void look_around(struct machine *m, struct findings *f)
 {
 	struct machine *saved = current_machine;
 	struct kernel_context context = kernel_context;
-	struct findings f = { .buf = buf, .size = size };
 	struct alive alive = { .count = 0 };
 	struct machine_state *s = m->s;
 	bool any_bound = false;
@@ -302,35 +310,50 @@ int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length)
 	/* Nobody counts then, whoever calls. */
 	if (!s->kernel.config.dev_pagemap_ops)
 		for_good = host_ops = 0;
-	check_tasks(m, &f);
-	walk_tree(m, &f, &alive, s->kernel.memremap.pgmap_radix.rnode, 0, 0);
-	walk_tree(m, &f, &alive, s->kernel.hmm.hmm_devmem_radix.rnode,
+	check_tasks(m, f);
+	walk_tree(m, f, &alive, s->kernel.memremap.pgmap_radix.rnode, 0, 0);
+	walk_tree(m, f, &alive, s->kernel.hmm.hmm_devmem_radix.rnode,
 		  (unsigned int)(s->kernel.config.section_size_bits - s->kernel.config.page_shift),
 		  offsetof(struct hmm_devmem, pagemap));
-	check_ranges(m, &f, &alive);
-	check_zones(m, &f);
-	check_resources(m, &f);
-	check_memory(m, &f, &any_bound);
+	check_ranges(m, f, &alive);
+	check_zones(m, f);
+	check_resources(m, f);
+	check_memory(m, f, &any_bound);
 	if (!any_bound && !alive.count) {
 		int enabled = s->kernel.memremap.devmap_enable.counter;
 
 		if (enabled != host_ops + for_good)
-			finding(&f, "leak", "devmap_managed_key is held %d times too often",
+			finding(f, "leak", "devmap_managed_key is held %d times too often",
 				enabled - host_ops - for_good);
 	}
 	/* Not a leak of anybody's: that is how it is. */
 	if (for_good)
-		finding(&f, "note",
+		finding(f, "note",
 			"devmap_managed_key: HMM has enabled it %d times and never disables it",
 			for_good);
 	ghosts = memmap_held_ghosts(&s->memmap, &pfn);
 	if (ghosts)
-		finding(&f, "refcount",
+		finding(f, "refcount",
 			"%lu pages from pfn 0x%lx on are held although their memmap "
 			"is gone",
 			ghosts, pfn);
 	current_machine = saved;
 	kernel_context = context;
+}
+
+bool anything_left_behind(struct machine *m)
+{
+	struct findings f = { .size = 0 };
+
+	look_around(m, &f);
+	return f.leaks > 0;
+}
+
+int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length)
+{
+	struct findings f = { .buf = buf, .size = size };
+
+	look_around(m, &f);
 	*length = f.length;
 	return EMU_OK;
 }

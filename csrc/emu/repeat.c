@@ -92,6 +92,8 @@ static uint64_t ask(struct machine *m, const struct emu_question *q, char *buf, 
 	case EMU_ASK_LOG:
 		status = emu_log_read(m, (uint64_t)q->args[0], buf, q->size, &length);
 		break;
+	case EMU_ASK_LOGGED:
+		return mix(hash, (uint64_t)emu_call_logged(m));
 	case EMU_ASK_TEXT:
 		status = emu_text(m, (int)q->what, q->args[0], buf, q->size, &length);
 		break;

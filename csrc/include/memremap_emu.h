@@ -431,6 +431,14 @@ int emu_snapshot_differs(emu_machine *m, int64_t id, int64_t *offset);
 int emu_stats(emu_machine *m, struct emu_stats *stats);
 
 /**
+ * emu_call_logged() - has the last call logged anything?
+ * @m: machine
+ *
+ * Return: 1, 0 if not or if there is no machine.
+ */
+int emu_call_logged(emu_machine *m);
+
+/**
  * emu_log_read() - reads the kernel log
  * @m: machine
  * @from: position, counted over all that was ever printed; what is gone already is skipped
@@ -598,6 +606,7 @@ enum emu_ask {
 	EMU_ASK_NO_FAULTS, /* emu_fault_clear() */
 	EMU_ASK_STATS, /* all but the numbers of calls */
 	EMU_ASK_LOG, /* args: from */
+	EMU_ASK_LOGGED, /* emu_call_logged() */
 	EMU_ASK_TEXT, /* args: a */
 	EMU_ASK_QUIESCENCE,
 	EMU_ASK_TRACE, /* emu_trace_select(): what are the types; args: from, ranges, nr_ranges */
@@ -1024,6 +1033,47 @@ int emu_text(emu_machine *m, int what, int64_t a, char *buf, size_t size, size_t
  * Return: EMU_OK.
  */
 int emu_quiescence(emu_machine *m, char *buf, size_t size, size_t *length);
+
+/**
+ * struct emu_sample - what emu_sample() has found
+ * @calls: of the host so far, this one included: see emu_calls()
+ * @state_hash: see emu_state_hash()
+ * @bound: a bit for each device, the lowest one for the first
+ * @left_behind: emu_quiescence() would tell of something that is no note
+ */
+struct emu_sample {
+	uint64_t calls;
+	uint64_t state_hash;
+	uint64_t bound;
+	int32_t left_behind;
+};
+
+/**
+ * emu_sample() - what a test asks after every step, in one call
+ * @m: machine
+ * @nr_devices: how many devices, at most 64
+ * @devices: their handles
+ * @nr_pages: how many pages
+ * @pfns: theirs
+ * @quiescence: shall it be asked whether anything was left behind?
+ * @sample: filled in if the status is EMU_OK
+ * @counts: page_count() of each page
+ *
+ * Return: a status, as of emu_call(): devices and pages are read by a task.
+ */
+int emu_sample(emu_machine *m, int nr_devices, const int64_t *devices, int nr_pages,
+	       const uint64_t *pfns, int quiescence, struct emu_sample *sample, int64_t *counts);
+
+/**
+ * emu_calls() - how many calls the host has made that can have changed something
+ * @m: machine
+ *
+ * As long as it stays the same, so does the machine.  What a callback calls is part of the call
+ * that it was called from, and is not counted.
+ *
+ * Return: the number, 0 for no machine.
+ */
+uint64_t emu_calls(emu_machine *m);
 
 /* --- cffi: end --- */
 

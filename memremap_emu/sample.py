@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a test asks after every step, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memremap_emu.kernel import Kernel
+
+
+class Sample:
+    """What `take` has found last.
+
+    Attributes:
+        bound: a bit for each device that was asked for, the lowest one for the first
+        counts: page_count() of each page
+        state_hash: as of `Kernel.state_hash`
+        left_behind: `Kernel.quiescence` would find something; False if that was not asked
+    """
+
+    __slots__ = (
+        "_calls",
+        "_lib",
+        "_native",
+        "_out",
+        "_room",
+        "_taken",
+        "bound",
+        "counts",
+        "left_behind",
+        "state_hash",
+    )
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._native = native = kernel._native
+        self._lib = native.lib
+        self._calls = native.lib.emu_calls
+        self._out: Any = native.ffi.new("struct emu_sample *")
+        self._room: Any = native.ffi.new("int64_t[]", 16)
+        self._taken = -1
+        self.bound = 0
+        self.counts: list[int] = []
+        self.state_hash = 0
+        self.left_behind = False
+
+    @property
+    def current(self) -> bool:
+        """No call that can have changed anything was made since."""
+        return bool(self._calls(self._native.m) == self._taken)
+
+    def take(self, devices: Sequence[int], pfns: Sequence[int], *, quiescence: bool) -> None:
+        """Asks, as one direct call.
+
+        Args:
+            devices: handles of the devices that may be bound, at most 64
+            pfns: of the pages whose references are counted
+            quiescence: shall it be looked for what was left behind?
+
+        Raises:
+            Violation, KernelPanic, ValueError: as of direct calls.
+        """
+        native, out, n = self._native, self._out, len(pfns)
+        if n > len(self._room):
+            self._room = native.ffi.new("int64_t[]", 2 * n)
+        status = self._lib.emu_sample(
+            native.m, len(devices), devices, n, pfns, quiescence, out, self._room
+        )
+        self._taken = -1
+        if status or native._exceptions:
+            native.check(status)
+        self.bound = out.bound
+        self.counts = native.ffi.unpack(self._room, n) if n else []
+        self.state_hash = out.state_hash
+        self.left_behind = out.left_behind != 0
+        # What a callback calls is part of the call that it was called from.
+        self._taken = -1 if native._depth else out.calls
