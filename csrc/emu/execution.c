@@ -260,12 +260,16 @@ struct access pending_now(const struct explorer *x, unsigned int proc)
 }
 
 /*
- * Where nobody else could go, and no call may fail, there is nothing to come
- * back for: the step is taken back with the one before it.
+ * Where nobody else is to be tried, whatever races there will be, and no other
+ * call is to fail, there is nothing to come back for: the step is taken back
+ * with one before it.
  */
-static bool continues(const struct explorer *x, const struct step *step)
+static bool comes_back(const struct explorer *x, const struct step *step)
 {
-	return x->depth && step->enabled == 1U << step[-1].proc && !x->options.max_faults;
+	const uint32_t others = x->strategy->reduces ? step->enabled : step->backtrack;
+
+	return others & ~step->sleep & ~(1U << step->proc) || step->nr_fails ||
+	       step->fails_before < (uint32_t)x->options.max_faults;
 }
 
 void begin_step(struct explorer *x, struct step *step)
@@ -275,9 +279,13 @@ void begin_step(struct explorer *x, struct step *step)
 
 	step->calls = 0;
 	step->failed = 0;
-	if (!m->undo || continues(x, step))
+	step->mark = NO_MARK;
+	if (!m->undo)
 		return;
-	step->mark = undo_mark(m);
+	if (!x->depth || comes_back(x, step))
+		step->mark = undo_mark(m);
+	else if (step->proc == step[-1].proc)
+		return;
 	/* What a step changes and no hook of a store tells of. */
 	undo_record(m, p, sizeof(*p));
 	if (p->task)

@@ -42,6 +42,8 @@ struct clock {
 
 _Static_assert(MAX_PROCS <= CLOCK_SIZE, "a clock counts every process");
 
+#define NO_MARK (~(size_t)0)
+
 /**
  * struct step - one step of the execution at hand
  * @proc: who went
@@ -58,13 +60,14 @@ _Static_assert(MAX_PROCS <= CLOCK_SIZE, "a clock counts every process");
  *	whoever had the lock had it alone
  * @before_read: the same in the list of those that enter a read section of RCU
  * @before_write: the same in the list of those that ask for a grace period
- * @mark: to take it back to, see undo.h
+ * @mark: to take it back to, see undo.h; NO_MARK: it is not expected to be come back to
  * @calls: that may fail, met in it so far
  * @nr_fails: how many of them fail
  * @fails: which, counted from 1, in order
  * @limits: for each of them, the last that can take its place
  * @failed: how many have failed so far
  * @fails_before: how many in the steps before
+ * @preemptions: how many steps up to this one took the processor from somebody who could go on
  */
 struct step {
 	unsigned int proc;
@@ -83,6 +86,7 @@ struct step {
 	uint32_t limits[MAX_FAILS];
 	uint32_t failed;
 	uint32_t fails_before;
+	uint32_t preemptions;
 	uint32_t enabled;
 	uint32_t backtrack;
 	uint32_t done;

@@ -95,7 +95,7 @@ static bool begin_execution(struct explorer *x)
 /* Brings the machine to where the step at x->depth, the last of the prefix, is to be taken. */
 static bool go_back(struct explorer *x)
 {
-	if (!x->live || x->m->undo->full) {
+	if (!x->live || x->m->undo->full || x->steps[x->depth].mark == NO_MARK) {
 		if (!begin_execution(x))
 			return false;
 	} else {
@@ -115,6 +115,12 @@ static unsigned int fails_so_far(const struct explorer *x)
 		return 0;
 	last = &x->steps[x->depth - 1];
 	return last->fails_before + last->nr_fails;
+}
+
+/* Does the step at hand take the processor from who went last and could go on? */
+static bool preempts(const struct explorer *x, const struct step *step)
+{
+	return x->depth && step->proc != step[-1].proc && step->enabled & 1U << step[-1].proc;
 }
 
 static void keep_path(struct explorer *x, const struct step *step, uint32_t enabled)
@@ -166,6 +172,7 @@ static enum outcome run_once(struct explorer *x)
 			step->backtrack = x->strategy->alternatives(x, step) & choices;
 		}
 		step->fails_before = fails_so_far(x);
+		step->preemptions = preemptions_before(x) + preempts(x, step);
 		step->done |= 1U << step->proc;
 		if (x->path)
 			keep_path(x, step, enabled);
