@@ -56,33 +56,49 @@ struct order {
 	uint16_t at[KCSAN_TASKS];
 } __attribute__((aligned(16)));
 
-/**
- * struct accessed - one access to bytes of a granule
- * @time: of the task that made it, 0: none
- * @task: which
- * @bytes: bit mask
- * @all: all of that in one word
+/*
+ * One access to bytes of a granule, in one word, 0: none.  From its low end:
+ * the code that made it, as an offset into this module; the time of its task;
+ * which bytes; which task; whether it writes and whether it is marked.
  */
-struct accessed {
-	const void *pc;
-	union {
-		struct {
-			uint16_t time;
-			uint8_t task;
-			uint8_t bytes;
-			bool write, marked;
-		};
-		uint64_t all;
-	};
-};
+typedef uint64_t accessed_t;
 
-_Static_assert(sizeof(struct accessed) == 16, "two words");
+#define ACCESSED_TIME_SHIFT 32
+#define ACCESSED_BYTES_SHIFT 48
+#define ACCESSED_TASK_SHIFT 56
+#define ACCESSED_WRITE (1UL << 61)
+#define ACCESSED_MARKED (1UL << 62)
+
+_Static_assert(KCSAN_TASKS == 32, "five bits");
+
+static inline unsigned int time_of(accessed_t a)
+{
+	return (uint16_t)(a >> ACCESSED_TIME_SHIFT);
+}
+
+static inline unsigned int bytes_of(accessed_t a)
+{
+	return (uint8_t)(a >> ACCESSED_BYTES_SHIFT);
+}
+
+static inline unsigned int by_task(accessed_t a)
+{
+	return a >> ACCESSED_TASK_SHIFT & (KCSAN_TASKS - 1);
+}
+
+/* This module, as the linker calls it. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+
+static inline const void *pc_of(accessed_t a)
+{
+	return __ehdr_start + (uint32_t)a;
+}
 
 struct granule {
 	uintptr_t address;
 	uint32_t generation;
 	uint32_t next; /* slot to be displaced */
-	struct accessed slots[KCSAN_SLOTS];
+	accessed_t slots[KCSAN_SLOTS];
 };
 
 struct released {
@@ -121,6 +137,21 @@ static void order_after(struct order *a, const struct order *b)
 
 		to[i] = (from[i] & less) | (to[i] & ~less);
 	}
+}
+
+/* Does @a come after @b already? */
+static bool is_after(const struct order *a, const struct order *b)
+{
+	const order_vector *to = (const order_vector *)a->at;
+	const order_vector *from = (const order_vector *)b->at;
+	union {
+		order_vector vector;
+		uint64_t words[sizeof(order_vector) / 8];
+	} less = { .vector = { 0 } };
+
+	for (unsigned int i = 0; i < sizeof(*a) / sizeof(*to); i++)
+		less.vector |= (order_vector)(to[i] < from[i]);
+	return !(less.words[0] | less.words[1]);
 }
 
 bool kcsan_prepare(struct machine *m)
@@ -170,27 +201,57 @@ static inline struct kcsan_task *kcsan_task(struct machine *m)
 	return find_task(m);
 }
 
-/* What the releases of @object order, an empty one if there was none; NULL: no room. */
-static struct order *released_order(struct machine *m, uintptr_t object)
+/* Where the releases of @object are kept or would be; NULL: no room. */
+static struct released *released_place(struct kcsan *k, uintptr_t object)
 {
-	struct kcsan *k = m->kcsan;
 	size_t at = (object >> 3) * 0x9e3779b1U;
 
 	for (unsigned int i = 0; i < KCSAN_PROBES; i++) {
 		struct released *r = &k->released[(at + i) % KCSAN_OBJECTS];
 
-		if (r->generation != k->generation) {
-			/* With its generation of before it is free again, whatever is in it. */
-			undo_record(m, &r->generation, sizeof(r->generation));
-			r->generation = k->generation;
-			r->address = object;
-			memset(&r->order, 0, sizeof(r->order));
-			return &r->order;
-		}
-		if (r->address == object)
-			return &r->order;
+		if (r->generation != k->generation || r->address == object)
+			return r;
 	}
 	return NULL;
+}
+
+/* What the releases of @object order; NULL: there was none. */
+static const struct order *released_order(struct kcsan *k, uintptr_t object)
+{
+	const struct released *r = released_place(k, object);
+
+	return r && r->generation == k->generation ? &r->order : NULL;
+}
+
+/* The same about to be changed, an empty one if there was none; NULL: no room. */
+static struct order *change_released_order(struct machine *m, uintptr_t object)
+{
+	struct kcsan *k = m->kcsan;
+	struct released *r = released_place(k, object);
+
+	if (!r)
+		return NULL;
+	if (r->generation == k->generation) {
+		undo_record(m, &r->order, sizeof(r->order));
+		return &r->order;
+	}
+	/* With its generation of before it is free again, whatever is in it. */
+	undo_record(m, &r->generation, sizeof(r->generation));
+	r->generation = k->generation;
+	r->address = object;
+	memset(&r->order, 0, sizeof(r->order));
+	return &r->order;
+}
+
+/* What the task has in @order comes after what the releases of @object order. */
+static void acquire(struct machine *m, struct order *order, uintptr_t object)
+{
+	const struct order *released = released_order(m->kcsan, object);
+
+	if (!released || is_after(order, released))
+		return;
+	undo_record(m, order, sizeof(*order));
+	order_after(order, released);
 }
 
 static void next_time(struct machine *m, struct kcsan_task *task)
@@ -204,15 +265,9 @@ static void next_time(struct machine *m, struct kcsan_task *task)
 void kcsan_acquire(struct machine *m, const void *object)
 {
 	struct kcsan_task *task = kcsan_task(m);
-	struct order *order;
 
-	if (!task)
-		return;
-	order = released_order(m, (uintptr_t)object);
-	if (!order)
-		return;
-	undo_record(m, &task->order, sizeof(task->order));
-	order_after(&task->order, order);
+	if (task)
+		acquire(m, &task->order, (uintptr_t)object);
 }
 
 void kcsan_release(struct machine *m, const void *object)
@@ -222,11 +277,9 @@ void kcsan_release(struct machine *m, const void *object)
 
 	if (!task)
 		return;
-	order = released_order(m, (uintptr_t)object);
-	if (order) {
-		undo_record(m, order, sizeof(*order));
+	order = change_released_order(m, (uintptr_t)object);
+	if (order)
 		order_after(order, &task->order);
-	}
 	next_time(m, task);
 }
 
@@ -243,11 +296,14 @@ void kcsan_fence(struct machine *m)
 	next_time(m, task);
 }
 
-static noinline void report_race(struct machine *m, const struct accessed *first,
-				 const struct accessed *second, uintptr_t addr)
+static noinline void report_race(struct machine *m, const accessed_t *earlier, accessed_t second,
+				 uintptr_t addr)
 {
+	const accessed_t first = *earlier;
+	const void *const pc[2] = { pc_of(first), pc_of(second) };
 	struct kcsan *k = m->kcsan;
-	const struct kcsan_task *one = &k->tasks[first->task], *two = &k->tasks[second->task];
+	const struct kcsan_task *one = &k->tasks[by_task(first)];
+	const struct kcsan_task *two = &k->tasks[by_task(second)];
 	const struct alloc_header *h = find_object(m, (const void *)addr);
 	char name[2][64], object[96];
 	const char *func[2];
@@ -257,16 +313,16 @@ static noinline void report_race(struct machine *m, const struct accessed *first
 	if (h && h->kind == OBJECT_PERCPU && one->cpu == two->cpu)
 		return;
 	for (unsigned int i = 0; i < k->nr_reports; i++)
-		if ((k->reported[i][0] == first->pc && k->reported[i][1] == second->pc) ||
-		    (k->reported[i][1] == first->pc && k->reported[i][0] == second->pc))
+		if ((k->reported[i][0] == pc[0] && k->reported[i][1] == pc[1]) ||
+		    (k->reported[i][1] == pc[0] && k->reported[i][0] == pc[1]))
 			return;
 	if (k->nr_reports == KCSAN_REPORTS)
 		return;
 	undo_record(m, &k->nr_reports, sizeof(k->nr_reports));
-	k->reported[k->nr_reports][0] = first->pc;
-	k->reported[k->nr_reports++][1] = second->pc;
-	func[0] = symbol_name(m, first->pc, name[0], sizeof(name[0]));
-	func[1] = symbol_name(m, second->pc, name[1], sizeof(name[1]));
+	k->reported[k->nr_reports][0] = pc[0];
+	k->reported[k->nr_reports++][1] = pc[1];
+	func[0] = symbol_name(m, pc[0], name[0], sizeof(name[0]));
+	func[1] = symbol_name(m, pc[1], name[1], sizeof(name[1]));
 	if (h)
 		snprintf(object, sizeof(object), "+0x%lx of an object allocated in %s()",
 			 (unsigned long)(addr - (uintptr_t)h - sizeof(*h)), h->site);
@@ -275,132 +331,147 @@ static noinline void report_race(struct machine *m, const struct accessed *first
 			 (unsigned long)(addr - (uintptr_t)&m->s->kernel));
 	report_violation_in(VIOLATION_DATA_RACE, func[1],
 			    "%s%s of %d bytes at %s in %s() [%s] and %s%s in %s() [%s]",
-			    second->marked ? "marked " : "", second->write ? "write" : "read",
-			    __builtin_popcount(second->bytes), object, func[1] ? func[1] : "?",
-			    two->name, first->marked ? "marked " : "",
-			    first->write ? "write" : "read", func[0] ? func[0] : "?", one->name);
+			    second & ACCESSED_MARKED ? "marked " : "",
+			    second & ACCESSED_WRITE ? "write" : "read",
+			    __builtin_popcount(bytes_of(second)), object, func[1] ? func[1] : "?",
+			    two->name, first & ACCESSED_MARKED ? "marked " : "",
+			    first & ACCESSED_WRITE ? "write" : "read", func[0] ? func[0] : "?",
+			    one->name);
 	if (unlikely(m->backtraces != NULL))
-		stacks_of_race(m, first);
+		stacks_of_race(m, earlier);
 }
 
-static struct granule *find_granule(struct machine *m, uintptr_t address)
+/* Where accesses to the granule at @address are kept or would be; NULL: no room. */
+static inline struct granule *find_granule(struct kcsan *k, uintptr_t address)
 {
-	struct kcsan *k = m->kcsan;
-
 	for (unsigned int i = 0; i < KCSAN_PROBES; i++) {
 		struct granule *g = &k->granules[(address / 8 + i) % KCSAN_GRANULES];
 
-		if (g->generation != k->generation) {
-			undo_record(m, &g->generation, sizeof(g->generation));
-			g->generation = k->generation;
-			g->address = address;
-			g->next = 0;
-			memset(g->slots, 0, sizeof(g->slots));
-			return g;
-		}
-		if (g->address == address)
+		if (likely(g->generation != k->generation || g->address == address))
 			return g;
 	}
 	return NULL;
 }
 
 /* A plain write of a whole, aligned word or less (see above). */
-static bool is_whole(const struct accessed *a)
+static bool is_whole(accessed_t a)
 {
-	unsigned int size = (unsigned int)__builtin_popcount(a->bytes);
+	unsigned int bytes = bytes_of(a), size = (unsigned int)__builtin_popcount(bytes);
 
-	return a->write && !a->marked && !(size & (size - 1)) &&
-	       (unsigned int)__builtin_ctz(a->bytes) % size == 0;
+	return (a & ACCESSED_WRITE) && !(a & ACCESSED_MARKED) && !(size & (size - 1)) &&
+	       (unsigned int)__builtin_ctz(bytes) % size == 0;
 }
 
-static bool may_race(const struct accessed *a, const struct accessed *b)
+static bool is_marked_read(accessed_t a)
 {
-	if (!(a->bytes & b->bytes) || (a->marked && b->marked) || (!a->write && !b->write))
+	return (a & ACCESSED_MARKED) && !(a & ACCESSED_WRITE);
+}
+
+static bool may_race(accessed_t a, accessed_t b)
+{
+	if (!bytes_of(a & b) || (a & b & ACCESSED_MARKED) || !((a | b) & ACCESSED_WRITE))
 		return false;
-	return !(is_whole(a) && b->marked && !b->write) && !(is_whole(b) && a->marked && !a->write);
+	return !(is_whole(a) && is_marked_read(b)) && !(is_whole(b) && is_marked_read(a));
 }
 
 static void access_granule(struct machine *m, const struct kcsan_task *task, uintptr_t address,
-			   const struct accessed *now)
+			   accessed_t now)
 {
-	struct granule *g = find_granule(m, address);
-	struct accessed *place = NULL;
+	struct kcsan *k = m->kcsan;
+	struct granule *g = find_granule(k, address);
+	accessed_t *place = NULL;
 
 	if (!g)
 		return;
+	if (g->generation != k->generation) {
+		/* With its generation of before it is free again, whatever is in it. */
+		undo_record(m, &g->generation, sizeof(g->generation));
+		g->generation = k->generation;
+		g->address = address;
+		g->next = 0;
+		memset(g->slots, 0, sizeof(g->slots));
+		place = g->slots;
+		goto keep;
+	}
 	/* Once more in the same epoch: whoever came in between has been held against it. */
 	for (unsigned int i = 0; i < KCSAN_SLOTS; i++)
-		if (g->slots[i].all == now->all)
+		if (!((g->slots[i] ^ now) >> ACCESSED_TIME_SHIFT))
 			return;
 	for (unsigned int i = 0; i < KCSAN_SLOTS; i++) {
-		struct accessed *before = &g->slots[i];
+		const accessed_t before = g->slots[i];
 
-		if (!before->time) {
+		if (!before) {
 			if (!place)
-				place = before;
-			continue;
+				place = &g->slots[i];
+		} else if (by_task(before) == by_task(now)) {
+			if (!((before ^ now) >> ACCESSED_BYTES_SHIFT))
+				place = &g->slots[i];
+		} else if (unlikely(time_of(before) > task->order.at[by_task(before)]) &&
+			   may_race(before, now)) {
+			report_race(m, &g->slots[i], now,
+				    address + (unsigned int)__builtin_ctz(bytes_of(now)));
 		}
-		if (before->task == now->task) {
-			if (before->bytes == now->bytes && before->write == now->write &&
-			    before->marked == now->marked)
-				place = before;
-			continue;
-		}
-		if (before->time > task->order.at[before->task] && may_race(before, now))
-			report_race(m, before, now,
-				    address + (unsigned int)__builtin_ctz(now->bytes));
 	}
 	if (!place) {
 		undo_record(m, &g->next, sizeof(g->next));
 		place = &g->slots[g->next++ % KCSAN_SLOTS];
 	}
 	undo_record(m, place, sizeof(*place));
-	*place = *now;
+keep:
+	*place = now;
 	if (unlikely(m->backtraces != NULL))
 		stacks_keep(m, place, EMU_STACK_OTHER_ACCESS);
 }
 
-static void access_bytes(struct machine *m, const struct kcsan_task *task, const void *addr,
-			 size_t size, struct accessed *now)
+/* @how: ACCESSED_WRITE and ACCESSED_MARKED */
+static inline void access_bytes(struct machine *m, const struct kcsan_task *task, const void *addr,
+				size_t size, uint64_t how, const void *pc)
 {
+	const uint64_t number = (uint64_t)(task - m->kcsan->tasks);
+	const accessed_t now = (uint32_t)((const char *)pc - __ehdr_start) |
+			       (uint64_t)task->order.at[number] << ACCESSED_TIME_SHIFT |
+			       number << ACCESSED_TASK_SHIFT | how;
 	uintptr_t start = (uintptr_t)addr, end = start + size;
 
-	now->task = (uint8_t)(task - m->kcsan->tasks);
-	now->time = task->order.at[now->task];
+	/* Nearly all are in one granule. */
+	if (likely((start & 7) + size <= 8)) {
+		access_granule(m, task, start & ~7UL,
+			       now | ((1UL << size) - 1) << (start & 7) << ACCESSED_BYTES_SHIFT);
+		return;
+	}
 	for (uintptr_t g = start & ~7UL; g < end; g += 8) {
 		unsigned int from = start > g ? (unsigned int)(start - g) : 0;
 		unsigned int to = end < g + 8 ? (unsigned int)(end - g) : 8;
 
-		now->bytes = (uint8_t)((1U << to) - (1U << from));
-		access_granule(m, task, g, now);
+		access_granule(m, task, g,
+			       now | ((1UL << to) - (1UL << from)) << ACCESSED_BYTES_SHIFT);
 	}
 }
 
-static bool watched(const struct machine *m, const void *addr)
+static inline bool watched(const struct machine *m, const void *addr)
 {
 	size_t off = (size_t)((const char *)addr - m->arena);
-	size_t kernel = (size_t)((const char *)&m->s->kernel - m->arena);
+	const size_t kernel = offsetof(struct machine_state, kernel);
 
-	return off < m->arena_size && (off >= sizeof(struct machine_state) ||
-				       (off >= kernel && off - kernel < sizeof(m->s->kernel)));
+	/* The state is at the start of the arena, and of it only what is the kernel's counts. */
+	return off < m->arena_size &&
+	       (off >= sizeof(struct machine_state) || off - kernel < sizeof(m->s->kernel));
 }
 
 void kcsan_plain(struct machine *m, const void *addr, size_t size, bool write, const void *pc)
 {
-	struct accessed now = { .pc = pc, .write = write };
 	const struct kcsan_task *task;
 
 	if (!watched(m, addr))
 		return;
 	task = kcsan_task(m);
 	if (task)
-		access_bytes(m, task, addr, size, &now);
+		access_bytes(m, task, addr, size, write ? ACCESSED_WRITE : 0, pc);
 }
 
 void kcsan_marked(struct machine *m, const void *addr, size_t size, enum kcsan_access kind,
 		  int order, const void *pc)
 {
-	struct accessed now = { .pc = pc, .write = kind != KCSAN_LOAD, .marked = true };
 	bool acquires = order != __ATOMIC_RELAXED && order != __ATOMIC_RELEASE;
 	bool releases = order == __ATOMIC_RELEASE || order == __ATOMIC_ACQ_REL ||
 			order == __ATOMIC_SEQ_CST;
@@ -412,23 +483,20 @@ void kcsan_marked(struct machine *m, const void *addr, size_t size, enum kcsan_a
 	task = kcsan_task(m);
 	if (!task)
 		return;
-	access_bytes(m, task, addr, size, &now);
-	released = released_order(m, (uintptr_t)addr);
-	if (!released)
-		return;
-	if (kind != KCSAN_STORE) {
-		struct order *order = acquires ? &task->order : &task->seen;
-
-		undo_record(m, order, sizeof(*order));
-		order_after(order, released);
-	}
+	access_bytes(m, task, addr, size,
+		     ACCESSED_MARKED | (kind != KCSAN_LOAD ? ACCESSED_WRITE : 0), pc);
+	if (kind != KCSAN_STORE)
+		acquire(m, acquires ? &task->order : &task->seen, (uintptr_t)addr);
 	if (kind == KCSAN_LOAD)
 		return;
-	undo_record(m, released, sizeof(*released));
+	released = change_released_order(m, (uintptr_t)addr);
+	if (!released)
+		return;
 	/* A store's value is nobody else's; an update carries on what it has changed. */
 	if (kind == KCSAN_STORE)
-		memset(released, 0, sizeof(*released));
-	order_after(released, releases ? &task->order : &task->fence);
+		*released = releases ? task->order : task->fence;
+	else
+		order_after(released, releases ? &task->order : &task->fence);
 	if (releases)
 		next_time(m, task);
 }
