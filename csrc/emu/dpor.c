@@ -266,7 +266,7 @@ void account(struct explorer *x, unsigned int d, bool races)
 			join(&p->clock, &earlier->clock);
 	}
 	if (step->access.kind == ACCESS_ACQUIRE) {
-		lock = lock_clock(x, step->access.object);
+		lock = lock_clock(x, (const void *)step->access.start);
 		if (lock)
 			join(&p->clock, &lock->clock);
 	}

@@ -34,8 +34,8 @@ void explore_point(struct machine *m, const struct access *access)
 
 	if (!task)
 		return;
+	/* With it the rest of its line: whether it is ready, and its stack pointer. */
 	machine_dirty(&task->pending, sizeof(task->pending));
-	machine_dirty(&task->run, sizeof(task->run));
 	if (unlikely(m->explorer->frames != NULL))
 		walk_stack(m, __builtin_frame_address(0), m->explorer->frames[task->stack].pc,
 			   EMU_PATH_FRAMES);
@@ -79,9 +79,8 @@ void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const vo
 		.start = (uintptr_t)lock,
 		.end = (uintptr_t)lock + 1,
 		.kind = ACCESS_ACQUIRE,
-		.ready = ready,
-		.object = lock,
 		.exclusive = exclusive,
+		.ready = ready,
 	};
 
 	explore_point(m, &access);
@@ -222,7 +221,8 @@ static bool proc_enabled(struct explorer *x, unsigned int proc)
 	}
 	if (task->run != RUN_READY)
 		return false;
-	return !task->pending.ready || task->pending.ready(task->pending.object);
+	return task->pending.kind != ACCESS_ACQUIRE ||
+	       task->pending.ready((const void *)task->pending.start);
 }
 
 uint32_t enabled_procs(struct explorer *x)

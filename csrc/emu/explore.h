@@ -33,11 +33,10 @@ enum access_kind {
  * @kind: enum access_kind
  * @rcu_read: flavours (bit mask) whose read section it enters
  * @rcu_write: flavours whose grace period it asks for
- * @ready: for ACCESS_ACQUIRE: can @object be acquired now?
- * @object: the lock
- * @expected: what a compare-and-exchange wants to find
- * @compares: its size in bytes, 0: it is none
+ * @compares: size in bytes of a compare-and-exchange, 0: it is none
  * @exclusive: for ACCESS_ACQUIRE: whoever has it has it alone
+ * @ready: for ACCESS_ACQUIRE: can the lock at @start be acquired now?
+ * @expected: what a compare-and-exchange wants to find
  */
 struct access {
 	uintptr_t start;
@@ -47,9 +46,10 @@ struct access {
 	uint8_t rcu_write;
 	uint8_t compares;
 	bool exclusive;
-	bool (*ready)(const void *object);
-	const void *object;
-	uint64_t expected;
+	union {
+		bool (*ready)(const void *lock);
+		uint64_t expected;
+	};
 };
 
 /** explore_point() - give way before @access; returns when it is to be carried out */

@@ -109,6 +109,7 @@ struct released {
 
 struct kcsan_task {
 	unsigned long serial;
+	uint16_t number;
 	int cpu;
 	char name[16];
 	struct order order;
@@ -120,7 +121,7 @@ struct kcsan {
 	uint32_t generation;
 	unsigned int nr_tasks;
 	unsigned int nr_reports;
-	unsigned int last; /* task that was asked for last */
+	struct kcsan_task *last; /* that was asked for */
 	const void *reported[KCSAN_REPORTS][2];
 	struct kcsan_task tasks[KCSAN_TASKS];
 	struct released released[KCSAN_OBJECTS];
@@ -159,9 +160,11 @@ bool kcsan_prepare(struct machine *m)
 	if (m->kcsan)
 		return true;
 	m->kcsan = calloc(1, sizeof(*m->kcsan));
-	if (m->kcsan)
-		m->kcsan->generation = 1;
-	return m->kcsan != NULL;
+	if (!m->kcsan)
+		return false;
+	m->kcsan->generation = 1;
+	m->kcsan->last = m->kcsan->tasks;
+	return true;
 }
 
 /* The task that runs, which is not the one that was asked for last. */
@@ -173,8 +176,8 @@ static noinline struct kcsan_task *find_task(struct machine *m)
 
 	for (unsigned int i = 0; i < k->nr_tasks; i++)
 		if (k->tasks[i].serial == running->serial) {
-			k->last = i;
-			return &k->tasks[i];
+			k->last = &k->tasks[i];
+			return k->last;
 		}
 	if (k->nr_tasks == KCSAN_TASKS)
 		return NULL;
@@ -182,8 +185,9 @@ static noinline struct kcsan_task *find_task(struct machine *m)
 	task = &k->tasks[k->nr_tasks];
 	memset(task, 0, sizeof(*task));
 	task->serial = running->serial;
+	task->number = (uint16_t)k->nr_tasks;
 	task->cpu = running->t.cpu;
-	snprintf(task->name, sizeof(task->name), "%s", running->t.comm);
+	memcpy(task->name, running->t.comm, sizeof(task->name));
 	task->order.at[k->nr_tasks++] = 1;
 	return task;
 }
@@ -196,8 +200,8 @@ static inline struct kcsan_task *kcsan_task(struct machine *m)
 
 	if (!running || m->quiet || !k)
 		return NULL;
-	if (likely(k->last < k->nr_tasks && k->tasks[k->last].serial == running->serial))
-		return &k->tasks[k->last];
+	if (likely(k->last->number < k->nr_tasks && k->last->serial == running->serial))
+		return k->last;
 	return find_task(m);
 }
 
@@ -256,7 +260,7 @@ static void acquire(struct machine *m, struct order *order, uintptr_t object)
 
 static void next_time(struct machine *m, struct kcsan_task *task)
 {
-	uint16_t *time = &task->order.at[task - m->kcsan->tasks];
+	uint16_t *time = &task->order.at[task->number];
 
 	undo_record(m, time, sizeof(*time));
 	++*time;
@@ -427,7 +431,7 @@ keep:
 static inline void access_bytes(struct machine *m, const struct kcsan_task *task, const void *addr,
 				size_t size, uint64_t how, const void *pc)
 {
-	const uint64_t number = (uint64_t)(task - m->kcsan->tasks);
+	const uint64_t number = task->number;
 	const accessed_t now = (uint32_t)((const char *)pc - __ehdr_start) |
 			       (uint64_t)task->order.at[number] << ACCESSED_TIME_SHIFT |
 			       number << ACCESSED_TASK_SHIFT | how;

@@ -111,7 +111,7 @@ unsigned int lock_union_class(struct explorer *x, const char *name)
 	unsigned int i;
 
 	for (i = 0; i < u->nr_classes; i++)
-		if (!strcmp(u->names[i], name))
+		if (*u->names[i] == *name && !strcmp(u->names[i], name))
 			return i;
 	if (i == LOCKDEP_CLASSES) {
 		/* Whoever takes this over may know it. */
@@ -188,11 +188,12 @@ void lock_union_learn(struct explorer *x, unsigned int from, unsigned int to, un
 void lock_union_learn_wait(struct explorer *x, unsigned int from, unsigned int to,
 			   unsigned int proc, unsigned int completer, const char *completion)
 {
-	struct order order = { .from = from, .to = to, .proc = proc, .completer = completer };
+	struct order order;
 
 	if (from == LOCKDEP_CLASSES || to == LOCKDEP_CLASSES || from == to || proc == completer ||
 	    known(x->lock_union, from, to, proc, completer))
 		return;
+	order = (struct order){ .from = from, .to = to, .proc = proc, .completer = completer };
 	snprintf(order.completion, sizeof(order.completion), "%s", completion);
 	learn(x, &order);
 }

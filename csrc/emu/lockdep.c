@@ -22,7 +22,9 @@
 #include "lock_union.h"
 
 #undef memset
+#undef memcpy
 #undef strcmp
+#undef strncmp
 #undef strlen
 #undef snprintf
 #include <stdio.h>
@@ -97,7 +99,7 @@ static struct lockdep_task *lockdep_task(struct machine *m)
 	task = &l->tasks[l->nr_tasks++];
 	memset(task, 0, sizeof(*task));
 	task->serial = running->serial;
-	snprintf(task->name, sizeof(task->name), "%s", running->t.comm);
+	memcpy(task->name, running->t.comm, sizeof(task->name));
 	task->proc = lock_union_proc(m->explorer, task->name);
 	return task;
 }
@@ -107,25 +109,29 @@ static noinline unsigned int class_named(struct machine *m, const char *name,
 					 const void *completion)
 {
 	struct lockdep *l = m->lockdep;
+	const char *text = string_or_unknown(m, name);
 	struct lock_class *class;
-	char text[sizeof(class->name)];
 	unsigned int i;
 
-	snprintf(text, sizeof(text), "%s", string_or_unknown(m, name));
-	for (i = 0; i < l->nr_classes; i++)
-		if (l->classes[i].completion == completion && !strcmp(l->classes[i].name, text))
+	for (i = 0; i < l->nr_classes; i++) {
+		class = &l->classes[i];
+		if (class->completion == completion && *class->name == *text &&
+		    !strncmp(class->name, text, sizeof(class->name) - 1))
 			return i;
+	}
 	if (i == LOCKDEP_CLASSES)
 		return i;
 	undo_record(m, &l->nr_classes, sizeof(l->nr_classes));
 	class = &l->classes[l->nr_classes++];
 	l->graph.after[i] = 0;
 	memset(l->graph.by[i], 0, sizeof(l->graph.by[i]));
-	snprintf(class->name, sizeof(class->name), "%s", text);
+	/* Once for each class in each execution: not by snprintf(). */
+	strncpy(class->name, text, sizeof(class->name) - 1);
+	class->name[sizeof(class->name) - 1] = '\0';
 	class->completion = completion;
 	class->united = LOCKDEP_CLASSES;
 	if (!completion)
-		class->united = lock_union_class(m->explorer, text);
+		class->united = lock_union_class(m->explorer, class->name);
 	return i;
 }
 
@@ -295,7 +301,7 @@ static void add_edge(struct lockdep *l, const struct lockdep_task *task, unsigne
 		     unsigned int to)
 {
 	const unsigned int number = (unsigned int)(task - l->tasks);
-	struct lock_edge edges[LOCKDEP_TASKS + 1] = { { .class = from, .task = number } };
+	struct lock_edge edges[LOCKDEP_TASKS + 1];
 	uint64_t *after = &l->graph.after[from];
 	uint32_t *by = &l->graph.by[from][to];
 	struct machine *m = this_machine();
@@ -307,8 +313,10 @@ static void add_edge(struct lockdep *l, const struct lockdep_task *task, unsigne
 	*after |= 1UL << to;
 	*by |= 1U << number;
 	tell_union(m->explorer, l, task, from, to);
-	if (reaches(&l->graph, to, from))
-		look_for_cycle(l, edges, to);
+	if (!reaches(&l->graph, to, from))
+		return;
+	edges[0] = (struct lock_edge){ .class = from, .task = number };
+	look_for_cycle(l, edges, to);
 }
 
 static void waits_for(struct lockdep *l, const struct lockdep_task *task, unsigned int class)

@@ -147,8 +147,9 @@ struct upcall_frame {
  * @t: what the kernel sees
  * @sp: saved stack pointer while it does not run
  * @stack: index of its stack
- * @kind: enum task_kind
  * @run: enum run_state
+ * @pending: what it does next, while schedules are explored
+ * @kind: enum task_kind
  * @fn: what it runs
  * @args: arguments of @fn, copied: the caller may be gone when it ends
  * @result: result of @fn
@@ -167,10 +168,12 @@ struct upcall_frame {
  */
 struct emu_task {
 	struct task_struct t;
+	/* Written whenever it gives way: in one line, as one is kept to be brought back. */
 	void *sp;
 	int stack;
-	enum task_kind kind;
 	enum run_state run;
+	struct access pending;
+	enum task_kind kind;
 	task_fn fn;
 	int64_t args[TASK_ARGS];
 	int64_t result;
@@ -186,7 +189,6 @@ struct emu_task {
 	struct list_head ready;
 	unsigned long steps;
 	unsigned long serial;
-	struct access pending; /* what it does next, while schedules are explored */
 	const char *operation; /* of a program, that has not done anything visible yet */
 	int64_t operation_argument;
 };
@@ -353,6 +355,10 @@ static inline bool others_pending(const struct machine *m)
 
 #define DIRTY_LINE 64UL
 #define DIRTY_WORD (DIRTY_LINE * BITS_PER_LONG) /* bytes that one word of bits stands for */
+
+_Static_assert(offsetof(struct emu_task, sp) / DIRTY_LINE ==
+		       (offsetof(struct emu_task, kind) - 1) / DIRTY_LINE,
+	       "what is written whenever a task gives way is in one line");
 
 static inline void mark_line(struct machine *m, size_t line)
 {

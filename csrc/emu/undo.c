@@ -112,9 +112,10 @@ void undo_elsewhere(struct machine *m, char *p, size_t size)
 {
 	const struct emu_task *running = m->running;
 
-	if (p >= m->stacks || p < stack_bottom(m, MAX_TASKS - 1))
+	/* Nearly all are to the running task's own. */
+	if (running && (size_t)(p - stack_bottom(m, running->stack)) < TASK_STACK_SIZE)
 		return;
-	if (running && p >= stack_bottom(m, running->stack) && p < stack_top(m, running->stack))
+	if (p >= m->stacks || p < stack_bottom(m, MAX_TASKS - 1))
 		return;
 	undo_record(m, p, size);
 }
@@ -147,8 +148,8 @@ static inline void put_back(char *to, const char *from, size_t size)
 	case 8:
 		memcpy(to, from, 8);
 		break;
-	case 16:
-		memcpy(to, from, 16);
+	case 32:
+		memcpy(to, from, 32);
 		break;
 	case 64:
 		memcpy(to, from, 64);
