@@ -77,14 +77,10 @@ static noinline void kasan_report(struct machine *m, uintptr_t addr, size_t size
 }
 
 /* Are the @size bytes at arena offset @off inside one live object (or the machine's)? */
-static inline bool accessible(const struct machine *m, size_t off, size_t size)
+static noinline bool accessible_slowly(const struct machine *m, size_t off, size_t size)
 {
 	size_t last = off + size - 1;
 
-	/* Most accesses are words in the middle of an object. */
-	if (size <= 8 && likely(m->shadow[off / 8] == SHADOW_FULL) &&
-	    likely(m->shadow[last / 8] == SHADOW_FULL))
-		return true;
 	for (size_t g = off / 8; g <= last / 8; g++) {
 		unsigned char mark = m->shadow[g];
 
@@ -97,7 +93,56 @@ static inline bool accessible(const struct machine *m, size_t off, size_t size)
 	return true;
 }
 
-static inline void check_bytes(const void *addr, size_t size, bool write, const void *pc)
+/* Most accesses are words in the middle of an object. */
+static inline bool accessible_word(const struct machine *m, size_t off, size_t size)
+{
+	return size <= 8 && likely(m->shadow[off / 8] == SHADOW_FULL) &&
+	       likely(m->shadow[(off + size - 1) / 8] == SHADOW_FULL);
+}
+
+static inline bool accessible(const struct machine *m, size_t off, size_t size)
+{
+	return accessible_word(m, off, size) || accessible_slowly(m, off, size);
+}
+
+/* The running task accesses something: is it going round in circles? */
+static inline void count_access(struct machine *m)
+{
+	/* Until then the task has given way to nobody. */
+	if (unlikely(++m->steps == SOFT_LOCKUP_STEPS) && m->running)
+		soft_lockup(m);
+}
+
+static inline void check_bytes(struct machine *m, const void *addr, size_t size, bool write,
+			       const void *pc)
+{
+	size_t off = (size_t)((uintptr_t)addr - (uintptr_t)m->arena);
+
+	count_access(m);
+	if (TRACKS_STORES && write)
+		mark_dirty(m, off, size);
+	if (off >= m->arena_size || off < sizeof(struct machine_state))
+		return;
+	if (unlikely(!accessible(m, off, size)))
+		kasan_report(m, (uintptr_t)addr, size, write, pc, NULL);
+}
+
+static noinline void check_slowly(struct machine *m, const void *addr, size_t size, bool write,
+				  const void *pc)
+{
+	size_t off = (size_t)((uintptr_t)addr - (uintptr_t)m->arena);
+
+	if (!accessible_slowly(m, off, size))
+		kasan_report(m, (uintptr_t)addr, size, write, pc, NULL);
+	if (m->explorer)
+		kcsan_plain(m, addr, size, write, pc);
+}
+
+/*
+ * check_bytes() and kcsan_plain(), for the accesses that nearly all are: what is
+ * called last is jumped to, so that nothing need be kept for afterwards.
+ */
+static inline void check_access(const void *addr, size_t size, bool write, const void *pc)
 {
 	struct machine *m = this_machine();
 	size_t off;
@@ -105,25 +150,14 @@ static inline void check_bytes(const void *addr, size_t size, bool write, const 
 	if (unlikely(!m))
 		return;
 	off = (size_t)((uintptr_t)addr - (uintptr_t)m->arena);
-	/* Until then the task has given way to nobody: it goes round in circles. */
-	if (unlikely(++m->steps == SOFT_LOCKUP_STEPS) && m->running)
-		soft_lockup(m);
+	count_access(m);
 	if (TRACKS_STORES && write)
 		mark_dirty(m, off, size);
 	if (off >= m->arena_size)
 		return;
-	if (off < sizeof(struct machine_state))
-		return;
-	if (unlikely(!accessible(m, off, size)))
-		kasan_report(m, (uintptr_t)addr, size, write, pc, NULL);
-}
-
-static inline void check_access(const void *addr, size_t size, bool write, const void *pc)
-{
-	struct machine *m = this_machine();
-
-	check_bytes(addr, size, write, pc);
-	if (unlikely(m && m->explorer))
+	if (off >= sizeof(struct machine_state) && unlikely(!accessible_word(m, off, size)))
+		check_slowly(m, addr, size, write, pc);
+	else if (unlikely(m->explorer != NULL))
 		kcsan_plain(m, addr, size, write, pc);
 }
 
@@ -133,8 +167,10 @@ static inline void check_marked(const volatile void *addr, size_t size, enum kcs
 {
 	struct machine *m = this_machine();
 
-	check_bytes((const void *)addr, size, kind != KCSAN_LOAD, pc);
-	if (unlikely(m && m->explorer))
+	if (unlikely(!m))
+		return;
+	check_bytes(m, (const void *)addr, size, kind != KCSAN_LOAD, pc);
+	if (unlikely(m->explorer != NULL))
 		kcsan_marked(m, (const void *)addr, size, kind, order, pc);
 }
 

@@ -189,7 +189,14 @@ static noinline struct kcsan_task *find_task(struct machine *m)
 	task->cpu = running->t.cpu;
 	memcpy(task->name, running->t.comm, sizeof(task->name));
 	task->order.at[k->nr_tasks++] = 1;
+	k->last = task;
 	return task;
+}
+
+/* Is it the one that was asked for last? */
+static inline bool is_last(const struct kcsan *k, const struct emu_task *running)
+{
+	return k->last->number < k->nr_tasks && k->last->serial == running->serial;
 }
 
 /* The running task, NULL if nothing is to be watched. */
@@ -200,9 +207,7 @@ static inline struct kcsan_task *kcsan_task(struct machine *m)
 
 	if (!running || m->quiet || !k)
 		return NULL;
-	if (likely(k->last->number < k->nr_tasks && k->last->serial == running->serial))
-		return k->last;
-	return find_task(m);
+	return likely(is_last(k, running)) ? k->last : find_task(m);
 }
 
 /* Where the releases of @object are kept or would be; NULL: no room. */
@@ -378,15 +383,24 @@ static bool may_race(accessed_t a, accessed_t b)
 	return !(is_whole(a) && is_marked_read(b)) && !(is_whole(b) && is_marked_read(a));
 }
 
-static void access_granule(struct machine *m, const struct kcsan_task *task, uintptr_t address,
-			   accessed_t now)
+/* Is it there from the same epoch?  Whoever came in between has been held against that one. */
+static inline bool seen(const struct granule *g, accessed_t now)
+{
+	_Static_assert(KCSAN_SLOTS == 4, "each is looked at");
+
+	return !((g->slots[0] ^ now) >> ACCESSED_TIME_SHIFT) ||
+	       !((g->slots[1] ^ now) >> ACCESSED_TIME_SHIFT) ||
+	       !((g->slots[2] ^ now) >> ACCESSED_TIME_SHIFT) ||
+	       !((g->slots[3] ^ now) >> ACCESSED_TIME_SHIFT);
+}
+
+/* At @g, where it has not been seen in this epoch. */
+static noinline void access_granule(struct machine *m, const struct kcsan_task *task,
+				    struct granule *g, uintptr_t address, accessed_t now)
 {
 	struct kcsan *k = m->kcsan;
-	struct granule *g = find_granule(k, address);
 	accessed_t *place = NULL;
 
-	if (!g)
-		return;
 	if (g->generation != k->generation) {
 		/* With its generation of before it is free again, whatever is in it. */
 		undo_record(m, &g->generation, sizeof(g->generation));
@@ -397,10 +411,6 @@ static void access_granule(struct machine *m, const struct kcsan_task *task, uin
 		place = g->slots;
 		goto keep;
 	}
-	/* Once more in the same epoch: whoever came in between has been held against it. */
-	for (unsigned int i = 0; i < KCSAN_SLOTS; i++)
-		if (!((g->slots[i] ^ now) >> ACCESSED_TIME_SHIFT))
-			return;
 	for (unsigned int i = 0; i < KCSAN_SLOTS; i++) {
 		const accessed_t before = g->slots[i];
 
@@ -427,29 +437,41 @@ keep:
 		stacks_keep(m, place, EMU_STACK_OTHER_ACCESS);
 }
 
+static noinline void access_granules(struct machine *m, const struct kcsan_task *task,
+				     uintptr_t start, uintptr_t end, accessed_t now)
+{
+	for (uintptr_t at = start & ~7UL; at < end; at += 8) {
+		unsigned int from = start > at ? (unsigned int)(start - at) : 0;
+		unsigned int to = end < at + 8 ? (unsigned int)(end - at) : 8;
+		struct granule *g = find_granule(m->kcsan, at);
+
+		now &= ~(0xffUL << ACCESSED_BYTES_SHIFT);
+		now |= ((1UL << to) - (1UL << from)) << ACCESSED_BYTES_SHIFT;
+		if (g && (g->generation != m->kcsan->generation || !seen(g, now)))
+			access_granule(m, task, g, at, now);
+	}
+}
+
 /* @how: ACCESSED_WRITE and ACCESSED_MARKED */
 static inline void access_bytes(struct machine *m, const struct kcsan_task *task, const void *addr,
 				size_t size, uint64_t how, const void *pc)
 {
 	const uint64_t number = task->number;
-	const accessed_t now = (uint32_t)((const char *)pc - __ehdr_start) |
-			       (uint64_t)task->order.at[number] << ACCESSED_TIME_SHIFT |
-			       number << ACCESSED_TASK_SHIFT | how;
-	uintptr_t start = (uintptr_t)addr, end = start + size;
+	const uintptr_t start = (uintptr_t)addr, offset = start & 7;
+	accessed_t now = (uint32_t)((const char *)pc - __ehdr_start) |
+			 (uint64_t)task->order.at[number] << ACCESSED_TIME_SHIFT |
+			 number << ACCESSED_TASK_SHIFT | how;
+	struct granule *g = &m->kcsan->granules[start / 8 % KCSAN_GRANULES];
 
-	/* Nearly all are in one granule. */
-	if (likely((start & 7) + size <= 8)) {
-		access_granule(m, task, start & ~7UL,
-			       now | ((1UL << size) - 1) << (start & 7) << ACCESSED_BYTES_SHIFT);
+	/* Nearly all are in one granule, which is in its place, and repeat one of before. */
+	if (unlikely(offset + size > 8 ||
+		     (g->address != start - offset && g->generation == m->kcsan->generation))) {
+		access_granules(m, task, start, start + size, now);
 		return;
 	}
-	for (uintptr_t g = start & ~7UL; g < end; g += 8) {
-		unsigned int from = start > g ? (unsigned int)(start - g) : 0;
-		unsigned int to = end < g + 8 ? (unsigned int)(end - g) : 8;
-
-		access_granule(m, task, g,
-			       now | ((1UL << to) - (1UL << from)) << ACCESSED_BYTES_SHIFT);
-	}
+	now |= ((1UL << size) - 1) << offset << ACCESSED_BYTES_SHIFT;
+	if (g->generation != m->kcsan->generation || !seen(g, now))
+		access_granule(m, task, g, start - offset, now);
 }
 
 static inline bool watched(const struct machine *m, const void *addr)
@@ -462,15 +484,24 @@ static inline bool watched(const struct machine *m, const void *addr)
 	       (off >= sizeof(struct machine_state) || off - kernel < sizeof(m->s->kernel));
 }
 
+/* Once after each switch of tasks: apart, so that the others have nothing to keep. */
+static noinline void plain_of_another_task(struct machine *m, const void *addr, size_t size,
+					   bool write, const void *pc)
+{
+	if (find_task(m))
+		kcsan_plain(m, addr, size, write, pc);
+}
+
 void kcsan_plain(struct machine *m, const void *addr, size_t size, bool write, const void *pc)
 {
-	const struct kcsan_task *task;
+	struct kcsan *k = m->kcsan;
 
-	if (!watched(m, addr))
+	if (!watched(m, addr) || !m->running || m->quiet || !k)
 		return;
-	task = kcsan_task(m);
-	if (task)
-		access_bytes(m, task, addr, size, write ? ACCESSED_WRITE : 0, pc);
+	if (unlikely(!is_last(k, m->running)))
+		plain_of_another_task(m, addr, size, write, pc);
+	else
+		access_bytes(m, k->last, addr, size, write ? ACCESSED_WRITE : 0, pc);
 }
 
 void kcsan_marked(struct machine *m, const void *addr, size_t size, enum kcsan_access kind,
