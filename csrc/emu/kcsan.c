@@ -35,12 +35,12 @@
  */
 #include "kcsan.h"
 #include "machine.h"
+#include "pages.h"
 
 #undef memset
 #undef memcpy
 #undef snprintf
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define KCSAN_TASKS 32
@@ -159,7 +159,7 @@ bool kcsan_prepare(struct machine *m)
 {
 	if (m->kcsan)
 		return true;
-	m->kcsan = calloc(1, sizeof(*m->kcsan));
+	m->kcsan = map_pages(sizeof(*m->kcsan));
 	if (!m->kcsan)
 		return false;
 	m->kcsan->generation = 1;
@@ -547,6 +547,6 @@ void kcsan_forget(struct machine *m)
 
 void kcsan_free(struct machine *m)
 {
-	free(m->kcsan);
+	unmap_pages(m->kcsan, sizeof(*m->kcsan));
 	m->kcsan = NULL;
 }

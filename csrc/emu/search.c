@@ -10,6 +10,7 @@
 #include "kcsan.h"
 #include "lock_union.h"
 #include "orders.h"
+#include "pages.h"
 
 #include <linux/kernel.h>
 
@@ -32,6 +33,7 @@ struct emu_search {
 	struct explorer x;
 	struct emu_explore_result result;
 	char names[MAX_PROGRAM_TASKS][16];
+	size_t size;
 	uint8_t schedule[];
 };
 
@@ -103,7 +105,7 @@ void emu_search_free(emu_search *search, int closed)
 	free(x->frames);
 	free(x->path);
 	stacks_free(x->stacks);
-	free(search);
+	unmap_pages(search, search->size);
 }
 
 /* Is the schedule one to be followed to the end? */
@@ -134,12 +136,14 @@ _Static_assert(MAX_PROGRAM_TASKS == 8 && MAX_FAILS == 4, "as the texts above say
 static int search_new(struct machine *m, const struct emu_program_task *tasks, int nr_tasks,
 		      const struct emu_explore_options *options, emu_search **out)
 {
-	emu_search *search = calloc(1, sizeof(*search) + options->schedule_length);
+	const size_t size = sizeof(emu_search) + options->schedule_length;
+	emu_search *search = map_pages(size);
 	struct explorer *x;
 	int status = EMU_OK;
 
 	if (!search)
 		return EMU_NO_MEMORY;
+	search->size = size;
 	x = &search->x;
 	x->m = m;
 	x->nr_tasks = nr_tasks;

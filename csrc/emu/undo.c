@@ -14,6 +14,7 @@
  */
 #include "undo.h"
 #include "machine.h"
+#include "pages.h"
 
 #undef memset
 #undef memcpy
@@ -42,11 +43,9 @@ bool undo_begin(struct machine *m)
 	 * may begin in its last line and end behind it.
 	 */
 	u->saved_bytes = (m->arena_size / DIRTY_LINE + 1) * sizeof(*u->saved);
-	u->saved = mmap(NULL, u->saved_bytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (!u->log || u->saved == MAP_FAILED) {
-		if (u->saved != MAP_FAILED)
-			munmap(u->saved, u->saved_bytes);
+	u->saved = map_pages(u->saved_bytes);
+	if (!u->log || !u->saved) {
+		unmap_pages(u->saved, u->saved_bytes);
 		free(u->log);
 		free(u);
 		return false;
@@ -66,7 +65,7 @@ void undo_end(struct machine *m)
 	m->undo = NULL;
 	if (!u)
 		return;
-	munmap(u->saved, u->saved_bytes);
+	unmap_pages(u->saved, u->saved_bytes);
 	free(u->log);
 	free(u);
 }
