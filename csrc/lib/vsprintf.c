@@ -51,6 +51,21 @@ static void put(struct output *out, char c)
 	out->pos++;
 }
 
+static void put_text(struct output *out, const char *s, size_t n)
+{
+	const size_t room = out->pos < out->size ? out->size - out->pos : 0;
+	char *to = out->buf + out->pos;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		const char c = s[i];
+
+		if (i < room)
+			to[i] = c;
+	}
+	out->pos += n;
+}
+
 static void put_repeated(struct output *out, char c, int n)
 {
 	while (n-- > 0)
@@ -59,7 +74,7 @@ static void put_repeated(struct output *out, char c, int n)
 
 static void put_string(struct output *out, const char *s, struct printf_spec spec)
 {
-	int i, len = 0;
+	int len = 0;
 
 	if (!s)
 		s = "(null)";
@@ -68,8 +83,7 @@ static void put_string(struct output *out, const char *s, struct printf_spec spe
 
 	if (!spec.left)
 		put_repeated(out, ' ', spec.width - len);
-	for (i = 0; i < len; i++)
-		put(out, s[i]);
+	put_text(out, s, (size_t)len);
 	if (spec.left)
 		put_repeated(out, ' ', spec.width - len);
 }
@@ -375,7 +389,9 @@ int vsnprintf_kernel(char *buf, size_t size, const char *fmt, va_list args)
 		int length;
 
 		if (*fmt != '%') {
-			put(&out, *fmt++);
+			while (*fmt && *fmt != '%')
+				fmt++;
+			put_text(&out, start, (size_t)(fmt - start));
 			continue;
 		}
 		fmt++;
