@@ -207,22 +207,22 @@ bool task_over(const struct emu_task *task)
 	return task->run == RUN_DONE || task->run == RUN_DEAD || task->run == RUN_IDLE;
 }
 
-static bool proc_enabled(struct explorer *x, unsigned int proc)
+static inline bool task_enabled(const struct emu_task *task)
 {
-	struct machine *m = x->m;
-	struct emu_task *task = x->procs[proc].task;
+	const struct access *pending = &task->pending;
 
-	if (!task) {
-		if (proc == PROC_RCU || proc == PROC_RCU_SCHED)
-			return rcu_flavour_due(m, (int)(proc - PROC_RCU));
-		if (proc == PROC_WORKER)
-			return !list_empty(&m->s->kernel.workqueue.worklist);
-		return false;
-	}
-	if (task->run != RUN_READY)
-		return false;
-	return task->pending.kind != ACCESS_ACQUIRE ||
-	       task->pending.ready((const void *)task->pending.start);
+	return task->run == RUN_READY &&
+	       (pending->kind != ACCESS_ACQUIRE || pending->ready((const void *)pending->start));
+}
+
+/* Between two callbacks, or items of work: is there another one? */
+static inline bool more_to_do(struct machine *m, unsigned int proc)
+{
+	struct machine_state *s = m->s;
+
+	if (proc == PROC_WORKER)
+		return !list_empty(&s->kernel.workqueue.worklist);
+	return s->rcu[proc - PROC_RCU].head && rcu_flavour_due(m, (int)(proc - PROC_RCU));
 }
 
 uint32_t enabled_procs(struct explorer *x)
@@ -232,11 +232,14 @@ uint32_t enabled_procs(struct explorer *x)
 	if (x->m->s->rcu_waiters)
 		rcu_wake_waiters(x->m);
 	for (unsigned int i = 0; i < (unsigned int)x->nr_tasks; i++)
-		if (proc_enabled(x, i))
+		if (task_enabled(x->procs[i].task))
 			enabled |= 1U << i;
-	for (unsigned int i = PROC_RCU; i < MAX_PROCS; i++)
-		if (proc_enabled(x, i))
+	for (unsigned int i = PROC_RCU; i < MAX_PROCS; i++) {
+		const struct emu_task *task = x->procs[i].task;
+
+		if (task ? task_enabled(task) : more_to_do(x->m, i))
 			enabled |= 1U << i;
+	}
 	return enabled;
 }
 

@@ -51,7 +51,7 @@ bool undo_begin(struct machine *m)
 		return false;
 	}
 	u->epoch = 1;
-	u->size = FIRST_LOG;
+	u->room = u->size = FIRST_LOG;
 	m->undo = u;
 	/* Objects that are younger than the snapshot, too. */
 	m->dirty_size = m->arena_size;
@@ -75,16 +75,19 @@ bool noinline undo_grow(struct undo *u, size_t bytes)
 	size_t grown = 2 * u->size;
 	char *log = NULL;
 
+	if (u->full)
+		return false;
 	while (grown < u->used + bytes)
 		grown *= 2;
 	if (grown <= MAX_LOG)
 		log = realloc(u->log, grown);
 	if (!log) {
 		u->full = true;
+		u->room = 0;
 		return false;
 	}
 	u->log = log;
-	u->size = grown;
+	u->room = u->size = grown;
 	return true;
 }
 
@@ -95,8 +98,6 @@ void undo_line(struct machine *m, size_t line)
 	char *p;
 
 	u->saved[line] = u->epoch;
-	if (u->full)
-		return;
 	p = undo_take(u, LINE_BYTES, &entry);
 	if (!p)
 		return;
@@ -147,6 +148,9 @@ static inline void put_back(char *to, const char *from, size_t size)
 	case 8:
 		memcpy(to, from, 8);
 		break;
+	case 16:
+		memcpy(to, from, 16);
+		break;
 	case 32:
 		memcpy(to, from, 32);
 		break;
@@ -162,24 +166,29 @@ void undo_back(struct machine *m, size_t mark)
 {
 	struct undo *u = m->undo;
 
+	const char *next = u->log + u->used, *const stop = u->log + mark;
+	/* For all that the compiler knows, copying a line could change these in @m. */
+	unsigned char *const shadow = m->shadow;
+	char *const arena = m->arena;
+
 	next_epoch(u);
-	while (u->used > mark) {
-		const struct undo_entry *entry =
-			(const void *)(u->log + u->used - sizeof(struct undo_entry));
+	while (next > stop) {
+		const struct undo_entry *entry = (const struct undo_entry *)(const void *)next - 1;
+		const size_t size = entry->size;
 
-		if (entry->size) {
-			u->used -= ((entry->size + 7) & ~7UL) + sizeof(*entry);
-			put_back(entry->p, u->log + u->used, entry->size);
+		next = (const char *)entry;
+		if (size) {
+			next -= (size + 7) & ~7UL;
+			put_back(entry->p, next, size);
 		} else {
-			size_t line = (size_t)entry->p;
-			const char *p;
+			const size_t line = (size_t)entry->p;
 
-			u->used -= LINE_BYTES + sizeof(*entry);
-			p = u->log + u->used;
-			memcpy(m->arena + line * DIRTY_LINE, p, DIRTY_LINE);
-			memcpy(m->shadow + line * DIRTY_LINE / 8, p + DIRTY_LINE, DIRTY_LINE / 8);
+			next -= LINE_BYTES;
+			memcpy(arena + line * DIRTY_LINE, next, DIRTY_LINE);
+			memcpy(shadow + line * DIRTY_LINE / 8, next + DIRTY_LINE, DIRTY_LINE / 8);
 		}
 	}
+	u->used = mark;
 }
 
 void undo_forget(struct machine *m)
@@ -188,5 +197,6 @@ void undo_forget(struct machine *m)
 		return;
 	next_epoch(m->undo);
 	m->undo->used = 0;
+	m->undo->room = m->undo->size;
 	m->undo->full = false;
 }

@@ -16,7 +16,8 @@ struct machine;
  * struct undo - what has been overwritten, oldest first
  * @log: records
  * @used: bytes of them
- * @size: bytes that @log has room for
+ * @room: bytes that @log has room for, 0: it is full
+ * @size: the same, full or not
  * @full: something was overwritten that is not here: nothing can be taken back
  * @saved: of each line of the arena: the last epoch in which it was kept
  * @saved_bytes: size of that table
@@ -25,6 +26,7 @@ struct machine;
 struct undo {
 	char *log;
 	size_t used;
+	size_t room;
 	size_t size;
 	bool full;
 	uint32_t *saved;
@@ -51,7 +53,7 @@ static inline char *undo_take(struct undo *u, size_t size, struct undo_entry **e
 	const size_t bytes = (size + 7) & ~7UL;
 	char *p;
 
-	if (__builtin_expect(u->used + bytes + sizeof(**entry) > u->size, 0) &&
+	if (__builtin_expect(u->used + bytes + sizeof(**entry) > u->room, 0) &&
 	    !undo_grow(u, bytes + sizeof(**entry)))
 		return NULL;
 	p = u->log + u->used;
@@ -66,7 +68,7 @@ static inline void undo_keep(struct undo *u, void *what, size_t size)
 	struct undo_entry *entry;
 	char *p;
 
-	if (!u || u->full || !size)
+	if (!u || !size)
 		return;
 	p = undo_take(u, size, &entry);
 	if (!p)
