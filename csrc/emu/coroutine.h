@@ -12,8 +12,12 @@
  */
 #if defined(__x86_64__) && !defined(COROUTINE_UCONTEXT)
 
-/* Bytes below its stack pointer that a function may use without telling. */
+/*
+ * Bytes below its stack pointer that a function may use without telling.  What is
+ * below them is where a switch goes on, and its frame pointer.
+ */
 #define COROUTINE_RED_ZONE 128
+#define COROUTINE_SAVED 16
 
 /*
  * Part of the function that switches: the compiler saves what it needs, and no
@@ -43,6 +47,9 @@ static inline __attribute__((always_inline)) void coroutine_switch(void **save_s
 }
 
 #else
+
+#define COROUTINE_RED_ZONE 0
+#define COROUTINE_SAVED 0
 
 void coroutine_switch(void **save_sp, void *load_sp);
 

@@ -8,6 +8,7 @@
  * than the last one taken or restored, it copies everything.
  */
 #include "asan.h"
+#include "coroutine.h"
 #include "kcsan.h"
 #include "lockdep.h"
 #include "machine.h"
@@ -207,6 +208,19 @@ static __attribute__((no_sanitize("address"))) uint64_t mix(uint64_t hash, const
 	return hash;
 }
 
+/*
+ * The used part of a parked task's stack.  Functions that switch keep nothing in
+ * the red zone that tells states apart: what lies there is left over from
+ * whatever they called before.
+ */
+static uint64_t mix_stack(uint64_t hash, const struct machine *m, const struct emu_task *task)
+{
+	const char *const frames = (const char *)task->sp + COROUTINE_SAVED + COROUTINE_RED_ZONE;
+
+	hash = mix(hash, task->sp, COROUTINE_SAVED / 8);
+	return mix(hash, frames, (size_t)(stack_top(m, task->stack) - frames) / 8);
+}
+
 uint64_t snapshot_distance(struct machine *m, long id, uint64_t seed)
 {
 	const struct snapshot *snap = snapshot_find(m, id);
@@ -234,8 +248,7 @@ uint64_t snapshot_distance(struct machine *m, long id, uint64_t seed)
 		const struct emu_task *task = s->tasks[i];
 
 		if (is_parked(task))
-			hash = mix(hash, task->sp,
-				   (size_t)(stack_top(m, task->stack) - (char *)task->sp) / 8);
+			hash = mix_stack(hash, m, task);
 	}
 	return hash;
 }
