@@ -379,6 +379,19 @@ def test_every_search_of_the_smallest_protocol_sees_the_same_final_states() -> N
     assert found["cache"].steps < found["sleep"].steps < found["dfs"].steps
 
 
+def test_equal_states_look_equal_to_the_cache() -> None:
+    """Whatever calls of the machine have left on the stacks; every schedule has 90 executions."""
+    with Kernel(cpus=3, on_violation="record") as k:
+        lock = k.spinlock()
+        program = Program(k)
+        for number in range(3):
+            program.task(f"t{number}").lock(lock).unlock(lock).lock(lock).unlock(lock)
+        found = program.explore(strategy="cache", stop_at_violation=False)
+    assert found.exhaustive and found.final_states == 1
+    # Each task has taken the lock 0, 1 or 2 times, and nobody has looked at the end.
+    assert (found.executions, found.states) == (3, 3**3 - 1)
+
+
 def same(a: Exploration, b: Exploration) -> bool:
     return replace(a, estimate=None) == replace(b, estimate=None)
 

@@ -172,6 +172,8 @@ static inline void check_marked(const volatile void *addr, size_t size, enum kcs
 	check_bytes(m, (const void *)addr, size, kind != KCSAN_LOAD, pc);
 	if (unlikely(m->explorer != NULL))
 		kcsan_marked(m, (const void *)addr, size, kind, order, pc);
+	if (unlikely(m->wipes))
+		wipe_stack();
 }
 
 void kasan_touch(const void *p, size_t size, bool write, const char *func)
@@ -382,6 +384,14 @@ static inline void check_access(const void *addr, size_t size, bool write, const
 }
 
 #endif
+
+void noinline wipe_stack(void)
+{
+	char below[1024];
+
+	memset(below, 0, sizeof(below));
+	__asm__ volatile("" : : "r"(below) : "memory");
+}
 
 void *kernel_memset(void *dst, int c, size_t n)
 {

@@ -312,6 +312,7 @@ struct machine {
 	long steps; /* accesses of the running task since it was switched to (checked build) */
 	long ticks; /* of the plain build's watchdog that found it on its stack since then */
 	bool refused; /* the running operation was asked something it cannot do */
+	bool wipes; /* hooks leave no trace on the stacks of tasks, which are part of the state */
 	bool quiet; /* no reports: the machine looks at its own objects */
 	int stacks_made;
 	bool task_died; /* at any time, restored or not */
@@ -540,6 +541,14 @@ const char *string_or_unknown(const struct machine *m, const char *p);
  * For the machine's own services, which no compiler instruments.
  */
 void kasan_touch(const void *p, size_t size, bool write, const char *func);
+
+/**
+ * wipe_stack() - what calls have left below the caller's frame is gone
+ *
+ * Frames have holes, stacks are part of a state that a search remembers, and
+ * what the machine's own calls leave there depends on what they had to do.
+ */
+void wipe_stack(void);
 
 /* --- fault.c --- */
 

@@ -243,6 +243,7 @@ int emu_search_run(emu_search *search, double seconds, uint32_t pause)
 	serials = m->handle_serial;
 	m->rcu_mode = RCU_MANUAL;
 	m->explorer = x;
+	m->wipes = x->strategy->caches;
 	m->backtraces = x->stacks;
 	x->pause = pause;
 	if (replays(x))
@@ -250,6 +251,7 @@ int emu_search_run(emu_search *search, double seconds, uint32_t pause)
 	else
 		explore(x, seconds);
 	m->explorer = NULL;
+	m->wipes = false;
 	m->backtraces = NULL;
 	undo_end(m);
 	m->rcu_mode = mode;

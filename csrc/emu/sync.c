@@ -104,6 +104,8 @@ static void __lock_event(enum event_type type, const void *lock, const char *nam
 			lockdep_release(m, lock);
 		else
 			lockdep_acquire(m, lock, name, tried);
+		if (m->wipes)
+			wipe_stack();
 	}
 	trace_event(m, type, (uint64_t)((const char *)lock - m->arena), (uint64_t)(uintptr_t)name);
 }
