@@ -89,7 +89,7 @@ def figure(
 
 
 @pytest.fixture(autouse=True)
-def counted(benchmark: Any, request: pytest.FixtureRequest) -> None:
+def row_of_the_table(benchmark: Any, request: pytest.FixtureRequest) -> None:
     """Every test has a row in pytest-benchmark's table, see `pytest_pyfunc_call`."""
     request.node.stash[_BENCHMARK] = benchmark
 
