@@ -17,6 +17,7 @@ from memremap_emu import Config, Kernel
 from memremap_emu.errors import MachineClosed
 from memremap_emu.explore import Program
 from memremap_emu.search import Bound, Event, Exploration, Interrupted, Outcome, ScheduleError
+from tests.sanitizers import not_under_asan
 
 PMEM = 0x140000000
 SIZE = 1 << 27
@@ -379,6 +380,7 @@ def test_every_search_of_the_smallest_protocol_sees_the_same_final_states() -> N
     assert found["cache"].steps < found["sleep"].steps < found["dfs"].steps
 
 
+@not_under_asan("its code leaves addresses of its shadow in frames of calls that the machine makes")
 def test_equal_states_look_equal_to_the_cache() -> None:
     """Whatever calls of the machine have left on the stacks; every schedule has 90 executions."""
     with Kernel(cpus=3, on_violation="record") as k:

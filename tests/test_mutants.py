@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.mutants import programs, run, table
+from tests.sanitizers import not_under_asan
 
 MUTANTS = table.read()
 CSRC = table.ROOT / "csrc"
@@ -141,10 +141,7 @@ def test_only_what_has_been_searched_to_the_end_is_clean() -> None:
 EXPERIMENT = {"life": ["page-held"], "on": "dax_pmem plain", "version": "v5.2"}
 
 
-@pytest.mark.skipif(
-    "libasan" in os.environ.get("LD_PRELOAD", ""),
-    reason="its shadow alone is more than an experiment may have",
-)
+@not_under_asan("its shadow alone is more than an experiment may have")
 def test_experiments_are_run_by_a_process_of_their_own() -> None:
     """With the memremap_emu that is imported here; what ends the process early is a failure."""
     import memremap_emu

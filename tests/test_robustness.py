@@ -33,6 +33,7 @@ from memremap_emu import (
     Violation,
 )
 from memremap_emu.objects import Device
+from tests.sanitizers import not_under_asan
 
 ATOMIC = 1
 BASE = 0x100000000
@@ -587,18 +588,12 @@ def test_arena_too_small_to_boot_is_refused() -> None:
         Config(arena_size=4096)
 
 
-#: AddressSanitizer reserves terabytes for its shadow before anything else runs.
-limits_address_space = pytest.mark.skipif(
-    "libasan" in os.environ.get("LD_PRELOAD", ""),
-    reason="AddressSanitizer itself needs more address space than the limit allows",
+limits_address_space = not_under_asan(
+    "AddressSanitizer reserves more address space than the limit that this test sets"
 )
 
 
 @limits_address_space
-@pytest.mark.skipif(
-    "libasan" in os.environ.get("LD_PRELOAD", ""),
-    reason="AddressSanitizer reserves more address space than the limit that this test sets",
-)
 def test_arena_larger_than_the_address_space_of_the_host_is_a_memory_error() -> None:
     run("""
         import resource
@@ -620,10 +615,6 @@ def test_arena_larger_than_the_address_space_of_the_host_is_a_memory_error() -> 
 
 
 @limits_address_space
-@pytest.mark.skipif(
-    "libasan" in os.environ.get("LD_PRELOAD", ""),
-    reason="AddressSanitizer reserves more address space than the limit that this test sets",
-)
 def test_snapshots_beyond_the_memory_of_the_host_are_a_memory_error() -> None:
     run("""
         import resource
