@@ -6,6 +6,7 @@ from __future__ import annotations
 import statistics
 import time
 
+import pytest
 from conftest import BASE, GiB, build_of, figure, pairs
 
 from memremap_emu import Config, Kernel
@@ -132,6 +133,39 @@ def test_restore(kernel: Kernel) -> None:
             ratio=restore / four_kib,
             ratio_to="copying 4 KiB",
         )
+
+
+@pytest.mark.parametrize("lines", [1, 10, 20])
+def test_restore_looped_in_c(kernel: Kernel, lines: int) -> None:
+    """As between the executions of a search, and as the yardstick: by one call."""
+    native = kernel._native
+    lib, m = native.lib, native.m
+    bound(kernel)
+    before = kernel.snapshot()
+    rounds = 10_000
+
+    def restores() -> None:
+        assert lib.emu_restore_loop(m, before._number, lines, rounds, 0) == 0
+
+    def writes() -> None:
+        assert lib.emu_restore_loop(m, before._number, lines, rounds, 1) == 0
+
+    def copies() -> None:
+        native.call("copy_4k_loop", rounds)
+
+    restored, four_kib, _ratio = pairs(restores, copies, ROUNDS // 10)
+    written, _four_kib, _ratio = pairs(writes, copies, ROUNDS // 10)
+    restore = (restored - written) / rounds
+    four_kib /= rounds
+    figure(
+        f"restore of {lines} lines, looped in C",
+        restore * 1e9,
+        "ns",
+        build=build_of(kernel),
+        goal=2 * four_kib * 1e9,
+        ratio=restore / four_kib,
+        ratio_to="copying 4 KiB",
+    )
 
 
 def test_a_whole_experiment(kernel: Kernel, benchmark) -> None:

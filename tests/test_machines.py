@@ -219,3 +219,19 @@ def test_tasks_that_give_way_again_and_again_leave_nothing_behind(checked: bool)
             assert lib.emu_switch_loop(m, 0, bare) == 0
         assert lib.emu_switch_loop(m, 1 << 40, 0) != 0
         assert (k.state_hash, k.tasks) == before
+
+
+@pytest.mark.parametrize("checked", [True, False], ids=["checked", "plain"])
+def test_restores_again_and_again_change_nothing(checked: bool) -> None:
+    """What the price of a restore is taken with."""
+    with Kernel(checked=checked) as k:
+        lib, m = k._native.lib, k._native.m
+        snapshot = k.snapshot()
+        before = k.state_hash
+        k.kmalloc(100)
+        for bare in (0, 1):
+            assert lib.emu_restore_loop(m, snapshot._number, 20, 100, bare) == 0
+            assert k.state_hash == before
+        for wrong in ((0, 1), (1 << 40, 1), (1, 1 << 40)):
+            assert lib.emu_restore_loop(m, snapshot._number, *wrong, 0) != 0
+        assert lib.emu_restore_loop(m, snapshot._number + 1, 1, 1, 0) != 0

@@ -168,6 +168,44 @@ int emu_restore(emu_machine *m, int64_t id)
 	return machine_leave(m, &saved, status);
 }
 
+/* What lies there is written once more. */
+static void write_lines(struct machine *m, size_t lines, size_t distance)
+{
+	for (size_t i = 0; i < lines; i++) {
+		volatile char *p = m->arena + i * distance * DIRTY_LINE;
+
+		*p = *p;
+		machine_dirty((const char *)p, 1);
+	}
+}
+
+int emu_restore_loop(emu_machine *m, int64_t id, uint64_t lines, uint64_t rounds, int bare)
+{
+	struct entry saved;
+	int status = machine_enter(m, &saved);
+	size_t all;
+
+	if (status != EMU_OK)
+		return status;
+	if (saved.nested)
+		return machine_leave(m, &saved, EMU_BUSY);
+	if (snapshot_restore(m, id))
+		return machine_leave(m, &saved, EMU_BAD_HANDLE);
+	all = m->s->brk / DIRTY_LINE;
+	if (!lines || lines > all || rounds > 1UL << 32) {
+		snprintf(m->error, sizeof(m->error), "%s",
+			 rounds > 1UL << 32 ? "too many rounds" : "no such number of lines");
+		return machine_leave(m, &saved, EMU_BAD_ARGUMENT);
+	}
+	for (uint64_t i = 0; i < rounds; i++) {
+		write_lines(m, lines, all / lines);
+		if (!bare)
+			snapshot_restore(m, id);
+	}
+	snapshot_restore(m, id);
+	return machine_leave(m, &saved, EMU_OK);
+}
+
 int emu_snapshot_differs(emu_machine *m, int64_t id, int64_t *offset)
 {
 	*offset = m ? snapshot_differs(m, id) : -2;

@@ -403,6 +403,19 @@ int emu_snapshot(emu_machine *m, int64_t *id);
 int emu_restore(emu_machine *m, int64_t id);
 
 /**
+ * emu_restore_loop() - writes to the arena and goes back, again and again, for benchmarks
+ * @m: machine
+ * @id: of the snapshot
+ * @lines: cache lines that are written before each restore, at equal distances
+ * @rounds: how often
+ * @bare: the yardstick: the lines are written, and the machine goes back once, at the end
+ *
+ * Return: EMU_BAD_HANDLE if there is no such snapshot, EMU_BAD_ARGUMENT for no lines, more than
+ * it has, or more than 2^32 rounds, EMU_BUSY from a callback.
+ */
+int emu_restore_loop(emu_machine *m, int64_t id, uint64_t lines, uint64_t rounds, int bare);
+
+/**
  * emu_snapshot_drop() - gives a snapshot back
  * @m: machine
  * @id: of the snapshot
