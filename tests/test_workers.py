@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import _thread
 import importlib.util
+import json
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,43 +195,85 @@ class Cluster:
     workers: list[subprocess.Popen[bytes]]
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """Two workers."""
-    if importlib.util.find_spec("distributed") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("CI must have distributed")
-        pytest.skip("not installed: distributed")
-    from distributed import Client
-
-    where = tmp_path / "scheduler.json"
-    dask = [sys.executable, "-m", "distributed.cli.dask_"]
-    common = ["--scheduler-file", str(where), "--no-dashboard"]
-    # They run what is being tested, whatever is installed.
+def dask(module: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
+    """One of its commands; it runs what is being tested, whatever is installed."""
     package = str(Path(workers.__file__).parents[1])
-    options: Any = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    options["env"] = os.environ | {"PYTHONPATH": package}
-    worker = [*dask[:2], f"{dask[2]}worker", *common, "--nworkers", "1", "--nthreads", "1"]
-    scheduler = [*dask[:2], f"{dask[2]}scheduler", *common, "--host", "127.0.0.1", "--port", "0"]
-    started = [subprocess.Popen(scheduler, **options)]
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=log.parent,
+            env=os.environ | {"PYTHONPATH": package},
+            stdout=output,
+            stderr=output,
+        )
+
+
+def address_in(file: Path) -> str:
+    """Of a scheduler, "" as long as it has not written it all."""
+    with suppress(FileNotFoundError, json.JSONDecodeError):
+        return str(json.loads(file.read_text())["address"])
+    return ""
+
+
+#: Ends well when there are two workers; a process of its own, with nothing left over from others.
+TWO_WORKERS = """
+import sys
+from distributed import Client
+Client(sys.argv[1], timeout=30).wait_for_workers(2, timeout=60)
+"""
+
+
+def are_two_there(address: str) -> bool:
+    """Workers of the scheduler at this address; "": there is no scheduler."""
+    if not address:
+        return False
+    with suppress(subprocess.TimeoutExpired):
+        asked = [sys.executable, "-c", TWO_WORKERS, address]
+        return subprocess.run(asked, timeout=90, check=False).returncode == 0
+    return False
+
+
+@contextmanager
+def two_workers(where: Path) -> Iterator[Cluster | None]:
+    """None: they did not come up; what they and the scheduler say lies in that directory."""
+    where.mkdir()
+    file = where / "scheduler.json"
+    to_file = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--port", "0"]
+    started = [
+        dask("distributed.cli.dask_scheduler", "--no-dashboard", *to_file, log=where / "scheduler")
+    ]
     try:
         deadline = time.monotonic() + 60
-        while not where.exists():
-            assert time.monotonic() < deadline and started[0].poll() is None
+        while not (address := address_in(file)) and started[0].poll() is None:
+            if time.monotonic() > deadline:
+                break
             time.sleep(0.05)
-        started += [subprocess.Popen([*worker, "--no-nanny"], **options) for _ in range(2)]
-
-        def address_of_two_workers() -> str:
-            with Client(scheduler_file=str(where), timeout=60) as client:
-                client.wait_for_workers(2, timeout=60)
-                return str(client.scheduler.address)
-
-        address = workers._within(90, address_of_two_workers)
-        yield Cluster(address, started[1:])
+        one = ["--no-dashboard", "--nworkers", "1", "--nthreads", "1", "--no-nanny"]
+        for name in ("first", "second") if address else ():
+            started.append(dask("distributed.cli.dask_worker", address, *one, log=where / name))
+        yield Cluster(address, started[1:]) if are_two_there(address) else None
     finally:
         for process in reversed(started):
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Two workers; Dask, which is not what is tested, may need a second attempt."""
+    if importlib.util.find_spec("distributed") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("CI must have distributed")
+        pytest.skip("not installed: distributed")
+    for attempt in range(2):
+        where = tmp_path / f"cluster{attempt}"
+        with two_workers(where) as made:
+            if made is not None:
+                yield made
+                return
+        for log in sorted(where.iterdir()):
+            print(f"{log}:\n{log.read_text()}")
+    pytest.fail("no cluster came up")
 
 
 def test_a_cluster_finds_what_one_process_finds(cluster: Cluster) -> None:
