@@ -306,7 +306,7 @@ static int64_t op_device_lock(const int64_t *args)
 
 static int64_t op_device_unlock(const int64_t *args)
 {
-	if (ARG(struct device, 0)->mutex.owner != current)
+	if (ARG(struct device, 0)->mutex.state.owner != current)
 		return bad_argument("this task does not hold the device lock");
 	device_unlock(ARG(struct device, 0));
 	return 0;

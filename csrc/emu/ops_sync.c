@@ -132,7 +132,7 @@ static int64_t op_spin_lock(const int64_t *args)
 
 static int64_t op_spin_unlock(const int64_t *args)
 {
-	if (ARG(spinlock_t, 0)->owner != current)
+	if (ARG(spinlock_t, 0)->state.owner != current)
 		return bad_argument("this task does not hold the lock");
 	spin_unlock(ARG(spinlock_t, 0));
 	return 0;
@@ -146,7 +146,7 @@ static int64_t op_spin_lock_irq(const int64_t *args)
 
 static int64_t op_spin_unlock_irq(const int64_t *args)
 {
-	if (ARG(spinlock_t, 0)->owner != current || !current->irqs_disabled)
+	if (ARG(spinlock_t, 0)->state.owner != current || !current->irqs_disabled)
 		return bad_argument("this task does not hold the lock with interrupts off");
 	spin_unlock_irq(ARG(spinlock_t, 0));
 	return 0;
@@ -169,7 +169,7 @@ static int64_t op_read_lock(const int64_t *args)
 
 static int64_t op_read_unlock(const int64_t *args)
 {
-	if (!ARG(rwlock_t, 0)->readers || !current->preempt_count)
+	if (!ARG(rwlock_t, 0)->state.readers || !current->preempt_count)
 		return bad_argument("this task does not hold the lock");
 	read_unlock(ARG(rwlock_t, 0));
 	return 0;
@@ -183,7 +183,7 @@ static int64_t op_write_lock(const int64_t *args)
 
 static int64_t op_write_unlock(const int64_t *args)
 {
-	if (ARG(rwlock_t, 0)->writer != current)
+	if (ARG(rwlock_t, 0)->state.owner != current)
 		return bad_argument("this task does not hold the lock");
 	write_unlock(ARG(rwlock_t, 0));
 	return 0;

@@ -2,20 +2,14 @@
 #ifndef _LINUX_MUTEX_H
 #define _LINUX_MUTEX_H
 
-#include <linux/types.h>
-
-struct task_struct;
+#include <linux/lock_state.h>
 
 /**
  * struct mutex - sleeping lock with one owner, not recursive
- * @owner: the task that holds it, NULL when free
- * @waiters: tasks that sleep for it
- * @name: for reports
+ * @state: who holds it
  */
 struct mutex {
-	struct task_struct *owner;
-	unsigned int waiters;
-	const char *name;
+	struct lock_state state;
 };
 
 void __mutex_init(struct mutex *lock, const char *name);
@@ -29,16 +23,10 @@ bool mutex_is_locked(struct mutex *lock);
 
 /**
  * struct rw_semaphore - sleeping reader/writer lock
- * @writer: the writing task or NULL
- * @readers: number of readers inside
- * @waiters: tasks that sleep for it
- * @name: for reports
+ * @state: who holds it
  */
 struct rw_semaphore {
-	struct task_struct *writer;
-	unsigned int readers;
-	unsigned int waiters;
-	const char *name;
+	struct lock_state state;
 };
 
 void __init_rwsem(struct rw_semaphore *sem, const char *name);

@@ -2,34 +2,22 @@
 #ifndef _LINUX_SPINLOCK_H
 #define _LINUX_SPINLOCK_H
 
-#include <linux/types.h>
-
-struct task_struct;
+#include <linux/lock_state.h>
 
 /**
  * struct spinlock - a lock whose holder may not sleep
- * @owner: the task that holds it, NULL when free
- * @waiters: tasks that spin for it
- * @name: for reports; set by spin_lock_init()
+ * @state: who holds it
  */
 typedef struct spinlock {
-	struct task_struct *owner;
-	unsigned int waiters;
-	const char *name;
+	struct lock_state state;
 } spinlock_t;
 
 /**
  * struct rwlock - readers share, a writer excludes; not irq-safe, holders may not sleep
- * @writer: the writing task or NULL
- * @readers: number of readers inside
- * @waiters: tasks that spin for it
- * @name: for reports
+ * @state: who holds it
  */
 typedef struct rwlock {
-	struct task_struct *writer;
-	unsigned int readers;
-	unsigned int waiters;
-	const char *name;
+	struct lock_state state;
 } rwlock_t;
 
 void __spin_lock_init(spinlock_t *lock, const char *name);

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Locks.
+ *
+ * Exactly one task runs, so a lock is the name of its owner and whoever finds
+ * it taken parks until the owner lets go.  A spinning task parks as well: it
+ * could not do anything else anyway, and a task that spins on its own lock is
+ * found hanging instead of hanging the process.  What is left of the kinds of
+ * lock is their names, who may share them, and what their holders may not do.
+ */
+#include "kcsan.h"
+#include "lockdep.h"
+#include "machine.h"
+
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+
+static void init(struct lock_state *lock, const char *name)
+{
+	lock->owner = NULL;
+	lock->readers = 0;
+	lock->waiters = 0;
+	lock->name = name;
+}
+
+static bool is_readable(const void *lock)
+{
+	return !((const struct lock_state *)lock)->owner;
+}
+
+static bool is_free(const void *lock)
+{
+	return is_readable(lock) && !((const struct lock_state *)lock)->readers;
+}
+
+static void wake_waiters(const struct lock_state *lock)
+{
+	struct machine_state *s = this_machine()->s;
+
+	for (int i = 0; i < s->nr_tasks; i++) {
+		struct emu_task *task = s->tasks[i];
+
+		if (task->kind != TASK_FREE && task->run == RUN_BLOCKED &&
+		    task->wait_object == lock)
+			task_wake(task);
+	}
+}
+
+/* Readers come after writers and before them, and are not ordered among themselves. */
+static void orders(struct machine *m, enum event_type type, const void *lock, bool reader)
+{
+	const void *readers = (const char *)lock + 1;
+
+	if (type == EVENT_UNLOCK) {
+		kcsan_release(m, reader ? readers : lock);
+		return;
+	}
+	kcsan_acquire(m, lock);
+	if (!reader)
+		kcsan_acquire(m, readers);
+}
+
+static void event(enum event_type type, const struct lock_state *lock, bool reader, bool tried)
+{
+	struct machine *m = this_machine();
+
+	if (unlikely(m->explorer != NULL)) {
+		orders(m, type, lock, reader);
+		if (type == EVENT_UNLOCK)
+			lockdep_release(m, lock);
+		else
+			lockdep_acquire(m, lock, lock->name, tried);
+		if (m->wipes)
+			wipe_stack();
+	}
+	trace_event(m, type, (uint64_t)((const char *)lock - m->arena),
+		    (uint64_t)(uintptr_t)lock->name);
+}
+
+/*
+ * Waits for the lock and takes it; while schedules are explored, it is waited for by not being
+ * chosen.  No frame of its own: stacks show who called for a lock.
+ */
+static __always_inline void take(struct lock_state *lock, const char *kind, bool reader)
+{
+	struct machine *m = this_machine();
+	bool (*const ready)(const void *) = reader ? is_readable : is_free;
+
+	if (unlikely(m->explorer != NULL))
+		explore_acquire(m, lock, ready, !reader);
+	while (!ready(lock)) {
+		lock->waiters++;
+		task_block(kind, lock, lock->name);
+		lock->waiters--;
+	}
+	if (reader)
+		lock->readers++;
+	else
+		lock->owner = current;
+	event(EVENT_LOCK, lock, reader, false);
+}
+
+static __always_inline void let_go(struct lock_state *lock, bool reader)
+{
+	struct machine *m = this_machine();
+
+	if (unlikely(m->explorer != NULL))
+		explore_release(m, lock);
+	event(EVENT_UNLOCK, lock, reader, false);
+	if (reader)
+		lock->readers--;
+	else
+		lock->owner = NULL;
+	if (lock->waiters)
+		wake_waiters(lock);
+}
+
+static void check_owner(const struct lock_state *lock, const char *kind, const void *pc)
+{
+	if (lock->owner != current)
+		report_violation_at(VIOLATION_LOCK_ORDER, pc,
+				    "%s %s released by a task that does not hold it", kind,
+				    lock->name);
+}
+
+/* --- those whose holders may not sleep --- */
+
+void __spin_lock_init(spinlock_t *lock, const char *name)
+{
+	init(&lock->state, name);
+}
+
+void spin_lock(spinlock_t *lock)
+{
+	kasan_touch(lock, sizeof(*lock), true, __func__);
+	preempt_disable();
+	take(&lock->state, "spinlock", false);
+}
+
+void spin_unlock(spinlock_t *lock)
+{
+	kasan_touch(lock, sizeof(*lock), true, __func__);
+	check_owner(&lock->state, "spinlock", __builtin_return_address(0));
+	let_go(&lock->state, false);
+	preempt_enable();
+}
+
+void spin_lock_irq(spinlock_t *lock)
+{
+	current->irqs_disabled++;
+	spin_lock(lock);
+}
+
+void spin_unlock_irq(spinlock_t *lock)
+{
+	spin_unlock(lock);
+	current->irqs_disabled--;
+}
+
+unsigned long __spin_lock_irqsave(spinlock_t *lock)
+{
+	spin_lock_irq(lock);
+	return 0;
+}
+
+void spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags)
+{
+	(void)flags;
+	spin_unlock_irq(lock);
+}
+
+void __rwlock_init(rwlock_t *lock, const char *name)
+{
+	init(&lock->state, name);
+}
+
+void read_lock(rwlock_t *lock)
+{
+	kasan_touch(lock, sizeof(*lock), true, __func__);
+	preempt_disable();
+	take(&lock->state, "rwlock", true);
+}
+
+void read_unlock(rwlock_t *lock)
+{
+	kasan_touch(lock, sizeof(*lock), true, __func__);
+	let_go(&lock->state, true);
+	preempt_enable();
+}
+
+void write_lock(rwlock_t *lock)
+{
+	kasan_touch(lock, sizeof(*lock), true, __func__);
+	preempt_disable();
+	take(&lock->state, "rwlock", false);
+}
+
+void write_unlock(rwlock_t *lock)
+{
+	kasan_touch(lock, sizeof(*lock), true, __func__);
+	let_go(&lock->state, false);
+	preempt_enable();
+}
+
+/* --- those whose holders may sleep --- */
+
+void __mutex_init(struct mutex *lock, const char *name)
+{
+	init(&lock->state, name);
+}
+
+void mutex_lock(struct mutex *lock)
+{
+	kasan_touch(lock, sizeof(*lock), true, __func__);
+	might_sleep();
+	take(&lock->state, "mutex", false);
+}
+
+/* No signals here: the interruptible forms never are interrupted. */
+int mutex_lock_interruptible(struct mutex *lock)
+{
+	mutex_lock(lock);
+	return 0;
+}
+
+int mutex_lock_killable(struct mutex *lock)
+{
+	mutex_lock(lock);
+	return 0;
+}
+
+int mutex_trylock(struct mutex *lock)
+{
+	struct machine *m = this_machine();
+
+	kasan_touch(lock, sizeof(*lock), true, __func__);
+	if (unlikely(m->explorer != NULL))
+		explore_access(m, lock, 1, true);
+	if (lock->state.owner)
+		return 0;
+	lock->state.owner = current;
+	event(EVENT_LOCK, &lock->state, false, true);
+	return 1;
+}
+
+void mutex_unlock(struct mutex *lock)
+{
+	kasan_touch(lock, sizeof(*lock), true, __func__);
+	check_owner(&lock->state, "mutex", __builtin_return_address(0));
+	let_go(&lock->state, false);
+}
+
+bool mutex_is_locked(struct mutex *lock)
+{
+	kasan_touch(lock, sizeof(*lock), true, __func__);
+	return lock->state.owner != NULL;
+}
+
+void __init_rwsem(struct rw_semaphore *sem, const char *name)
+{
+	init(&sem->state, name);
+}
+
+void down_read(struct rw_semaphore *sem)
+{
+	kasan_touch(sem, sizeof(*sem), true, __func__);
+	might_sleep();
+	take(&sem->state, "rw_semaphore", true);
+}
+
+void up_read(struct rw_semaphore *sem)
+{
+	kasan_touch(sem, sizeof(*sem), true, __func__);
+	let_go(&sem->state, true);
+}
+
+void down_write(struct rw_semaphore *sem)
+{
+	kasan_touch(sem, sizeof(*sem), true, __func__);
+	might_sleep();
+	take(&sem->state, "rw_semaphore", false);
+}
+
+void up_write(struct rw_semaphore *sem)
+{
+	kasan_touch(sem, sizeof(*sem), true, __func__);
+	let_go(&sem->state, false);
+}
