@@ -61,9 +61,14 @@ def test_unbind_against_a_user(what: str) -> None:
         start = time.perf_counter()
         first = program.explore()
         first_seconds = time.perf_counter() - start
+        start = time.perf_counter()
+        full = program.explore(strategy="dfs", max_executions=20_000, stop_at_violation=False)
+        full_seconds = time.perf_counter() - start
     name = f"unbind against {what}"
     figure(f"{name}: executions, all there are", found.executions, "")
     figure(f"{name}: executions a second", found.executions / seconds, "1/s", goal=None)
+    rate = full.executions / full_seconds
+    figure(f"{name}: the same, every schedule, the first 20,000", rate, "1/s", goal=None)
     figure(f"{name}: one visible operation", seconds / found.steps * 1e9, "ns")
     if first.violating:
         figure(f"{name}: first counterexample", first_seconds * 1e3, "ms", goal=5.0)
