@@ -330,10 +330,15 @@ struct machine {
 
 extern __thread struct machine *current_machine __attribute__((tls_model("initial-exec")));
 
+/* A task goes on in whichever thread lets it: see this_context(). */
+#ifdef __x86_64__
 static __always_inline struct machine *this_machine(void)
 {
 	return current_machine;
 }
+#else
+struct machine *this_machine(void);
+#endif
 
 /* Could anybody run but the task that runs? Errs on the side of yes. */
 static inline bool others_pending(const struct machine *m)

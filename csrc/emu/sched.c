@@ -36,6 +36,24 @@ __thread struct kernel_context kernel_context
 __thread struct machine *current_machine
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
+#ifndef __x86_64__
+
+/* Neither is a constant of a function that calls it, whatever the compiler knows of threads. */
+
+struct kernel_context *noinline this_context(void)
+{
+	__asm__ volatile("" : : : "memory");
+	return &kernel_context;
+}
+
+struct machine *noinline this_machine(void)
+{
+	__asm__ volatile("" : : : "memory");
+	return current_machine;
+}
+
+#endif
+
 /*
  * The guard turns an overflow into a fault at once instead of damage.  A guard
  * without a mapping of its own is cheaper, where the system has it.

@@ -50,16 +50,26 @@ struct kernel_context {
 
 extern __thread struct kernel_context kernel_context __attribute__((tls_model("initial-exec")));
 
-#define current (kernel_context.task)
+/*
+ * Where a segment register leads is looked up at every access.  Elsewhere the compiler may keep an
+ * address that it knows, although whoever sleeps may wake up where there is another one.
+ */
+#ifdef __x86_64__
+#define this_context() (&kernel_context)
+#else
+struct kernel_context *this_context(void);
+#endif
+
+#define current (this_context()->task)
 
 static inline struct kernel_data *kernel_data(void)
 {
-	return kernel_context.data;
+	return this_context()->data;
 }
 
 static inline int smp_processor_id(void)
 {
-	return (int)kernel_context.cpu;
+	return (int)this_context()->cpu;
 }
 
 /* Gives other tasks a chance to run. May sleep. */
