@@ -30,6 +30,14 @@ _ASIDE = "ci-before-memremap-emu"
 _ci: Settings | None = None
 
 
+def _in_use() -> str:
+    """Its name, which Hypothesis tells from 6.139 on."""
+    from hypothesis import settings
+
+    told = getattr(settings, "get_current_profile_name", None)
+    return str(told() if told else getattr(settings, "_current_profile", ""))
+
+
 def register() -> None:
     """Registers them; ImportError without Hypothesis, ValueError for a number that is none."""
     global _ci
@@ -37,7 +45,7 @@ def register() -> None:
 
     examples = int(os.environ.get("MEMREMAP_EMU_EXAMPLES") or 2000)
     # Registering a profile that is in use changes the settings of everybody's tests.
-    if settings.get_current_profile_name() == "ci" and settings.get_profile("ci") is not _ci:
+    if _in_use() == "ci" and settings.get_profile("ci") is not _ci:
         settings.register_profile(_ASIDE, settings.get_profile("ci"))
         settings.load_profile(_ASIDE)
     default = settings.get_profile("default")
@@ -62,5 +70,5 @@ def settle() -> None:
     in use under that name, as Hypothesis does it."""
     from hypothesis import settings
 
-    if settings.get_current_profile_name() == _ASIDE and settings.get_profile("ci") is not _ci:
+    if _in_use() == _ASIDE and settings.get_profile("ci") is not _ci:
         settings.load_profile("ci")
