@@ -77,7 +77,7 @@ def test_a_lookup_depends_on_the_pointer_that_an_insertion_publishes(index: int)
 
 @pytest.mark.parametrize("driver", ["pmem", "dax_pmem"])
 @pytest.mark.parametrize("version", ["v4.19", "memremap-v6", "v5.2"])
-def test_teardown_against_a_held_page_has_no_data_race(version: str, driver: str) -> None:
+def test_teardown_against_a_held_page_races_with_page_free_alone(version: str, driver: str) -> None:
     config = Config(preempt_rcu=False)
     with Kernel(version, cpus=2, config=config, on_violation="record") as k:
         k.iomem.add(PMEM, PMEM + SIZE - 1, "Persistent Memory")
@@ -91,7 +91,10 @@ def test_teardown_against_a_held_page_has_no_data_race(version: str, driver: str
         program.task("user").put_page(page)
         found = program.explore(stop_at_violation=False)
     assert found.exhaustive
-    assert "data-race" not in {f.record.kind for f in found.found}
+    races = [f.record.message for f in found.found if f.record.kind == "data-race"]
+    # The put that leaves one reference calls page_free() with no hold on the pagemap.
+    assert len(races) == (driver == "pmem")
+    assert all("and read in __put_devmap_managed_page() [user]" in race for race in races)
 
 
 def test_each_schedule_run_twice_gives_the_same_state_and_the_same_races() -> None:

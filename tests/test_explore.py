@@ -50,10 +50,15 @@ def test_final_page_put_race_is_found_before_its_fix(version: str, driver: str) 
 def test_final_page_put_race_is_absent_after_its_fix_in_every_schedule(driver: str) -> None:
     config = Config(preempt_rcu=False)
     with Kernel("v5.2", cpus=2, config=config, on_violation="record") as k:
-        found = teardown_against_a_held_page(k, driver).explore(check_quiescence=True)
+        program = teardown_against_a_held_page(k, driver)
+        found = program.explore(check_quiescence=True, stop_at_violation=False)
     assert found.exhaustive
-    assert found.violating == 0
     assert found.executions > 1
+    # The put that leaves one reference calls page_free() with no hold on the pagemap.
+    assert [f.record.kind for f in found.found] == ["data-race"] * (driver == "pmem")
+    for one in found.found:
+        assert "free of 8 bytes" in one.record.message
+        assert "[unbind] and read in __put_devmap_managed_page() [user]" in one.record.message
 
 
 def test_a_queue_is_freed_under_the_release_of_its_counter_when_rcu_flavours_differ() -> None:
@@ -63,10 +68,8 @@ def test_a_queue_is_freed_under_the_release_of_its_counter_when_rcu_flavours_dif
     with PREEMPT_RCU the grace period that frees the queue does not wait for the release.
     """
     with Kernel("v5.2", cpus=2, on_violation="record") as k:
-        found = teardown_against_a_held_page(k, "pmem").explore()
-    assert found.outcome is Outcome.VIOLATION
-    (violation,) = found.violations
-    assert violation.kind == "use-after-free"
+        found = teardown_against_a_held_page(k, "pmem").explore(stop_at_violation=False)
+    (violation,) = (f.record for f in found.found if f.record.kind == "use-after-free")
     assert "blk_alloc_queue_node() and freed in blk_free_queue_rcu()" in violation.message
 
 
@@ -128,7 +131,7 @@ def test_the_plain_build_is_refused() -> None:
 
 def test_the_kernel_is_left_as_it_was() -> None:
     with Kernel("v5.2", cpus=2, config=Config(preempt_rcu=False)) as k:
-        program = teardown_against_a_held_page(k, "pmem")
+        program = teardown_against_a_held_page(k, "dax_pmem")
         before = k.state_hash, str(k.iomem), k.dmesg
         program.explore()
         assert (k.state_hash, str(k.iomem), k.dmesg) == before
@@ -211,6 +214,81 @@ def test_reduced_search_finds_what_full_search_finds(part: int) -> None:
         reversible += sum((second, first) in orders for first, second in orders)
     assert compared >= 500
     assert reversible >= 1000
+
+
+def program_that_frees(seed: int) -> tuple[Kernel, Program]:
+    """Tasks that wait in every way, read and write under a rwlock, and free what others use."""
+    draw = random.Random(seed)
+    k = Kernel(cpus=2, on_violation="record")
+    ref, done, mutex = k.percpu_ref(flags=draw.choice([0, 1])), k.completion(), k.mutex()
+    one, two, queue = k.rwlock("one"), k.rwlock("two"), k.wait_queue()
+    blocks: list[list[tuple[str, Any]]] = [
+        [(name, ref)]
+        for name in ("percpu_ref_put", "percpu_ref_use", "percpu_ref_exit", "percpu_ref_free")
+    ]
+    blocks += [
+        [(name, done)]
+        for name in (
+            *("complete", "complete_all", "reinit_completion"),
+            *("wait_for_completion", "try_wait_for_completion"),
+        )
+    ]
+    blocks += [
+        [("mutex_trylock", mutex)],
+        [("mutex_lock", mutex), ("mutex_unlock", mutex)],
+        [("wake_up", queue)],
+        [("read_lock", one), ("write_lock", two), ("write_unlock", two), ("read_unlock", one)],
+        [("write_lock", one), ("write_unlock", one)],
+        [("read_lock", two), ("complete", done), ("read_unlock", two)],
+    ]
+    some = draw.sample(blocks, 3)
+    program = Program(k)
+    for number in range(draw.randint(2, 3)):
+        task = program.task(f"t{number}")
+        for _ in range(draw.randint(1, 2)):
+            for name, of in draw.choice(some):
+                task.call(name, of)
+    return k, program
+
+
+def test_reduced_search_finds_what_is_used_after_it_was_freed() -> None:
+    """Which of the uses is told of depends on the order of plain accesses."""
+    compared, kinds_seen = 0, set()
+    for seed in range(600):
+        k, program = program_that_frees(seed)
+        with k:
+            full = program.explore(strategy="dfs", stop_at_violation=False, max_executions=1000)
+            if not full.exhaustive:
+                continue
+            kinds = {f.record.kind for f in full.found}
+            for strategy in ("dpor", "sleep", "cache"):
+                reduced = program.explore(strategy=strategy, stop_at_violation=False)
+                where = f"program_that_frees({seed}), {strategy}"
+                assert reduced.exhaustive
+                found = {f.record.kind for f in reduced.found}
+                # A plain access that races with the free is seen before or behind it.
+                races = {"data-race", "use-after-free"}
+                assert found - races == kinds - races, where
+                if strategy != "cache":
+                    assert bool(found & races) == bool(kinds & races), where
+                if not kinds & races:
+                    assert reduced.final_hash == full.final_hash, where
+        compared += 1
+        kinds_seen |= kinds
+    assert compared >= 500
+    assert kinds_seen >= {"data-race", "use-after-free", "double-free", "hang"}
+
+
+@pytest.mark.parametrize("strategy", ["dpor", "sleep", "dfs"])
+def test_a_violation_that_an_execution_shows_twice_is_counted_once(strategy: str) -> None:
+    with Kernel(cpus=2, on_violation="record") as k:
+        ref = k.percpu_ref()
+        program = Program(k)
+        program.task("one").call("percpu_ref_free", ref)
+        program.task("two").call("percpu_ref_put", ref).call("percpu_ref_put", ref)
+        found = program.explore(strategy=strategy, stop_at_violation=False)
+    assert found.found
+    assert all(f.executions <= found.violating for f in found.found)
 
 
 def test_whoever_waits_for_a_switch_is_woken_after_it_is_over_in_every_schedule() -> None:

@@ -8,6 +8,7 @@
  * the next header, at least 16 bytes, is the right one.  Objects start on 64
  * bytes: the radix tree tells child nodes from siblings by it.
  */
+#include "kcsan.h"
 #include "machine.h"
 
 #include <linux/percpu.h>
@@ -187,6 +188,10 @@ static void object_free(const void *p, const void *pc)
 		report_violation_at(VIOLATION_DOUBLE_FREE, pc,
 				    "invalid free: not the start of an object");
 		return;
+	}
+	if (unlikely(m->explorer != NULL)) {
+		explore_free(m, p, h->size);
+		kcsan_object_free(m, p, h->size, pc);
 	}
 	if (h->freed) {
 		report_violation_at(VIOLATION_DOUBLE_FREE, pc,

@@ -28,24 +28,43 @@ static void operation_begins(struct machine *m, struct emu_task *task)
 	task->operation = NULL;
 }
 
-void explore_point(struct machine *m, const struct access *access)
+static void give_way(struct machine *m, struct emu_task *task, const struct access *access)
 {
-	struct emu_task *task = m->running;
-
-	if (!task)
-		return;
 	/* With it the rest of its line: whether it is ready, and its stack pointer. */
 	machine_dirty(&task->pending, sizeof(task->pending));
 	if (unlikely(m->explorer->frames != NULL))
 		walk_stack(m, __builtin_frame_address(0), m->explorer->frames[task->stack].pc,
 			   EMU_PATH_FRAMES);
 	task->pending = *access;
-	/* A section is entered together with the first visible thing done in it. */
-	task->pending.rcu_read |= (uint8_t)rcu_entering(task);
 	task->run = RUN_READY;
 	task_yield(m, task);
 	operation_begins(m, task);
+}
+
+void explore_point(struct machine *m, const struct access *access)
+{
+	struct emu_task *task = m->running;
+	struct access entering = *access;
+
+	if (!task)
+		return;
+	/* A section is entered together with the first visible thing done in it. */
+	entering.rcu_read |= (uint8_t)rcu_entering(task);
+	give_way(m, task, &entering);
 	rcu_enter(m, task);
+}
+
+void explore_free(struct machine *m, const void *object, unsigned long size)
+{
+	const struct access access = {
+		.start = (uintptr_t)object,
+		.end = (uintptr_t)object + size,
+		.kind = ACCESS_WRITE,
+	};
+
+	/* Before the section that it is in, which has no part in it: most callbacks only free. */
+	if (m->running)
+		give_way(m, m->running, &access);
 }
 
 void explore_access(struct machine *m, const void *addr, unsigned long size, bool write)

@@ -56,6 +56,8 @@ struct access {
 void explore_point(struct machine *m, const struct access *access);
 /** explore_access() - the same for a read or write of @size bytes */
 void explore_access(struct machine *m, const void *addr, unsigned long size, bool write);
+/** explore_free() - the same for a free: whoever uses the object may come first or last */
+void explore_free(struct machine *m, const void *object, unsigned long size);
 /** explore_compare() - the same for a compare-and-exchange: a read if it will fail */
 void explore_compare(struct machine *m, const void *addr, unsigned long size, uint64_t expected);
 /**

@@ -165,13 +165,17 @@ static void keep_violations(struct explorer *x)
 {
 	struct emu_explore_result *r = x->result;
 	struct machine *m = x->m;
+	uint32_t counted = 0;
 
 	for (int i = x->known; i < m->s->nr_violations; i++) {
 		const struct violation *v = &m->violations[i];
 		struct emu_explored_violation *f =
 			place_of(x, (int32_t)v->kind, v->func, v->message);
 
-		if (!f || f->executions++)
+		if (!f || counted >> (f - r->found) & 1)
+			continue;
+		counted |= 1U << (f - r->found);
+		if (f->executions++)
 			continue;
 		f->kind = v->kind;
 		memcpy(f->func, v->func, sizeof(f->func));

@@ -3,7 +3,9 @@
  * Data races while schedules are explored.
  *
  * Two accesses of different tasks to the same bytes, one of them a write and
- * one of them plain, race unless synchronisation orders them.  What orders is
+ * one of them plain, race unless synchronisation orders them.  A free races
+ * with plain accesses before it; marked ones are tried behind it by the
+ * explorer, and then they are used after free.  What orders is
  * kept in vector clocks, what was accessed in epochs (task, time) of up to
  * four accesses for each eight bytes, after Flanagan and Freund, "FastTrack:
  * efficient and precise dynamic race detection", PLDI 2009.  A fifth access
@@ -68,6 +70,7 @@ typedef uint64_t accessed_t;
 #define ACCESSED_TASK_SHIFT 56
 #define ACCESSED_WRITE (1UL << 61)
 #define ACCESSED_MARKED (1UL << 62)
+#define ACCESSED_FREE (1UL << 63) /* of the whole object; it is not kept */
 
 _Static_assert(KCSAN_TASKS == 32, "five bits");
 
@@ -319,7 +322,7 @@ static noinline void report_race(struct machine *m, const accessed_t *earlier, a
 
 	if (h && h->kind == OBJECT_MACHINE)
 		return;
-	if (h && h->kind == OBJECT_PERCPU && one->cpu == two->cpu)
+	if (h && h->kind == OBJECT_PERCPU && one->cpu == two->cpu && !(second & ACCESSED_FREE))
 		return;
 	for (unsigned int i = 0; i < k->nr_reports; i++)
 		if ((k->reported[i][0] == pc[0] && k->reported[i][1] == pc[1]) ||
@@ -341,7 +344,9 @@ static noinline void report_race(struct machine *m, const accessed_t *earlier, a
 	report_violation_in(VIOLATION_DATA_RACE, func[1],
 			    "%s%s of %d bytes at %s in %s() [%s] and %s%s in %s() [%s]",
 			    second & ACCESSED_MARKED ? "marked " : "",
-			    second & ACCESSED_WRITE ? "write" : "read",
+			    second & ACCESSED_FREE  ? "free" :
+			    second & ACCESSED_WRITE ? "write" :
+						      "read",
 			    __builtin_popcount(bytes_of(second)), object, func[1] ? func[1] : "?",
 			    two->name, first & ACCESSED_MARKED ? "marked " : "",
 			    first & ACCESSED_WRITE ? "write" : "read", func[0] ? func[0] : "?",
@@ -502,6 +507,39 @@ void kcsan_plain(struct machine *m, const void *addr, size_t size, bool write, c
 		plain_of_another_task(m, addr, size, write, pc);
 	else
 		access_bytes(m, k->last, addr, size, write ? ACCESSED_WRITE : 0, pc);
+}
+
+/*
+ * A free that depends on what a relaxed load saw, that a count is zero say, comes after
+ * it; where it does not, the explorer tries it before, too.
+ */
+void kcsan_object_free(struct machine *m, const void *object, size_t size, const void *pc)
+{
+	const struct kcsan_task *task = kcsan_task(m);
+	const uintptr_t start = (uintptr_t)object;
+	accessed_t now;
+
+	if (!task)
+		return;
+	now = (uint32_t)((const char *)pc - __ehdr_start) | ACCESSED_WRITE | ACCESSED_FREE |
+	      (uint64_t)task->number << ACCESSED_TASK_SHIFT;
+	for (uintptr_t at = start; at < start + size; at += 8) {
+		const struct granule *g = find_granule(m->kcsan, at);
+
+		if (!g || g->generation != m->kcsan->generation)
+			continue;
+		for (unsigned int i = 0; i < KCSAN_SLOTS; i++) {
+			const accessed_t before = g->slots[i];
+			const uint64_t bytes = (uint64_t)bytes_of(before) << ACCESSED_BYTES_SHIFT;
+
+			if (before && !(before & ACCESSED_MARKED) &&
+			    by_task(before) != task->number &&
+			    time_of(before) > task->order.at[by_task(before)] &&
+			    time_of(before) > task->seen.at[by_task(before)])
+				report_race(m, &g->slots[i], now | bytes,
+					    at + (unsigned int)__builtin_ctz(bytes_of(before)));
+		}
+	}
 }
 
 void kcsan_marked(struct machine *m, const void *addr, size_t size, enum kcsan_access kind,

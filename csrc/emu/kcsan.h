@@ -24,6 +24,8 @@ void kcsan_plain(struct machine *m, const void *addr, size_t size, bool write, c
 /** kcsan_marked() - the same for an atomic or volatile access of memory @order */
 void kcsan_marked(struct machine *m, const void *addr, size_t size, enum kcsan_access kind,
 		  int order, const void *pc);
+/** kcsan_object_free() - it is about to free an object, whose plain accesses must be over */
+void kcsan_object_free(struct machine *m, const void *object, size_t size, const void *pc);
 /** kcsan_fence() - a full memory barrier */
 void kcsan_fence(struct machine *m);
 /** kcsan_acquire() - what the task does from here comes after each release of @object */

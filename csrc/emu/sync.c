@@ -111,10 +111,15 @@ void __init_completion(struct completion *x, const char *name)
 	__init_waitqueue_head(&x->wait, name);
 }
 
+/* Under the lock, unlike the kernel's: others come before it or after it. */
 void reinit_completion(struct completion *x)
 {
+	unsigned long flags;
+
 	kasan_touch(x, sizeof(*x), true, __func__);
+	spin_lock_irqsave(&x->wait.lock, flags);
 	x->done = 0;
+	spin_unlock_irqrestore(&x->wait.lock, flags);
 }
 
 static void completes(const struct completion *x)

@@ -235,6 +235,18 @@ def two_hmm_devices(k: Kernel) -> Made:
     return Made(program, quiescence=False)
 
 
+def put_while_unbind_waits(k: Kernel) -> Made:
+    """The last put of a page of a disk comes when unbind has done its own."""
+    driver, device = _bound(k, "pmem")
+    page = k.page((START >> 12) + 0x1000)
+    page.get()
+    with suppress(Blocked):
+        driver.unbind(device)
+    page.put()
+    k.rcu_barrier()
+    return Made(None)
+
+
 def two_unbinds(k: Kernel) -> Made:
     """Two tasks write to the driver's unbind file."""
     driver, device = _bound(k, "dax_pmem")
