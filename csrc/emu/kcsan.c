@@ -509,37 +509,44 @@ void kcsan_plain(struct machine *m, const void *addr, size_t size, bool write, c
 		access_bytes(m, k->last, addr, size, write ? ACCESSED_WRITE : 0, pc);
 }
 
-/*
- * A free that depends on what a relaxed load saw, that a count is zero say, comes after
- * it; where it does not, the explorer tries it before, too.
- */
+/* Is it, plain and by another task, before a free by @task that nothing orders with it? */
+static bool races_with_free(const struct kcsan_task *task, accessed_t before)
+{
+	const unsigned int other = by_task(before);
+
+	/* What depends on what a relaxed load saw, that a count is zero say, comes after it. */
+	return before && !(before & ACCESSED_MARKED) && other != task->number &&
+	       time_of(before) > task->order.at[other] && time_of(before) > task->seen.at[other];
+}
+
+/* One race stands for all: the one with the latest access. */
 void kcsan_object_free(struct machine *m, const void *object, size_t size, const void *pc)
 {
 	const struct kcsan_task *task = kcsan_task(m);
 	const uintptr_t start = (uintptr_t)object;
-	accessed_t now;
+	const accessed_t *latest = NULL;
+	uintptr_t where = 0;
 
 	if (!task)
 		return;
-	now = (uint32_t)((const char *)pc - __ehdr_start) | ACCESSED_WRITE | ACCESSED_FREE |
-	      (uint64_t)task->number << ACCESSED_TASK_SHIFT;
 	for (uintptr_t at = start; at < start + size; at += 8) {
 		const struct granule *g = find_granule(m->kcsan, at);
 
 		if (!g || g->generation != m->kcsan->generation)
 			continue;
-		for (unsigned int i = 0; i < KCSAN_SLOTS; i++) {
-			const accessed_t before = g->slots[i];
-			const uint64_t bytes = (uint64_t)bytes_of(before) << ACCESSED_BYTES_SHIFT;
-
-			if (before && !(before & ACCESSED_MARKED) &&
-			    by_task(before) != task->number &&
-			    time_of(before) > task->order.at[by_task(before)] &&
-			    time_of(before) > task->seen.at[by_task(before)])
-				report_race(m, &g->slots[i], now | bytes,
-					    at + (unsigned int)__builtin_ctz(bytes_of(before)));
-		}
+		for (unsigned int i = 0; i < KCSAN_SLOTS; i++)
+			if (unlikely(races_with_free(task, g->slots[i])) &&
+			    (!latest || time_of(g->slots[i]) > time_of(*latest))) {
+				latest = &g->slots[i];
+				where = at + (unsigned int)__builtin_ctz(bytes_of(*latest));
+			}
 	}
+	if (latest)
+		report_race(m, latest,
+			    (uint32_t)((const char *)pc - __ehdr_start) | ACCESSED_WRITE |
+				    ACCESSED_FREE | (*latest & 0xffUL << ACCESSED_BYTES_SHIFT) |
+				    (uint64_t)task->number << ACCESSED_TASK_SHIFT,
+			    where);
 }
 
 void kcsan_marked(struct machine *m, const void *addr, size_t size, enum kcsan_access kind,
