@@ -279,6 +279,36 @@ def test_reduced_search_finds_what_is_used_after_it_was_freed() -> None:
     assert kinds_seen >= {"data-race", "use-after-free", "double-free", "hang"}
 
 
+@pytest.mark.parametrize("sections", [1, 40])
+def test_a_grace_period_is_no_order_for_sections_that_it_did_not_wait_for(sections: int) -> None:
+    """However many there were before: the callback may come before what a later reader does."""
+    with Kernel(cpus=2, on_violation="record") as k:
+        ref, other = k.percpu_ref(), k.percpu_ref(flags=1)
+        program = Program(k)
+        reader = program.task("reader")
+        for _ in range(sections):
+            reader.call("preempt_disable").call("percpu_ref_get", other).call("preempt_enable")
+        reader.put(ref)
+        program.task("owner").kill(ref)
+        full, orders = searched(program, "sleep")
+        reduced, seen = searched(program, "dpor")
+    assert full.exhaustive and reduced.exhaustive
+    assert seen == orders
+    assert reduced.bounds is Bound.NONE
+
+
+def test_more_grace_periods_than_can_be_told_apart_are_a_bound() -> None:
+    with Kernel(cpus=2, on_violation="record") as k:
+        program = Program(k)
+        task = program.task("one")
+        for _ in range(100):
+            task.call("rcu_read_lock_sched").call("percpu_ref_get", k.percpu_ref(flags=1))
+            task.call("rcu_read_unlock_sched").call("synchronize_sched")
+        found = program.explore()
+    assert not found.exhaustive
+    assert found.bounds == Bound.LOCKS
+
+
 @pytest.mark.parametrize("strategy", ["dpor", "sleep", "dfs"])
 def test_a_violation_that_an_execution_shows_twice_is_counted_once(strategy: str) -> None:
     with Kernel(cpus=2, on_violation="record") as k:

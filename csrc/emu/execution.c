@@ -172,6 +172,8 @@ void explore_rcu_queued(struct machine *m, int flavour)
 	struct explorer *x = m->explorer;
 	struct queued *q = &x->queued[flavour];
 
+	if (q->tail - q->head == MAX_QUEUED)
+		x->cut |= EMU_BOUND_LOCKS;
 	undo_record(m, &q->tail, sizeof(q->tail));
 	undo_record(m, &q->clock[q->tail % MAX_QUEUED], sizeof(struct clock));
 	q->clock[q->tail++ % MAX_QUEUED] = x->procs[x->running].clock;
@@ -182,12 +184,20 @@ void explore_rcu_exit(struct machine *m, int flavour, unsigned long start)
 	struct explorer *x = m->explorer;
 	struct rcu_exits *exits = &x->rcu_exits[flavour];
 
-	undo_record(m, &exits->nr, sizeof(exits->nr));
+	/* Whoever waits for one that began then waits for all of those. */
+	for (unsigned int i = exits->nr; i-- > 0;)
+		if (exits->start[i] == start) {
+			undo_record(m, &exits->clock[i], sizeof(exits->clock[0]));
+			join(&exits->clock[i], &x->procs[x->running].clock);
+			return;
+		}
 	if (exits->nr == MAX_EXITS) {
+		x->cut |= EMU_BOUND_LOCKS;
 		undo_record(m, &exits->rest, sizeof(exits->rest));
 		join(&exits->rest, &x->procs[x->running].clock);
 		return;
 	}
+	undo_record(m, &exits->nr, sizeof(exits->nr));
 	undo_record(m, &exits->start[exits->nr], sizeof(exits->start[0]));
 	undo_record(m, &exits->clock[exits->nr], sizeof(exits->clock[0]));
 	exits->start[exits->nr] = start;

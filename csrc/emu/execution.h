@@ -115,15 +115,16 @@ struct queued {
 	unsigned int head, tail;
 };
 
-#define MAX_EXITS 32
+#define MAX_EXITS 64
 #define MANY_CALLS 64 /* alike and in a row: no more than these all fail in turn */
 
 /**
  * struct rcu_exits - read sections of a flavour that have ended
- * @nr: how many of them are apart
- * @start: of each, on the clock of grace periods: one that began no later waits for it
- * @clock: what happens before its end
- * @rest: of those for which there was no room: everybody is taken to have waited for them
+ * @nr: how many beginnings of them there are
+ * @start: of each, on the clock of grace periods: one that began no later waits for those
+ * @clock: what happens before the ends of those that began then
+ * @rest: of those for which there was no room: everybody is taken to have waited for them, which
+ *	leaves something out
  */
 struct rcu_exits {
 	unsigned int nr;

@@ -693,7 +693,7 @@ enum emu_explore_bound {
 	EMU_BOUND_PREEMPTIONS = 4,
 	EMU_BOUND_STEPS = 8, /* executions that were too long */
 	EMU_BOUND_FAULTS = 16, /* of many calls alike some have failed, not all */
-	EMU_BOUND_LOCKS = 32, /* more locks than there is room for */
+	EMU_BOUND_LOCKS = 32, /* more locks, or grace periods, than there is room for */
 	EMU_BOUND_SAMPLES = 64 /* schedules were drawn */
 };
 
