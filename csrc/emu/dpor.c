@@ -4,8 +4,8 @@
  * Aronis, Jonsson, Sagonas: "Optimal dynamic partial order reduction", POPL
  * 2014, algorithm 1).
  *
- * Two steps are dependent if they begin with accesses that conflict, or if one
- * of them makes the other possible.  Happens-before is kept in vector clocks.
+ * Two steps are dependent if they begin with accesses that conflict, if one of
+ * them makes the other possible, or frees what the other uses.  Happens-before is kept in vector clocks.
  * When a step turns out to race with an earlier one, the order of the two is
  * reversed some day: somebody who can begin such a reversal is entered in the
  * earlier step's backtrack set, unless it holds one already.
@@ -188,15 +188,29 @@ void unlist_steps(struct explorer *x, unsigned int depth)
 		if (access->rcu_write)
 			x->last[LIST_RCU_WRITE] = step->before_write;
 	}
+	while (x->nr_freed && x->freed[x->nr_freed - 1].depth >= depth)
+		x->nr_freed--;
 }
 
 /**
  * struct candidates - steps that the one at hand may conflict with: depth + 1 of the next one
  *	of each list, 0: no more
+ * @freed: the same of the one that has freed what it is an access to
  */
 struct candidates {
-	unsigned int near, wide, all, read, write;
+	unsigned int near, wide, all, read, write, freed;
 };
+
+/* Depth + 1 of the last of the first @d steps that have an access to some of the same bytes. */
+static unsigned int last_overlapping(const struct explorer *x, const struct access *access,
+				     unsigned int d)
+{
+	const struct step *steps = x->steps;
+
+	while (d && !overlap(&steps[d - 1].access, access))
+		d--;
+	return d;
+}
 
 static struct candidates candidates_of(const struct explorer *x, unsigned int d)
 {
@@ -206,11 +220,12 @@ static struct candidates candidates_of(const struct explorer *x, unsigned int d)
 	if (access->start < access->end) {
 		unsigned int list = list_of(x, access);
 
+		c.freed = freed_in_step(x, access);
 		if (list < SMALL_LISTS) {
 			c.near = x->last[list];
 			c.wide = x->last[wide_list_of(x, access)];
 		} else {
-			c.all = d;
+			c.all = last_overlapping(x, access, d);
 		}
 	}
 	if (access->rcu_read)
@@ -224,7 +239,8 @@ static struct candidates candidates_of(const struct explorer *x, unsigned int d)
 static unsigned int next_candidate(const struct explorer *x, struct candidates *c,
 				   const struct step *step, const struct clock *before)
 {
-	unsigned int i = max(max(max(c->near, c->wide), max(c->read, c->write)), c->all);
+	unsigned int i =
+		max(max(max(c->near, c->wide), max(c->read, c->write)), max(c->all, c->freed));
 	const struct step *earlier;
 
 	if (!i)
@@ -239,7 +255,9 @@ static unsigned int next_candidate(const struct explorer *x, struct candidates *
 	if (i == c->write)
 		c->write = earlier->before_write;
 	if (i == c->all)
-		c->all--;
+		c->all = last_overlapping(x, &step->access, i - 1);
+	if (i == c->freed)
+		c->freed = 0;
 	return i;
 }
 
@@ -248,6 +266,7 @@ void account(struct explorer *x, unsigned int d, bool races)
 	struct step *step = &x->steps[d];
 	struct proc *p = &x->procs[step->proc];
 	struct candidates candidates = candidates_of(x, d);
+	const unsigned int freed = candidates.freed;
 	const struct clock before = p->clock;
 	unsigned int nr_met = 0, i;
 	struct lock_clock *lock;
@@ -256,7 +275,8 @@ void account(struct explorer *x, unsigned int d, bool races)
 	while ((i = next_candidate(x, &candidates, step, &before))) {
 		const struct step *earlier = &x->steps[i - 1];
 
-		if (!conflicts(&earlier->access, &step->access) || earlier->proc == step->proc)
+		if ((!conflicts(&earlier->access, &step->access) && i != freed) ||
+		    earlier->proc == step->proc)
 			continue;
 		if (races && !happens_before(earlier, &p->clock))
 			reverse_race(x, i - 1, d, &before, nr_met);

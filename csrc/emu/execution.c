@@ -54,17 +54,60 @@ void explore_point(struct machine *m, const struct access *access)
 	rcu_enter(m, task);
 }
 
+/* Has a step of another process begun with an access to it? */
+static bool is_used_by_others(const struct explorer *x, const struct access *object)
+{
+	for (unsigned int d = 0; d < x->depth; d++)
+		if (overlap(&x->steps[d].access, object) && x->steps[d].proc != x->running)
+			return true;
+	return false;
+}
+
 void explore_free(struct machine *m, const void *object, unsigned long size)
 {
+	struct explorer *x = m->explorer;
 	const struct access access = {
 		.start = (uintptr_t)object,
 		.end = (uintptr_t)object + size,
 		.kind = ACCESS_WRITE,
 	};
 
+	if (!m->running)
+		return;
+	/* Whom nobody has met it is hidden from, until somebody uses what is gone. */
+	if (!x->starting && x->nr_freed < MAX_FREED && !is_used_by_others(x, &access)) {
+		x->freed[x->nr_freed++] = (struct freed){
+			.start = access.start,
+			.end = access.end,
+			.depth = x->depth,
+		};
+		return;
+	}
 	/* Before the section that it is in, which has no part in it: most callbacks only free. */
-	if (m->running)
-		give_way(m, m->running, &access);
+	give_way(m, m->running, &access);
+}
+
+unsigned int freed_in_step(const struct explorer *x, const struct access *access)
+{
+	for (unsigned int i = x->nr_freed; i-- > 0;)
+		if (x->freed[i].start < access->end && access->start < x->freed[i].end)
+			return x->freed[i].depth + 1;
+	return 0;
+}
+
+uint32_t users_of_freed(const struct explorer *x, uint32_t procs)
+{
+	uint32_t users = 0;
+
+	if (!x->nr_freed || x->freed[x->nr_freed - 1].depth != x->depth)
+		return 0;
+	for (; procs; procs &= procs - 1) {
+		const unsigned int proc = (unsigned int)__builtin_ctz(procs);
+
+		if (freed_in_step(x, pending_of(x, proc)) == x->depth + 1)
+			users |= 1U << proc;
+	}
+	return users;
 }
 
 void explore_access(struct machine *m, const void *addr, unsigned long size, bool write)

@@ -115,6 +115,18 @@ struct queued {
 	unsigned int head, tail;
 };
 
+/**
+ * struct freed - an object that was freed in the middle of a step
+ * @start: its first byte
+ * @end: behind its last one
+ * @depth: of the step
+ */
+struct freed {
+	uintptr_t start, end;
+	unsigned int depth;
+};
+
+#define MAX_FREED 128 /* in the middle of steps */
 #define MAX_EXITS 64
 #define MANY_CALLS 64 /* alike and in a row: no more than these all fail in turn */
 
@@ -152,6 +164,8 @@ struct rcu_exits {
  * @depth: steps of the execution at hand
  * @listed: steps of it that are in the lists
  * @last: of each list: depth + 1 of its last step, 0: none
+ * @freed: objects, from the first step on
+ * @nr_freed: how many of them there are
  * @met: depths of the steps that the one at hand conflicts with, as far as they are known
  * @prefix: steps of it that repeat the one before
  * @live: the machine is in the middle of that execution, and steps can be taken back
@@ -195,6 +209,8 @@ struct explorer {
 	unsigned int depth;
 	unsigned int listed;
 	uint16_t last[NR_LISTS];
+	struct freed freed[MAX_FREED];
+	unsigned int nr_freed;
 	uint16_t met[MAX_STEPS];
 	unsigned int prefix;
 	bool live;
@@ -238,11 +254,16 @@ static inline void join(struct clock *a, const struct clock *b)
 	}
 }
 
+/* An access of nothing has no bytes. */
+static inline bool overlap(const struct access *a, const struct access *b)
+{
+	return a->start < b->end && b->start < a->end;
+}
+
 /* May the order of two steps that begin with these make a difference? */
 static inline bool conflicts(const struct access *a, const struct access *b)
 {
-	/* An access of nothing has no bytes. */
-	if (a->start < b->end && b->start < a->end)
+	if (overlap(a, b))
 		if (a->kind != ACCESS_READ || b->kind != ACCESS_READ)
 			return true;
 	return (a->rcu_read & b->rcu_write) || (a->rcu_write & b->rcu_read);
@@ -254,6 +275,10 @@ static inline bool happens_before(const struct step *i, const struct clock *cloc
 	return clock->at[i->proc] >= i->index;
 }
 
+/** freed_in_step() - depth + 1 of the step in whose middle what @access is to was freed; 0: none */
+unsigned int freed_in_step(const struct explorer *x, const struct access *access);
+/** users_of_freed() - those of @procs who are about to use what the step at hand has freed */
+uint32_t users_of_freed(const struct explorer *x, uint32_t procs);
 /** pending_now() - what @proc would begin with if it went now */
 struct access pending_now(const struct explorer *x, unsigned int proc);
 /** lock_clock() - what the next acquisition of @object comes after; NULL: too many locks */

@@ -189,6 +189,7 @@ static enum outcome run_once(struct explorer *x)
 					     &step->access);
 		x->result->steps += last;
 		run_proc(x, step->proc);
+		sleep &= ~users_of_freed(x, sleep);
 		if (m->refused || m->arena_full)
 			return RUN_REFUSED;
 		if (step->failed < step->nr_fails)
