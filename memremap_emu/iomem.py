@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from memremap_emu.handles import address
+from memremap_emu.handles import address, optional_handle
 from memremap_emu.resource import IoResource, Region, Resource
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ LINE = re.compile(r"^( *)([0-9a-f]+)-([0-9a-f]+) : (.*)$")
 #: Two lines or more, all addresses zero.
 HIDDEN = re.compile(r"(?: *0+-0+ : .*(?:\n|\Z)){2,}")
 MAX_LEVEL = 5
+#: Bytes of the longest string that a machine takes.
+MAX_NAME = 4095
 #: Deeper nesting than any machine has.
 MAX_DEPTH = 64
 PMEM_NAMES = ("Persistent Memory", "Persistent Memory (legacy)")
@@ -96,6 +98,8 @@ def parse(text: str, source: str = "<string>") -> list[Range]:
             raise IomemError(source, number, "ends before it starts")
         if not name.isprintable():
             raise IomemError(source, number, "a name with characters that cannot be printed")
+        if len(name.encode()) > MAX_NAME:
+            raise IomemError(source, number, f"a name of more than {MAX_NAME} bytes")
         if len(stack) > MAX_DEPTH:
             raise IomemError(source, number, "nested too deeply")
         if depth > len(stack):
@@ -112,9 +116,9 @@ def parse(text: str, source: str = "<string>") -> list[Range]:
         if stack and not (stack[-1].start <= new.start and new.end <= stack[-1].end):
             raise IomemError(source, number, f"sticks out of {stack[-1].name!r}")
         if siblings and new.start <= siblings[-1].end:
-            raise IomemError(
-                source, number, f"overlaps {siblings[-1].name!r} of line {siblings[-1].line}"
-            )
+            before = siblings[-1]
+            how = "overlaps" if before.start <= new.end else "lies below"
+            raise IomemError(source, number, f"{how} {before.name!r} of line {before.line}")
         siblings.append(new)
         stack.append(new)
     return roots
@@ -134,7 +138,8 @@ def read_source(source: str | os.PathLike[str]) -> tuple[str, str]:
     if not isinstance(source, str | os.PathLike):
         # A number would be a file descriptor, and closed.
         raise TypeError(f"a memory map is a path or a text, not {type(source).__name__}")
-    with open(source) as file:
+    # What is no text is no line of a memory map either, and is refused as such.
+    with open(source, encoding="utf-8", errors="surrogateescape") as file:
         return file.read(), os.fspath(source)
 
 
@@ -165,34 +170,28 @@ class IoMem:
         Raises:
             IomemError: with source, line number and reason; nothing has been loaded then.
             OSError: the file cannot be read.
+            KernelError: ENOMEM, with `Kernel.fault_injection`; some of it has been loaded then.
         """
         text, name = read_source(source)
         ranges = parse(text, name)
         limit = self.root.end
+        there = [(child.start, child.end) for child in self.root.children]
         for top in ranges:
             if top.end > limit:
                 raise IomemError(
                     name, top.line, f"beyond the physical address space, which ends at {limit:#x}"
                 )
+            if any(start <= top.end and top.start <= end for start, end in there):
+                raise IomemError(name, top.line, "overlaps what is there already")
         for top in ranges:
-            self._insert(self.root, top, name, keep_claims)
+            self._insert(self.root, top, keep_claims)
 
-    def _insert(self, parent: Resource, new: Range, source: str, keep_claims: bool) -> None:
-        result = self._native.call(
-            "boot_resource",
-            parent._handle,
-            new.start,
-            new.end,
-            self._native.intern(new.name),
-            0,
-        )
-        if result < 0:
-            raise IomemError(source, new.line, "overlaps what is there already")
-        resource = Resource(self._kernel, result)
+    def _insert(self, parent: Resource, new: Range, keep_claims: bool) -> None:
+        resource = self.add(new.start, new.end, new.name, parent=parent)
         for child in new.children:
             if new.name in PMEM_NAMES and not keep_claims and CLAIM.match(child.name):
                 continue
-            self._insert(resource, child, source, keep_claims)
+            self._insert(resource, child, keep_claims)
 
     def add(
         self, start: int, end: int, name: str, *, flags: int = 0, parent: Resource | None = None
@@ -200,7 +199,7 @@ class IoMem:
         """Adds one range as boot code would; ``flags`` 0: as the name says."""
         result = self._native.call(
             "boot_resource",
-            (parent or self.root)._handle,
+            optional_handle(parent, Resource, "parent", self._native) or self.root._handle,
             address(start, "start"),
             address(end, "end"),
             self._native.intern(name),

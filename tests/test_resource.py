@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -544,6 +545,8 @@ def test_proc_ioports_has_four_digits(k: Kernel) -> None:
         ("00001000-00001fff : a\n   00001000-000010ff : b\n", 2, "odd"),
         ("00001000-00001fff : a\n  00001000-00002fff : b\n", 2, "sticks out"),
         ("00001000-00001fff : a\n00001800-00002fff : b\n", 2, "overlaps"),
+        ("00002000-00002fff : a\n00001000-00001fff : b\n", 2, "lies below 'a' of line 1"),
+        (f"00001000-00001fff : {'x' * 4096}\n", 1, "a name of more than 4095 bytes"),
         ("00000000-00000000 : a\n00000000-00000000 : b\n", 1, "hidden"),
         ("10000000000000000-10000000000000001 : a\n", 1, "64 bits"),
         ("ffffffffffff0000-ffffffffffffffff : a\n", 1, "beyond"),
@@ -558,3 +561,40 @@ def test_bad_map_is_refused_with_line_and_reason(
         assert error.value.line == line
     assert reason in error.value.reason
     assert str(k.iomem) == "", "nothing has been loaded"
+
+
+def test_map_that_is_no_text_is_refused_with_line_and_reason(k: Kernel, tmp_path: Path) -> None:
+    for data, reason in (
+        (b"\x97\xff\x00", "not a line"),
+        (b"00001000-00001fff : \xff\n", "cannot be printed"),
+    ):
+        path = tmp_path / "map"
+        path.write_bytes(data)
+        with pytest.raises(IomemError, match=reason):
+            k.iomem.load(path)
+
+
+def test_map_that_does_not_fit_beside_what_is_there_leaves_it_alone(mapped: Kernel) -> None:
+    before = str(mapped.iomem)
+    top = mapped.iomem.root.children[-1]
+    for text, line in (
+        (f"00000000-00000fff : a\n{top.end:08x}-{top.end + 0x1000:08x} : b\n", 2),
+        (MAP, 1),
+    ):
+        with pytest.raises(IomemError, match="overlaps what is there already") as error:
+            mapped.iomem.load(text)
+        assert error.value.line == line
+        assert str(mapped.iomem) == before
+
+
+def test_range_for_which_there_is_no_memory_is_no_overlap(k: Kernel) -> None:
+    with k.fault_injection(), pytest.raises(KernelError) as error:
+        k.iomem.load("00001000-00001fff : a\n")
+    assert error.value.errno == errno.ENOMEM
+
+
+def test_range_is_not_put_below_one_of_another_kernel(k: Kernel) -> None:
+    with Kernel() as other:
+        parent = other.iomem.add(0x1000, 0x1FFF, "a")
+        with pytest.raises(ValueError, match="another kernel"):
+            k.iomem.add(0x1000, 0x10FF, "b", parent=parent)
