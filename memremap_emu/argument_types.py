@@ -7,12 +7,20 @@ import argparse
 import math
 
 from memremap_emu import ranges
+from memremap_emu.faults import MAX_PLANS
 
 
 def count(text: str) -> int:
     """A number from 0 on."""
     if not text.isdecimal() or int(text) >= 1 << 31:
         raise argparse.ArgumentTypeError("must be a whole number, 0 to 2147483647")
+    return int(text)
+
+
+def faults(text: str) -> int:
+    """A number of failing calls of one execution."""
+    if not text.isdecimal() or int(text) > MAX_PLANS:
+        raise argparse.ArgumentTypeError(f"must be a whole number, 0 to {MAX_PLANS}")
     return int(text)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from memremap_emu._native import Native
 
+#: Plans of a machine at a time.
+MAX_PLANS = 8
+
 
 class FaultInjection:
     """A fallible call that will fail: a context manager, see `Kernel.fault_injection`."""
@@ -29,6 +32,8 @@ class FaultInjection:
         self._counts = (0, 0)
 
     def __enter__(self) -> FaultInjection:
+        if self._plan >= 0:
+            raise RuntimeError("this call is going to fail already")
         native = self._native
         out = native.ffi.new("int *")
         site = native.ffi.NULL if self.site is None else self.site.encode()
@@ -42,8 +47,9 @@ class FaultInjection:
 
     def __exit__(self, *_: object) -> None:
         self._counts = self._count()
+        native, plan = self._native, self._plan
         self._plan = -1
-        self._native.check(self._native.lib.emu_fault_clear(self._native.machine))
+        native.check(native.lib.emu_fault_clear(native.machine, plan))
 
     def _count(self) -> tuple[int, int]:
         if self._plan < 0:

@@ -133,8 +133,8 @@ class Course:
                 return lib.EMU_ASK_PAGE_GET, 0, 0, [pfn]
             case "emu_page_put", (_, pfn):
                 return lib.EMU_ASK_PAGE_PUT, 0, 0, [pfn]
-            case "emu_fault_clear", _:
-                return lib.EMU_ASK_NO_FAULTS, 0, 0, []
+            case "emu_fault_clear", (_, first):
+                return lib.EMU_ASK_NO_FAULTS, 0, 0, [first]
             case "emu_stats", _:
                 return lib.EMU_ASK_STATS, 0, 0, []
             case "emu_log_read", (_, start, _, size, _):

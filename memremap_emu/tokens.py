@@ -22,6 +22,7 @@ from memremap_emu.experiments import (
     mode_named,
     program_named,
 )
+from memremap_emu.faults import MAX_PLANS
 from memremap_emu.iomem import IomemError, parse
 from memremap_emu.program import Program
 
@@ -211,7 +212,8 @@ def _replay(fields: Any) -> Replay:
             _number(end),
             None if second is None else _number(second),
         )
-        parse(setup.iomem, "the token's memory map")
+        if not parse(setup.iomem, "the token's memory map"):
+            raise ValueError("no memory map")
         experiment = Experiment(
             setup,
             program_named(_text(program)),
@@ -224,6 +226,8 @@ def _replay(fields: Any) -> Replay:
             raise ValueError("the range ends before it starts")
         if experiment.faults != tuple(sorted({*experiment.faults} - {0})):
             raise ValueError("the failing calls are not in order")
+        if len(experiment.faults) > MAX_PLANS:
+            raise ValueError(f"more than {MAX_PLANS} failing calls")
         if not experiment.program.fits(setup.mode):
             raise ValueError(f"{program} is not for {driver} {mode}")
         if experiment.program.second and setup.second is None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from errno import EBUSY, EINVAL, ENOMEM, ENXIO
 from itertools import pairwise
 from pathlib import Path
@@ -560,6 +561,16 @@ def test_a_truncated_token_is_refused(token: str) -> None:
     for end in range(0, len(token) - 1, 7):
         with pytest.raises(tokens.TokenError):
             tokens.decode(token[:end])
+
+
+def test_a_token_of_what_cannot_be_run_is_refused() -> None:
+    setup = setup_of(mode_named("pmem", "fsdax"))
+    for experiment, reason in (
+        (Experiment(replace(setup, iomem=" "), LIFE, (3,)), "no memory map"),
+        (Experiment(setup, LIFE, tuple(range(1, 10))), "more than 8 failing calls"),
+    ):
+        with pytest.raises(tokens.TokenError, match=reason):
+            tokens.decode(tokens.encode(tokens.Replay(experiment, "leak", 42)))
 
 
 # --- the trace that all this rests on ---

@@ -273,13 +273,14 @@ int emu_fault_hits(emu_machine *m, int plan, uint64_t *hits, uint64_t *seen)
 	return EMU_OK;
 }
 
-int emu_fault_clear(emu_machine *m)
+int emu_fault_clear(emu_machine *m, int first)
 {
 	struct entry saved;
 	int status = machine_look(m, &saved);
 
 	if (status == EMU_OK) {
-		m->s->nr_plans = 0;
+		if (first >= 0 && first < m->s->nr_plans)
+			m->s->nr_plans = first;
 		machine_look_away(m, &saved);
 	}
 	return status;

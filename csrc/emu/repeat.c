@@ -83,7 +83,7 @@ static uint64_t ask(struct machine *m, const struct emu_question *q, char *buf, 
 	case EMU_ASK_PAGE_PUT:
 		return mix(hash, (uint64_t)emu_page_put(m, (uint64_t)q->args[0]));
 	case EMU_ASK_NO_FAULTS:
-		return mix(hash, (uint64_t)emu_fault_clear(m));
+		return mix(hash, (uint64_t)emu_fault_clear(m, (int)q->args[0]));
 	case EMU_ASK_STATS:
 		emu_stats(m, &stats);
 		stats.calls = 0; /* of the host, in all its life */

@@ -604,12 +604,13 @@ int emu_fault_plan(emu_machine *m, const char *site, uint64_t nth, int flags, in
 int emu_fault_hits(emu_machine *m, int plan, uint64_t *hits, uint64_t *seen);
 
 /**
- * emu_fault_clear() - forgets all plans
+ * emu_fault_clear() - forgets a plan and all that were made after it
  * @m: machine
+ * @first: its number
  *
  * Return: a status.
  */
-int emu_fault_clear(emu_machine *m);
+int emu_fault_clear(emu_machine *m, int first);
 
 /* What the host asks of a machine, as the function of the same name takes it. */
 enum emu_ask {
