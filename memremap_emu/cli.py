@@ -31,6 +31,7 @@ from memremap_emu import (
     tracefile,
 )
 from memremap_emu.experiments import ALL_DRIVERS
+from memremap_emu.faults import MAX_PLANS
 from memremap_emu.operations import ProgramError
 from memremap_emu.ranges import BadInputError
 from memremap_emu.search import ScheduleError
@@ -45,7 +46,12 @@ _PROGRESS_INTERVAL = 0.1
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line; the exit status."""
+    if sys.stderr is None:
+        # Closed by whoever started us: nobody wants to hear of problems.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     arguments = parser().parse_args(argv)
+    if sys.stdout is None:
+        return _complain("the standard output is closed")
     try:
         status: int = arguments.run(arguments)
         sys.stdout.flush()
@@ -138,9 +144,10 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--max-faults",
         metavar="N",
-        type=argument_types.count,
+        type=argument_types.faults,
         default=1,
-        help="failing calls per execution, at most (default: 1; 0: none fails)",
+        help=f"failing calls per execution, at most (default: 1; 0: none fails; {MAX_PLANS} is "
+        "the most)",
     )
     parser.add_argument(
         "--sequential",

@@ -148,6 +148,7 @@ def test_json_is_the_same_each_time(small: str) -> None:
         (["--version", "v3.0"], "unknown version 'v3.0'; known: v4.19, memremap-v6"),
         (["--max-faults", "-1"], "must be a whole number"),
         (["--max-faults", "many"], "must be a whole number"),
+        (["--max-faults", "9"], "must be a whole number, 0 to 8"),
         (["--budget", "0"], "must be a number, positive"),
         (["--budget", "soon"], "must be a number, positive"),
         (["--format", "xml"], "invalid choice"),
@@ -297,3 +298,22 @@ def test_output_that_cannot_be_written_is_exit_status_2_and_one_line() -> None:
         )  # fmt: skip
     assert done.returncode == cli.BAD_INPUT
     assert done.stderr == "memremap-emu: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("closed", "status", "said"),
+    [
+        (2, cli.VIOLATIONS, ""),
+        (1, cli.BAD_INPUT, "memremap-emu: the standard output is closed\n"),
+    ],
+)
+def test_output_that_is_closed_from_the_start_gives_no_traceback(
+    small: str, closed: int, status: int, said: str
+) -> None:
+    command = [sys.executable, "-m", "memremap_emu", "check", "--iomem", small, *PMEM_SEQUENTIAL]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}>&-', "sh", *command],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (status, said)
+    assert ("distinct violation" in done.stdout) == (closed == 2)
