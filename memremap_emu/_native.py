@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import GeneratorType
-from typing import Any
+from types import FrameType, GeneratorType, TracebackType
+from typing import Any, NoReturn
 
 from memremap_emu.config import Config
 from memremap_emu.errors import (
@@ -76,7 +76,8 @@ class Library:
             info = self.lib.emu_op_info(number)
             op = Operation(number, *(self.text(t) for t in (info.name, info.args, info.result)))
             self.ops[op.name] = op
-        self.ffi.def_extern(name="emu_python_upcall")(self._upcall)
+        extern = self.ffi.def_extern(name="emu_python_upcall", onerror=self._interrupted)
+        extern(self._upcall)
 
     def text(self, p: Any) -> str:
         return str(self.ffi.string(p).decode())
@@ -84,6 +85,13 @@ class Library:
     def _upcall(self, data: Any, frame: int, callback: int, a: int, b: int, resumed: int) -> int:
         native: Native = self.ffi.from_handle(data)
         return native.upcall(frame, callback, a, b, bool(resumed))
+
+    def _interrupted(self, _: Any, error: BaseException, traceback: TracebackType) -> int:
+        """The handler of a signal raised where no callback runs yet, or none any more."""
+        native: Native = self.ffi.from_handle(traceback.tb_frame.f_locals["data"])
+        inner = traceback.tb_next
+        native.interrupted(error, inner.tb_frame if inner else None)
+        return CALLBACK_FAILED
 
 
 _libraries: dict[bool, Library] = {}
@@ -162,6 +170,9 @@ class Native:
             if self.lib.emu_destroy(self.m) == BUSY:
                 raise RuntimeError("the kernel is in use: it cannot be closed from a callback")
             self.m = self.ffi.NULL
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a kernel cannot be copied or pickled: Kernel.snapshot() keeps a state")
 
     def __del__(self) -> None:
         m = getattr(self, "m", None)
@@ -319,6 +330,17 @@ class Native:
                 self._depth[thread] = depth
             else:
                 del self._depth[thread]
+
+    def interrupted(self, error: BaseException, frame: FrameType | None) -> None:
+        """An upcall did not come to its end, which is where ``frame`` was; its error surfaces as
+        those of callbacks do."""
+        thread = threading.get_ident()
+        if frame is not None and frame.f_code is Native.upcall.__code__:
+            depth = frame.f_locals.get("depth", self._depth.get(thread, 0))
+            self._depth.pop(thread, None)
+            if depth:
+                self._depth[thread] = depth
+        self._exceptions.setdefault(thread, []).append(error)
 
     @staticmethod
     def _answer(value: Any) -> int:

@@ -18,7 +18,8 @@ class Task:
     def __init__(self, native: Native, handle: int) -> None:
         self._native = native
         self._handle = handle
-        self._outer = 0
+        #: Contexts to come back to: it can be entered again inside itself.
+        self._outer: list[int] = []
         self.name = self._info().comm_text
 
     class _Info:
@@ -80,11 +81,11 @@ class Task:
         self._native.check(self._native.lib.emu_task_release(self._native.m, self._handle))
 
     def __enter__(self) -> Task:
-        self._outer = self._native.set_context(self._handle)
+        self._outer.append(self._native.set_context(self._handle))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._native.set_context(self._outer)
+        self._native.set_context(self._outer.pop())
 
     def __repr__(self) -> str:
         waits = self.waits_for

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -16,6 +18,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -32,6 +35,7 @@ from memremap_emu import (
     TaskDied,
     Violation,
 )
+from memremap_emu._native import Library, Native
 from memremap_emu.objects import Device
 from tests.sanitizers import not_under_asan
 
@@ -226,6 +230,43 @@ def test_names_are_text_not_formats(k: Kernel) -> None:
     assert k.dmesg == [" 100%s%n%d.0: %s %n %p %1000d"]
 
 
+def test_machine_has_one_owner(k: Kernel) -> None:
+    for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="cannot be copied or pickled"):
+            copied(k.page(0)._native)
+
+
+# --- contexts and failing calls, one inside the other ---
+
+
+def test_context_that_is_entered_again_inside_itself_is_left_as_often(k: Kernel) -> None:
+    outer, inner = k.task(cpu=1), k.task(cpu=2)
+    with outer, inner, outer:
+        k.rcu_read_lock()
+    assert (outer.rcu_nesting, inner.rcu_nesting) == (1, 0)
+    with pytest.raises(ValueError, match="use a task context"):
+        k.rcu_read_lock()
+
+
+def test_failing_call_inside_another_ends_alone(k: Kernel) -> None:
+    with k.fault_injection("kmalloc", nth=2) as outer:
+        with k.fault_injection("devm_kmalloc") as inner:
+            k.kmalloc(8)
+        assert (outer.left, inner.left) == (1, 1)
+        with pytest.raises(KernelError):
+            k.kmalloc(8)
+    assert (outer.hits, inner.hits) == (1, 0)
+    k.kmalloc(8)
+
+
+def test_call_that_is_going_to_fail_is_not_planned_twice(k: Kernel) -> None:
+    with (fault := k.fault_injection("kmalloc")), pytest.raises(RuntimeError, match="already"):
+        fault.__enter__()
+    k.kmalloc(8)
+    with fault, pytest.raises(KernelError):
+        k.kmalloc(8)
+
+
 # --- callbacks that raise ---
 
 
@@ -327,6 +368,41 @@ def test_call_ends_before_the_exception_surfaces(k: Kernel) -> None:
         dev.devres_release_all()
     assert done == ["older"]
     assert dev.devres_release_all() == 0
+
+
+def test_signal_on_the_way_into_a_callback_or_out_of_it_is_not_lost(k: Kernel) -> None:
+    dev = k.device("d.0")
+    border = (Library._upcall.__code__, Native.upcall.__code__)
+    left = 0
+
+    def handler(frame: FrameType, event: str, arg: Any) -> Any:
+        nonlocal left
+        if frame.f_code not in border:
+            return None
+        if event != "return":
+            left -= 1
+            if not left:
+                raise Boom
+        return handler
+
+    before = sys.gettrace()
+    for number in range(1, 100):
+        left = number
+        dev.add_action(lambda data: None)
+        sys.settrace(handler)
+        try:
+            dev.devres_release_all()
+        except Boom:
+            pass
+        else:
+            break
+        finally:
+            sys.settrace(before)
+        dev.add_action(boom)
+        with pytest.raises(Boom):
+            dev.devres_release_all()
+    assert number > 10, "it came before and after the callback"
+    assert left > 0, "and as often as it came it was told"
 
 
 def test_several_exceptions_surface_together(k: Kernel) -> None:
