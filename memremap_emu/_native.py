@@ -105,7 +105,9 @@ def library(checked: bool) -> Library:
 
 
 def signed(value: int) -> int:
-    """The 64-bit pattern of ``value`` as C's ``int64_t``."""
+    """The 64-bit pattern of ``value`` as C's ``int64_t``; ValueError if it has more bits."""
+    if not -(1 << 63) <= value <= MASK64:
+        raise ValueError(f"{value:#x} does not fit into 64 bits")
     value &= MASK64
     return value - (1 << 64) if value >> 63 else value
 
@@ -216,11 +218,11 @@ class Native:
         try:
             status = self.lib.emu_call(self.m, task, op.number, len(args), args, out)
         except OverflowError:
-            bits = [signed(a) for a in args]
             try:
-                status = self.lib.emu_call(self.m, task, op.number, len(bits), bits, out)
-            except OverflowError as e:
-                raise ValueError(f"{name}: an argument is not an integer of 64 bits") from e
+                bits = [signed(a) for a in args]
+            except ValueError as e:
+                raise ValueError(f"{name}: {e}") from None
+            status = self.lib.emu_call(self.m, task, op.number, len(bits), bits, out)
         result: int = out[0]
         if status or self._exceptions:
             self._check(status, op, result)

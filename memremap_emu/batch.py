@@ -63,9 +63,10 @@ class Batch:
         if isinstance(value, str):
             return self._native.intern(value)
         if isinstance(value, int) and not isinstance(value, bool):
-            if not -(1 << 63) <= value < 1 << 64:
-                raise ValueError(f"{operation}: {value:#x} does not fit into 64 bits")
-            return signed(value)
+            try:
+                return signed(value)
+            except ValueError as e:
+                raise ValueError(f"{operation}: {e}") from None
         raise TypeError(
             f"{operation}: an argument is an int, a str or an object, not {type(value).__name__}"
         )

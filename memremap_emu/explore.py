@@ -9,7 +9,7 @@ from memremap_emu import interrupts
 from memremap_emu._native import signed
 from memremap_emu.device import Bio, Device, Driver
 from memremap_emu.drivers import BuiltinDriver
-from memremap_emu.handles import Object
+from memremap_emu.handles import Object, handle_of
 from memremap_emu.memory import Page, PageMap
 from memremap_emu.percpu_ref import PerCpuRef
 from memremap_emu.search import SLICE, Exploration, Interrupted, Options, Search
@@ -38,7 +38,7 @@ class ProgramTask:
         numbers = []
         for arg in args:
             if isinstance(arg, Object):
-                numbers.append(arg._handle)
+                numbers.append(handle_of(arg, Object, f"an argument of {operation}", native))
             elif isinstance(arg, str):
                 numbers.append(native.intern(arg))
             else:

@@ -330,7 +330,7 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
             "pagemap_new",
             start,
             (start + size - 1) & ((1 << 64) - 1),
-            int(type),
+            address(type, "type"),
             number,
             self._native.intern(name),
         )

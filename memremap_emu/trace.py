@@ -10,6 +10,7 @@ from struct import Struct
 from typing import Any
 
 from memremap_emu._native import Native
+from memremap_emu.handles import address
 
 
 class EventType(IntEnum):
@@ -96,7 +97,7 @@ class Trace:
     def events(self, start: int = 0) -> list[Event]:
         """Events from a position on."""
         found = []
-        for raw in self._native.events(start):
+        for raw in self._native.events(address(start, "start")):
             kind = EventType(raw.type)
             name = ""
             if kind in self._SYMBOL_IN_A:
@@ -127,7 +128,7 @@ class Trace:
         """
         func, fault, may_fail = self._CALLS
         mask = 1 << func | 1 << fault | fallible << may_fail
-        data = self._native.select_events(start, mask, self._ranges(functions))
+        data = self._native.select_events(address(start, "start"), mask, self._ranges(functions))
         found = []
         symbols, names = self._symbols, self._names
         for kind, _, _, _, _, a, b in self._EVENT.iter_unpack(data):
@@ -149,7 +150,7 @@ class Trace:
                 found = self._native.symbol_ranges(name)
                 pairs += zip(found[::2], found[1::2], strict=True)
             # One function may have two names.
-            ascending = [address for pair in sorted(set(pairs)) for address in pair]
+            ascending = [end for pair in sorted(set(pairs)) for end in pair]
             known = self._native.ffi.new("uint64_t[]", ascending)
             self._function_ranges[functions] = known
         return known

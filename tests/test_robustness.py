@@ -36,6 +36,7 @@ from memremap_emu import (
     Violation,
 )
 from memremap_emu._native import Library, Native
+from memremap_emu.explore import Program as Tasks
 from memremap_emu.objects import Device
 from tests.sanitizers import not_under_asan
 
@@ -132,6 +133,7 @@ def test_objects_of_another_kernel_are_refused(k: Kernel) -> None:
             lambda: mine["driver"].bind(theirs["device"]),
             lambda: mine["device"].kfree(theirs["memory"]),
             lambda: k.get_dev_pagemap(0, theirs["pagemap"]),
+            lambda: Tasks(k).task("t").call("percpu_ref_get", theirs["ref"], 1),
         ):
             with pytest.raises(ValueError, match="another kernel"):
                 call()
@@ -204,6 +206,20 @@ def test_number_that_does_not_fit_is_a_value_error(k: Kernel, value: int) -> Non
         lambda: k.resource(value, 1), lambda: k.radix_tree().lookup(value),
     ):  # fmt: skip
         with pytest.raises(ValueError):
+            call()
+
+
+@pytest.mark.parametrize("value", [1 << 64, -(1 << 63) - 1, 1 << 200])
+def test_number_of_more_than_64_bits_is_not_cut_off(k: Kernel, value: int) -> None:
+    dev, memory = k.device("d.0"), k.kmalloc(8)
+    for call in (
+        lambda: memory.read(value), lambda: memory.write(0, value), lambda: k.kmalloc(8, value),
+        lambda: dev.kmalloc_array(value, 8), lambda: dev.printk("x", value),
+        lambda: k.iomem.walk(print, value), lambda: k.radix_tree().insert(0, 4, value),
+        lambda: k.trace.events(value), lambda: k.pagemap(BASE, SECTION, type=value),
+        lambda: Tasks(k).task("t").call("kmalloc", value, 0),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="64 bits"):
             call()
 
 
