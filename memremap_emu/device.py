@@ -331,6 +331,18 @@ class Device(Object):
             raise KernelError(-result, "devm_memremap", self._native.call_log())
         return result & MASK64
 
+    def ioremap_resource(self, resource: Resource | None) -> int:
+        """devm_ioremap_resource(): address. EINVAL (not of memory, or None), EBUSY, ENOMEM."""
+        handle = optional_handle(resource, Resource, "resource", self._native)
+        result = self._call("devm_ioremap_resource", handle)
+        if -MAX_ERRNO <= result < 0:
+            raise KernelError(-result, "devm_ioremap_resource", self._native.call_log())
+        return result & MASK64
+
+    def iounmap(self, mapped: int) -> None:
+        """devm_iounmap(); WARN if the device does not have it."""
+        self._call("devm_iounmap", address(mapped, "mapped"))
+
     def memunmap(self, mapped: int) -> None:
         """devm_memunmap(); WARN if the device does not have it."""
         self._call("devm_memunmap", address(mapped, "mapped"))

@@ -155,6 +155,48 @@ def test_devm_memremap_without_memory_fails(k: Kernel, dev: Device) -> None:
     assert error.value.errno == errno.ENOMEM
 
 
+def test_ioremap_resource_claims_and_maps_until_unbind(k: Kernel, dev: Device) -> None:
+    before = str(k.iomem)
+    mapped = dev.ioremap_resource(k.resource(0x80000010, 0x800000FF, "regs"))
+    assert mapped & 0xFFF == 0x10
+    assert "80000010-800000ff : regs" in str(k.iomem)
+    assert dev.devres_release_all() == 2
+    assert str(k.iomem) == before and k.dmesg == []
+    k.assert_quiescent()
+    assert dev.ioremap_resource(k.resource(0x80000000, 0x80000FFF)) & 0xFFF == 0
+    assert f"80000000-80000fff : {dev.name}" in str(k.iomem), "without a name it is the device's"
+
+
+def test_iounmap_undoes_it_early(k: Kernel, dev: Device) -> None:
+    mapped = dev.ioremap_resource(k.resource(0x80000000, 0x80000FFF))
+    dev.iounmap(mapped)
+    assert dev.devres_release_all() == 1, "the claim is left"
+    assert k.violations == []
+    dev.iounmap(mapped)
+    assert [v.kind for v in k.violations] == ["warn"]
+
+
+@pytest.mark.parametrize(
+    ("start", "flags", "number", "words"),
+    [
+        (None, 0, errno.EINVAL, "invalid resource"),
+        (0x60, 0x100, errno.EINVAL, "invalid resource"),
+        (0x100000, 0x200, errno.EBUSY, "can't request region for resource [mem 0x00100000]"),
+        (0x80000000, 0x200, errno.ENOMEM, "ioremap failed for resource [mem 0x80000000]"),
+    ],
+)
+def test_ioremap_resource_refuses_and_leaves_nothing(
+    k: Kernel, dev: Device, start: int | None, flags: int, number: int, words: str
+) -> None:
+    before = str(k.iomem)
+    resource = None if start is None else k.resource(start, start, flags=flags)
+    with k.fault_injection("devm_ioremap"), pytest.raises(KernelError) as error:
+        dev.ioremap_resource(resource)
+    assert error.value.errno == number
+    assert k.dmesg[-1].endswith(f" {dev.name}: {words}")
+    assert str(k.iomem) == before and dev.devres_release_all() == 0
+
+
 # --- the bus ---
 
 

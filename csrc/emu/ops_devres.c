@@ -265,6 +265,19 @@ static int64_t op_memunmap(const int64_t *args)
 	return 0;
 }
 
+static int64_t op_ioremap_resource(const int64_t *args)
+{
+	struct resource *res = args[1] ? ARG(struct resource, 1) : NULL;
+
+	return (int64_t)(uintptr_t)devm_ioremap_resource(ARG(struct device, 0), res);
+}
+
+static int64_t op_iounmap(const int64_t *args)
+{
+	devm_iounmap(ARG(struct device, 0), (void *)(uintptr_t)args[1]);
+	return 0;
+}
+
 static int64_t op_kfree(const int64_t *args)
 {
 	devm_kfree(ARG(struct device, 0), ARG(void, 1));
@@ -366,6 +379,8 @@ static const struct op ops[] = {
 	OP("devm_kasprintf", "Dsi", "A", op_kasprintf),
 	OP("devm_memremap", "Diii", "u", op_memremap),
 	OP("devm_memunmap", "Di", "v", op_memunmap),
+	OP("devm_ioremap_resource", "De", "u", op_ioremap_resource),
+	OP("devm_iounmap", "Di", "v", op_iounmap),
 	OP("devm_remove_action", "Dxi", "v", op_remove_action),
 	OP("devres_entry", "Di", "u", op_entry),
 	OP("devres_alloc", "xi", "V", op_alloc),

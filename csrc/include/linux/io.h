@@ -6,6 +6,7 @@
 #include <linux/types.h>
 
 struct device;
+struct resource;
 
 /* How memremap() shall map. */
 enum {
@@ -51,5 +52,11 @@ void *memremap(resource_size_t offset, size_t size, unsigned long flags);
 void memunmap(void *addr);
 void *devm_memremap(struct device *dev, resource_size_t offset, size_t size, unsigned long flags);
 void devm_memunmap(struct device *dev, void *addr);
+
+/* ---- lib/devres.c ---- */
+
+void __iomem *devm_ioremap(struct device *dev, resource_size_t offset, resource_size_t size);
+void devm_iounmap(struct device *dev, void __iomem *addr);
+void __iomem *devm_ioremap_resource(struct device *dev, struct resource *res);
 
 #endif
