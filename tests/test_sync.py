@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -322,3 +323,38 @@ def test_running_task_cannot_be_released(k: Kernel) -> None:
     task = blocked(k.wait_queue().sleep)
     with pytest.raises(RuntimeError):
         task.release()
+
+
+# --- who waits for whom ---
+
+
+def lock_kinds(k: Kernel) -> list[tuple[str, Callable[[], object], Callable[[], object]]]:
+    """Kinds of locks: to have one alone, and to wait for it."""
+    mutex, spinlock, rwlock = k.mutex("m"), k.spinlock("s"), k.rwlock("r")
+    return [
+        ("mutex m", mutex.lock, mutex.lock),
+        ("spinlock s", spinlock.lock, spinlock.lock),
+        ("rwlock r", rwlock.write_lock, rwlock.write_lock),
+        ("rwlock r", rwlock.write_lock, rwlock.read_lock),
+    ]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_hang_at_a_lock_names_who_has_it(k: Kernel, number: int) -> None:
+    what, have, want = lock_kinds(k)[number]
+    with k.task(name="holder"):
+        have()
+    with k.task(name="waiter", cpu=1), pytest.raises(Blocked, match=what):
+        want()
+    (hang,) = k.quiescence()
+    assert re.sub(r"/\d+", "", hang.message) == f"waiter waits for {what}, held by holder"
+
+
+def test_hang_at_a_lock_that_readers_have_names_nobody(k: Kernel) -> None:
+    lock = k.rwlock("r")
+    with k.task(name="holder"):
+        lock.read_lock()
+    with k.task(name="waiter", cpu=1), pytest.raises(Blocked):
+        lock.write_lock()
+    (hang,) = k.quiescence()
+    assert re.sub(r"/\d+", "", hang.message) == "waiter waits for rwlock r"

@@ -30,11 +30,12 @@ static void report_hang(struct explorer *x)
 {
 	for (int i = 0; i < x->nr_tasks; i++) {
 		const struct emu_task *task = x->procs[i].task;
+		char text[256];
 
-		if (!task_over(task))
-			report_violation(VIOLATION_HANG, "%s/%d waits for %s %s", task->t.comm,
-					 task->t.pid, task->wait_kind ? task->wait_kind : "a lock",
-					 string_or_unknown(this_machine(), task->wait_what));
+		if (task_over(task))
+			continue;
+		task_wait_text(x->m, task, text, sizeof(text));
+		report_violation(VIOLATION_HANG, "%s", text);
 	}
 }
 

@@ -15,11 +15,22 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 
-static void init(struct lock_state *lock, const char *name)
+#undef snprintf
+#include <stdio.h>
+
+static const char *const kinds[] = {
+	[LOCK_SPINLOCK] = "spinlock",
+	[LOCK_RWLOCK] = "rwlock",
+	[LOCK_MUTEX] = "mutex",
+	[LOCK_RW_SEMAPHORE] = "rw_semaphore",
+};
+
+static void init(struct lock_state *lock, enum lock_kind kind, const char *name)
 {
 	lock->owner = NULL;
 	lock->readers = 0;
 	lock->waiters = 0;
+	lock->kind = (unsigned short)kind;
 	lock->name = name;
 }
 
@@ -81,7 +92,7 @@ static void event(enum event_type type, const struct lock_state *lock, bool read
  * Waits for the lock and takes it; while schedules are explored, it is waited for by not being
  * chosen.  No frame of its own: stacks show who called for a lock.
  */
-static __always_inline void take(struct lock_state *lock, const char *kind, bool reader)
+static __always_inline void take(struct lock_state *lock, bool reader)
 {
 	struct machine *m = this_machine();
 	bool (*const ready)(const void *) = reader ? is_readable : is_free;
@@ -90,7 +101,7 @@ static __always_inline void take(struct lock_state *lock, const char *kind, bool
 		explore_acquire(m, lock, ready, !reader);
 	while (!ready(lock)) {
 		lock->waiters++;
-		task_block(kind, lock, lock->name);
+		task_block(kinds[lock->kind], lock, lock->name);
 		lock->waiters--;
 	}
 	if (reader)
@@ -115,32 +126,66 @@ static __always_inline void let_go(struct lock_state *lock, bool reader)
 		wake_waiters(lock);
 }
 
-static void check_owner(const struct lock_state *lock, const char *kind, const void *pc)
+static void check_owner(const struct lock_state *lock, const void *pc)
 {
 	if (lock->owner != current)
 		report_violation_at(VIOLATION_LOCK_ORDER, pc,
-				    "%s %s released by a task that does not hold it", kind,
-				    lock->name);
+				    "%s %s released by a task that does not hold it",
+				    kinds[lock->kind], lock->name);
+}
+
+/* The lock that @task waits for; NULL: something else. */
+static const struct lock_state *awaited(const struct emu_task *task)
+{
+	/* That it is not chosen has no kind: see take(). */
+	if (!task->wait_kind)
+		return task->pending.kind == ACCESS_ACQUIRE ? (const void *)task->pending.start :
+							      NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (task->wait_kind == kinds[i])
+			return task->wait_object;
+	return NULL;
+}
+
+void task_wait_text(const struct machine *m, const struct emu_task *task, char *buf, size_t size)
+{
+	const struct lock_state *lock = awaited(task);
+	const char *kind = task->wait_kind, *what = task->wait_what;
+	int length;
+
+	if (lock) {
+		kind = kinds[lock->kind];
+		what = lock->name;
+	}
+	length = snprintf(buf, size, "%s/%d waits for %s %s", task->t.comm, task->t.pid,
+			  kind ? kind : "something", string_or_unknown(m, what));
+	for (int i = 0; lock && lock->owner && i < m->s->nr_tasks; i++) {
+		const struct emu_task *other = m->s->tasks[i];
+
+		if (other->kind != TASK_FREE && &other->t == lock->owner && length < (int)size)
+			snprintf(buf + length, size - (size_t)length, ", held by %s/%d",
+				 other->t.comm, other->t.pid);
+	}
 }
 
 /* --- those whose holders may not sleep --- */
 
 void __spin_lock_init(spinlock_t *lock, const char *name)
 {
-	init(&lock->state, name);
+	init(&lock->state, LOCK_SPINLOCK, name);
 }
 
 void spin_lock(spinlock_t *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
-	take(&lock->state, "spinlock", false);
+	take(&lock->state, false);
 }
 
 void spin_unlock(spinlock_t *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
-	check_owner(&lock->state, "spinlock", __builtin_return_address(0));
+	check_owner(&lock->state, __builtin_return_address(0));
 	let_go(&lock->state, false);
 	preempt_enable();
 }
@@ -171,14 +216,14 @@ void spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags)
 
 void __rwlock_init(rwlock_t *lock, const char *name)
 {
-	init(&lock->state, name);
+	init(&lock->state, LOCK_RWLOCK, name);
 }
 
 void read_lock(rwlock_t *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
-	take(&lock->state, "rwlock", true);
+	take(&lock->state, true);
 }
 
 void read_unlock(rwlock_t *lock)
@@ -192,7 +237,7 @@ void write_lock(rwlock_t *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
-	take(&lock->state, "rwlock", false);
+	take(&lock->state, false);
 }
 
 void write_unlock(rwlock_t *lock)
@@ -206,14 +251,14 @@ void write_unlock(rwlock_t *lock)
 
 void __mutex_init(struct mutex *lock, const char *name)
 {
-	init(&lock->state, name);
+	init(&lock->state, LOCK_MUTEX, name);
 }
 
 void mutex_lock(struct mutex *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	might_sleep();
-	take(&lock->state, "mutex", false);
+	take(&lock->state, false);
 }
 
 /* No signals here: the interruptible forms never are interrupted. */
@@ -246,7 +291,7 @@ int mutex_trylock(struct mutex *lock)
 void mutex_unlock(struct mutex *lock)
 {
 	kasan_touch(lock, sizeof(*lock), true, __func__);
-	check_owner(&lock->state, "mutex", __builtin_return_address(0));
+	check_owner(&lock->state, __builtin_return_address(0));
 	let_go(&lock->state, false);
 }
 
@@ -258,14 +303,14 @@ bool mutex_is_locked(struct mutex *lock)
 
 void __init_rwsem(struct rw_semaphore *sem, const char *name)
 {
-	init(&sem->state, name);
+	init(&sem->state, LOCK_RW_SEMAPHORE, name);
 }
 
 void down_read(struct rw_semaphore *sem)
 {
 	kasan_touch(sem, sizeof(*sem), true, __func__);
 	might_sleep();
-	take(&sem->state, "rw_semaphore", true);
+	take(&sem->state, true);
 }
 
 void up_read(struct rw_semaphore *sem)
@@ -278,7 +323,7 @@ void down_write(struct rw_semaphore *sem)
 {
 	kasan_touch(sem, sizeof(*sem), true, __func__);
 	might_sleep();
-	take(&sem->state, "rw_semaphore", false);
+	take(&sem->state, false);
 }
 
 void up_write(struct rw_semaphore *sem)

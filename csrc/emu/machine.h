@@ -481,6 +481,8 @@ void task_free(struct machine *m, struct emu_task *task);
 /** task_start() - give an idle task something to run; it becomes ready */
 void task_start(struct machine *m, struct emu_task *task, task_fn fn, const int64_t *args,
 		int nargs);
+/** task_wait_text() - what a task waits for and, if it is a lock, who has that */
+void task_wait_text(const struct machine *m, const struct emu_task *task, char *buf, size_t size);
 /** task_block() - park the running task until task_wake(); returns when woken */
 void task_block(const char *kind, const void *object, const char *what);
 /** task_block_until() - the same, woken at the latest at clock @deadline (0: never) */

@@ -285,12 +285,12 @@ static void check_tasks(struct machine *m, struct findings *f)
 
 	for (int i = 0; i < s->nr_tasks; i++) {
 		const struct emu_task *task = s->tasks[i];
+		char text[256];
 
-		if (task->kind == TASK_FREE)
+		if (task->kind == TASK_FREE || task->run != RUN_BLOCKED)
 			continue;
-		if (task->run == RUN_BLOCKED)
-			finding(f, "hang", "%s/%d waits for %s %s", task->t.comm, task->t.pid,
-				task->wait_kind, string_or_unknown(m, task->wait_what));
+		task_wait_text(m, task, text, sizeof(text));
+		finding(f, "hang", "%s", text);
 	}
 }
 
