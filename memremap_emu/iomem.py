@@ -174,9 +174,9 @@ class IoMem:
         """
         text, name = read_source(source)
         ranges = parse(text, name)
-        limit = self.root.end
-        # Most kernels have an empty tree, and reading it would be calls that move their pids.
-        there = [(child.start, child.end) for child in self.root.children] if str(self) else []
+        root = self.root
+        limit = root.end
+        there = [(child.start, child.end) for child in root.children]
         for top in ranges:
             if top.end > limit:
                 raise IomemError(
@@ -185,7 +185,7 @@ class IoMem:
             if any(start <= top.end and top.start <= end for start, end in there):
                 raise IomemError(name, top.line, "overlaps what is there already")
         for top in ranges:
-            self._insert(self.root, top, keep_claims)
+            self._insert(root, top, keep_claims)
 
     def _insert(self, parent: Resource, new: Range, keep_claims: bool) -> None:
         resource = self.add(new.start, new.end, new.name, parent=parent)
