@@ -115,17 +115,15 @@ def read(document: Any) -> dict[str, Any]:
 
 
 def _read_driver(name: str, value: Any) -> DriverSpec:
-    path = f"drivers.{name}"
-    f = Fields(value, path)
+    f = Fields(value, f"drivers.{name}")
+    lists = f.take("actions", dict, {})
+    actions = Fields(lists, f.path("actions"))
     spec = DriverSpec(
         name,
         f.number("start"),
         f.number("size"),
         **{event: _operations(f, event, ... if event == "probe" else []) for event in EVENTS},
-        actions=tuple(
-            (key, read_operations(steps, f"{path}.actions.{key}"))
-            for key, steps in f.take("actions", dict, {}).items()
-        ),
+        actions=tuple((key, _operations(actions, key)) for key in lists),
         type=f.take("type", str, "plain"),
     )
     f.end()

@@ -228,7 +228,16 @@ def test_ctrl_c_leaves_a_checkpoint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("{", "no JSON"), ('{"schema": 1}', "tasks: missing"), ("\xff", "no JSON")],
+    [
+        ("{", "no JSON"),
+        ('{"schema": 1}', "tasks: missing"),
+        ("\xff", "no JSON"),
+        (
+            '{"schema": 1, "drivers": {"d": {"start": 0, "size": 4096, "probe": [], '
+            '"actions": {"exit": null}}}, "tasks": {}}',
+            "drivers.d.actions.exit: not of type list",
+        ),
+    ],
 )
 def test_a_file_that_is_no_program_is_refused(
     text: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
