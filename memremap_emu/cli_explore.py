@@ -82,6 +82,9 @@ def _read(path: str) -> Program:
         text = sys.stdin.read() if path == "-" else Path(path).read_text()
     except UnicodeDecodeError:
         raise BadInputError(f"{path}: not a text") from None
+    except OSError as e:
+        # Not left to main(), which takes it for an output that cannot be written any more.
+        raise BadInputError(f"{path}: {e.strerror}") from None
     try:
         return Program.from_json(text)
     except ProgramError as e:

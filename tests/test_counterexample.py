@@ -248,6 +248,16 @@ def test_a_file_that_is_no_program_is_refused(
     assert reason in error and str(tmp_path / "p") in error
 
 
+def test_a_file_that_cannot_be_read_leaves_the_output_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path, reason in ((tmp_path, "Is a directory"), (tmp_path / "p", "No such file")):
+        assert cli.main(["explore", str(path)]) == 2
+        print("still there")
+        out, err = capsys.readouterr()
+        assert out == "still there\n" and err.startswith(f"memremap-emu: {path}: {reason}")
+
+
 @pytest.mark.parametrize("options", [["--strategy", "random"], ["--max-faults", "9"]])
 def test_options_that_make_no_sense_are_refused(
     options: list[str], race_file: Path, capsys: pytest.CaptureFixture[str]
