@@ -166,7 +166,7 @@ class Booted:
                 self._first[name] = e
             except (KernelError, Blocked, TaskDied, KernelPanic) as e:
                 reason = f"does not bind: {str(e).splitlines()[0]}"
-                self._first[name] = ProgramError(f"devices.{name}", reason)
+                self._first[name] = ProgramError(self._path(name), reason)
             finally:
                 fresh.restore()
                 fresh.drop()
@@ -174,6 +174,9 @@ class Booted:
     def _spec(self, name: str) -> DeviceSpec | DriverSpec:
         specs: list[DeviceSpec | DriverSpec] = [*self.program.devices, *self.program.drivers]
         return next(spec for spec in specs if spec.name == name)
+
+    def _path(self, name: str) -> str:
+        return f"{'devices' if isinstance(self._spec(name), DeviceSpec) else 'drivers'}.{name}"
 
     def _first_page(self, name: str) -> int:
         k, spec = self.kernel, self._spec(name)
@@ -183,7 +186,7 @@ class Booted:
             start = devmem.pfn_first << k.config.page_shift
         pfn = first_device_page(k, start, size)
         if pfn is None:
-            raise ProgramError(f"devices.{name}", "has no struct pages of its own")
+            raise ProgramError(self._path(name), "has no struct pages of its own")
         return pfn
 
     def _pfn(self, operation: Operation) -> int:

@@ -16,7 +16,7 @@ class Fields:
 
     def __init__(self, value: Any, path: str) -> None:
         if not isinstance(value, dict):
-            raise ProgramError(path, "not an object")
+            raise ProgramError(path or "program", "not an object")
         self._value = dict(value)
         self._path = path
 

@@ -77,7 +77,8 @@ class Checker:
             if task.name in seen:
                 raise ProgramError(path, "the name is taken")
             seen.add(task.name)
-            if not 1 <= len(task.name.encode()) <= 15 or not task.name.isprintable():
+            # Half of a surrogate pair, which JSON can have, is not printable.
+            if not task.name.isprintable() or not 1 <= len(task.name.encode()) <= 15:
                 raise ProgramError(path, "a name has 1 to 15 bytes that can be printed")
             if task.cpu is not None and not 0 <= task.cpu < p.cpus:
                 raise ProgramError(f"{path}.cpu", f"must be 0 to {p.cpus - 1}")
@@ -115,9 +116,9 @@ class Checker:
         path = f"drivers.{spec.name}"
         self._name(spec.name, "device", path)
         self._range(spec.start, spec.size, path)
-        if spec.type.upper() not in MemoryType.__members__:
-            known = ", ".join(name.lower() for name in MemoryType.__members__)
-            raise ProgramError(f"{path}.type", f"no type of memory; known: {known}")
+        types = [name.lower() for name in MemoryType.__members__]
+        if spec.type not in types:
+            raise ProgramError(f"{path}.type", f"no type of memory; known: {', '.join(types)}")
         if len(spec.actions) > MAX_ACTIONS:
             raise ProgramError(f"{path}.actions", f"more than {MAX_ACTIONS}")
         if len({name for name, _ in spec.actions}) != len(spec.actions):

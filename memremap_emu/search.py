@@ -104,7 +104,10 @@ class Found:
 
 
 #: Functions between a visible operation and the scheduler; they name nothing.
-_OF_THE_MACHINE = ("explore_", "__tsan_", "__lock", "acquire", "page_access", "load_page", "0x")
+_OF_THE_MACHINE = (
+    *("explore_", "__tsan_", "__lock", "acquire", "object_free"),
+    *("page_access", "load_page", "0x"),
+)
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ def in_driver(**change: Any) -> str:
     ("text", "path"),
     [
         ("{", "program"),
-        ("[]", ""),
+        ("[]", "program"),
         ("{}", "schema"),
         ('{"schema": 1, "schema": 1}', "program"),
         (changed(schema=2), "schema"),
@@ -188,6 +188,7 @@ def in_driver(**change: Any) -> str:
         (changed(tasks={"t": {"do": [], "cpu": 2}}), "tasks.t.cpu"),
         (changed(tasks={"a" * 16: {"do": []}}), "tasks." + "a" * 16),
         (changed(tasks={str(n): {"do": []} for n in range(9)}), "tasks"),
+        (changed(tasks={"\ud800": {"do": []}}), "tasks.\ud800"),
         (in_driver(probe=["init_ref"]), "drivers.mine.probe[0]"),
         (in_driver(probe=["alloc", "alloc"]), "drivers.mine.probe[1]"),
         (in_driver(remove=["alloc"]), "drivers.mine.remove[0]"),
@@ -199,6 +200,7 @@ def in_driver(**change: Any) -> str:
         (in_driver(probe=["explode"]), "drivers.mine.probe[0]"),
         (in_driver(probe=["alloc"] + ["get"] * 24), "drivers.mine.probe"),
         (in_driver(type="huge"), "drivers.mine.type"),
+        (in_driver(type="PLAIN"), "drivers.mine.type"),
         (in_driver(actions={str(n): [] for n in range(9)}), "drivers.mine.actions"),
     ],
 )
@@ -219,7 +221,7 @@ def test_what_makes_no_sense_is_refused_with_its_path(text: str, path: str) -> N
             Program().device("p", "pmem", START, SIZE, mode="raw").task("t", "get_page p 0"),
             "devices.p",
         ),
-        (own("v5.2", **OLD), "devices.mine"),
+        (own("v5.2", **OLD), "drivers.mine"),
         (race().object("c", "completion").setup("unbind pmem0"), "setup[2]"),
     ],
 )
