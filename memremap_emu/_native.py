@@ -67,6 +67,8 @@ class Library:
         self.chars: Any = self.ffi.typeof("char[]")
         self.stats: Any = self.ffi.typeof("struct emu_stats *")
         self.events: Any = self.ffi.typeof("struct emu_event[]")
+        #: What `Native.calls` is of a machine that has been closed.
+        self.no_calls: Any = self.ffi.new("uint64_t *")
         self.ops: dict[str, Operation] = {}
         # What the trace needs to know of code and constants, see `memremap_emu.trace`.
         self.symbols: dict[int, str] = {}
@@ -163,13 +165,17 @@ class Native:
         if status != OK:
             raise ValueError(f"the machine refuses this configuration (status {status})")
         self.m: Any = out[0]
+        #: Points to how many calls were made that can have changed something.
+        self.calls: Any = self.lib.emu_calls(self.m)
 
     # --- life ---
 
     def close(self) -> None:
         """Gives the machine back; closing twice is allowed."""
         if self.m:
+            calls, self.calls = self.calls, self.library.no_calls
             if self.lib.emu_destroy(self.m) == BUSY:
+                self.calls = calls
                 raise RuntimeError("the kernel is in use: it cannot be closed from a callback")
             self.m = self.ffi.NULL
 

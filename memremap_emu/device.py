@@ -51,15 +51,17 @@ class Driver(Object):
         """driver_attach(): tries all unbound devices of the bus."""
         self._call("driver_attach")
 
-    def _store(self, op: str, device: Device | str) -> None:
+    def _write(self, op: str, device: Device | str) -> int:
+        """What writing to the file answers, negative errors included."""
         native = self._native
         if isinstance(device, str):
-            result = native.call(op, self._handle, native.intern(device), 0)
-        else:
-            known = handle_of(device, Device, "device", native)
-            result = native.call(op, self._handle, 0, known)
+            return native.call(op, self._handle, native.intern(device), 0)
+        return native.call(op, self._handle, 0, handle_of(device, Device, "device", native))
+
+    def _store(self, op: str, device: Device | str) -> None:
+        result = self._write(op, device)
         if result < 0:
-            raise KernelError(-result, op.removesuffix("_store"), native.call_log())
+            raise KernelError(-result, op.removesuffix("_store"), self._native.call_log())
 
     def bind(self, device: Device | str) -> None:
         """Writes the device's name to the driver's ``bind`` file.
@@ -69,6 +71,10 @@ class Driver(Object):
                 probe failed (whatever the probe's error).
         """
         self._store("bind_store", device)
+
+    def try_bind(self, device: Device | str) -> bool:
+        """The same; False where `bind` raises KernelError."""
+        return self._write("bind_store", device) >= 0
 
     def unbind(self, device: Device | str) -> None:
         """Writes the device's name to the driver's ``unbind`` file; ENODEV if not bound to it."""

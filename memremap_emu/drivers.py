@@ -68,6 +68,10 @@ class BuiltinDriver:
         """Writes to the driver's ``bind`` file: KernelError ENODEV, see `Driver.bind`."""
         self.driver._store("bind_store", device)
 
+    def try_bind(self, device: Device | str) -> bool:
+        """The same; False where `bind` raises KernelError."""
+        return self.driver.try_bind(device)
+
     def unbind(self, device: Device | str) -> None:
         """Writes to the driver's ``unbind`` file."""
         self.driver._store("unbind_store", device)
@@ -133,6 +137,10 @@ class PciDriver:
     def bind(self, device: Device | str) -> None:
         """Writes to the driver's ``bind`` file: KernelError ENODEV, see `Driver.bind`."""
         self.driver._store("bind_store", device)
+
+    def try_bind(self, device: Device | str) -> bool:
+        """The same; False where `bind` raises KernelError."""
+        return self.driver.try_bind(device)
 
     def unbind(self, device: Device | str) -> None:
         """Writes to the driver's ``unbind`` file."""

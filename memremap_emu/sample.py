@@ -18,16 +18,18 @@ class Sample:
         counts: page_count() of each page
         state_hash: as of `Kernel.state_hash`
         left_behind: `Kernel.quiescence` would find something; False if that was not asked
+        calls: of the host until then; as long as ``native.calls`` points to that many, nothing can
+            have changed.  No number of calls if it says nothing
     """
 
     __slots__ = (
-        "_calls",
-        "_lib",
+        "_asked",
         "_native",
         "_out",
         "_room",
-        "_taken",
+        "_sample",
         "bound",
+        "calls",
         "counts",
         "left_behind",
         "state_hash",
@@ -35,11 +37,11 @@ class Sample:
 
     def __init__(self, kernel: Kernel) -> None:
         self._native = native = kernel._native
-        self._lib = native.lib
-        self._calls = native.lib.emu_calls
+        self._sample = native.lib.emu_sample
+        self._asked: tuple[Any, ...] = 0, (), 0, (), False
         self._out: Any = native.ffi.new("struct emu_sample *")
         self._room: Any = native.ffi.new("int64_t[]", 16)
-        self._taken = -1
+        self.calls = -1
         self.bound = 0
         self.counts: list[int] = []
         self.state_hash = 0
@@ -48,7 +50,7 @@ class Sample:
     @property
     def current(self) -> bool:
         """No call that can have changed anything was made since."""
-        return bool(self._calls(self._native.m) == self._taken)
+        return bool(self._native.calls[0] == self.calls)
 
     def take(self, devices: Sequence[int], pfns: Sequence[int], *, quiescence: bool) -> None:
         """Asks, as one direct call.
@@ -61,13 +63,22 @@ class Sample:
         Raises:
             Violation, KernelPanic, ValueError: as of direct calls.
         """
-        native, out, n = self._native, self._out, len(pfns)
+        n = len(pfns)
         if n > len(self._room):
-            self._room = native.ffi.new("int64_t[]", 2 * n)
-        status = self._lib.emu_sample(
-            native.m, len(devices), devices, n, pfns, quiescence, out, self._room
-        )
-        self._taken = -1
+            self._room = self._native.ffi.new("int64_t[]", 2 * n)
+        self._asked = len(devices), devices, n, pfns, quiescence
+        self.again()
+
+    def again(self) -> None:
+        """Asks the same as the last time.
+
+        Raises:
+            Violation, KernelPanic, ValueError: as of direct calls.
+        """
+        native, out = self._native, self._out
+        nr_devices, devices, n, pfns, quiescence = self._asked
+        self.calls = -1
+        status = self._sample(native.m, nr_devices, devices, n, pfns, quiescence, out, self._room)
         if status or native._exceptions:
             native.check(status)
         self.bound = out.bound
@@ -75,4 +86,5 @@ class Sample:
         self.state_hash = out.state_hash
         self.left_behind = out.left_behind != 0
         # What a callback calls is part of the call that it was called from.
-        self._taken = -1 if native._depth else out.calls
+        if not native._depth:
+            self.calls = out.calls

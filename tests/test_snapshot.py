@@ -272,3 +272,35 @@ def test_restore_brings_back_what_changed_without_a_call(
         between(k)
         before.restore()
         assert first_difference(k, before) == -1
+
+
+def test_a_state_has_one_hash_whatever_snapshot_its_objects_are_compared_with(k: Kernel) -> None:
+    """Hashes of objects are kept with the snapshot, of those that nobody has written since."""
+    pmem = k.driver("pmem", mode="fsdax")
+    device = pmem.device(BASE, SIZE)
+
+    def states() -> list[int]:
+        found = [k.state_hash]
+        for step in (pmem.bind, pmem.unbind, pmem.bind):
+            step(device)
+            found.append(k.state_hash)
+            k.page(PFN).valid  # noqa: B018
+        return found
+
+    before = k.snapshot()
+    expected = states()  # filled in while objects are being written
+    before.restore()
+    assert states() == expected
+    before.restore()
+    between = k.snapshot()
+    pmem.bind(device)
+    bound = k.snapshot()
+    assert k.state_hash == expected[1]
+    between.restore()
+    assert states() == expected
+    bound.restore()
+    assert k.state_hash == expected[1]
+    bound.drop()  # nothing to compare with
+    assert k.state_hash == expected[1]
+    before.restore()
+    assert states() == expected

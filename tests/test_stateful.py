@@ -241,6 +241,17 @@ def test_a_machine_that_does_not_agree_is_noticed_without_a_rule() -> None:
         machine.kernel.close()
 
 
+def test_another_device_is_asked_about_though_the_model_is_the_same() -> None:
+    machine = ShutdownMachine()
+    machine.bind(0)
+    machine.bound_agrees()
+    machine.devices.reverse()
+    machine.lookup(0, 0)
+    with pytest.raises(AssertionError, match="bound: 0b10, must be 0b1"):
+        machine.bound_agrees()
+    machine.kernel.close()
+
+
 def leave_behind(k: Kernel, driver: Any, device: Device) -> None:
     """The direct map of a range that gets no memmap."""
     with k.fault_injection("vmemmap_populate"), pytest.raises(KernelError):
@@ -285,6 +296,12 @@ def test_a_sample_says_what_single_questions_say(k: Kernel) -> None:
     assert sample.counts == [p.count for p in pages]
     assert sample.state_hash == k.state_hash
     assert sample.left_behind == bool(k.quiescence())
+    pages[0].get()
+    dax.bind(devices[1])
+    sample.again()
+    assert sample.current
+    assert (sample.bound, sample.counts[0]) == (0b111, pages[0].count)
+    assert sample.state_hash == k.state_hash
 
 
 def test_a_sample_is_current_until_something_can_have_changed(k: Kernel) -> None:
@@ -375,7 +392,11 @@ def test_a_driver_takes_a_device_or_a_name(k: Kernel) -> None:
     dax.bind(device)
     with pytest.raises(KernelError, match="ENODEV"):
         dax.bind(device)
+    assert not dax.try_bind(device) and not dax.driver.try_bind(device.name)
     dax.unbind(device.name)
+    assert not device.bound
+    assert dax.try_bind(device) and device.bound
+    dax.unbind(device)
     with pytest.raises(ValueError, match="neither a name nor a device"):
         dax.driver._call("bind_store", 0, 0)
 

@@ -183,7 +183,6 @@ struct rcu_exits {
  * @final_order: the same as they were met
  * @frames: by stack: how a task got to its next step; NULL: nobody wants to know
  * @path: the same, of the steps of the execution at hand
- * @hashes: of objects that no execution so far has written
  * @stacks: of what violations are about; NULL: no schedule is replayed
  * @lock_union: orders of locks, of all executions so far
  * @orders: in which orders dependent steps came; NULL: nobody wants to know
@@ -232,7 +231,6 @@ struct explorer {
 	unsigned int settled;
 	struct emu_search_frames *frames;
 	struct emu_search_frames *path;
-	struct kept_hashes hashes;
 	struct stacks *stacks;
 	struct lock_union *lock_union;
 	struct orders *orders;

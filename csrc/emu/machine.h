@@ -281,7 +281,7 @@ struct machine {
 	unsigned long *dirty; /* one bit for each line written */
 	unsigned long *hot; /* one bit for each line that is taken to be written always */
 	size_t dirty_size; /* bytes of the arena that are watched, 0: nobody wants to know */
-	const struct snapshot *dirty_since; /* the snapshot that all other lines agree with */
+	struct snapshot *dirty_since; /* the snapshot that all other lines agree with */
 	char *log;
 	struct emu_event *trace;
 	char *stacks; /* their upper end: the first one is the highest */

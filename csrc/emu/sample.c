@@ -86,13 +86,13 @@ int emu_sample(emu_machine *m, int nr_devices, const int64_t *devices, int nr_pa
 	if (status == EMU_OK) {
 		sample->bound = q.bound;
 		sample->left_behind = quiescence && anything_left_behind(m);
-		sample->state_hash = state_hash(m, NULL);
+		sample->state_hash = state_hash(m);
 		sample->calls = m->calls;
 	}
 	return machine_leave(m, &saved, status);
 }
 
-uint64_t emu_calls(emu_machine *m)
+const uint64_t *emu_calls(emu_machine *m)
 {
-	return m ? m->calls : 0;
+	return &m->calls;
 }

@@ -167,7 +167,6 @@ static int search_new(struct machine *m, const struct emu_program_task *tasks, i
 		x->snapshot = snapshot_take(m);
 		x->fallible_start = m->s->fallible_calls;
 		x->known = m->s->nr_violations;
-		x->hashes.end = m->s->brk;
 		x->serials = m->handle_serial;
 		m->handle_serial += SERIALS;
 		if (x->snapshot < 0)

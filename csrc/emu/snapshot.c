@@ -12,6 +12,7 @@
 #include "kcsan.h"
 #include "lockdep.h"
 #include "machine.h"
+#include "state_hash.h"
 
 #include <linux/kernel.h>
 
@@ -32,6 +33,7 @@ struct saved_stack {
  * @arena_size: bytes of the arena in @image
  * @shadow_size: bytes of shadow that follow
  * @serial: of the last handle that had been given out
+ * @hashes: of its objects
  */
 struct snapshot {
 	struct snapshot *next;
@@ -39,6 +41,7 @@ struct snapshot {
 	size_t arena_size;
 	size_t shadow_size;
 	unsigned long serial;
+	struct kept_hashes hashes;
 	int nr_stacks;
 	struct saved_stack stacks[MAX_TASKS];
 	char image[] __aligned(DIRTY_LINE); /* as the arena: a line is copied to a line */
@@ -56,7 +59,7 @@ static size_t dirty_words(size_t size)
 }
 
 /* From now on the arena differs from @snap in dirty lines only. */
-static void track_from(struct machine *m, const struct snapshot *snap)
+static void track_from(struct machine *m, struct snapshot *snap)
 {
 	if (!TRACKS_STORES)
 		return;
@@ -86,6 +89,8 @@ long snapshot_take(struct machine *m)
 	snap->arena_size = arena;
 	snap->shadow_size = shadow;
 	snap->serial = m->handle_serial;
+	snap->hashes.end = arena;
+	memset(snap->hashes.known, 0, sizeof(snap->hashes.known));
 	snap->nr_stacks = 0;
 	memcpy(snap->image, m->arena, arena);
 	memcpy(snap->image + arena, m->shadow, shadow);
@@ -147,7 +152,7 @@ static void restore_dirty(struct machine *m, const struct snapshot *snap)
 	}
 }
 
-static void restore_all(struct machine *m, const struct snapshot *snap)
+static void restore_all(struct machine *m, struct snapshot *snap)
 {
 	memcpy(m->arena, snap->image, snap->arena_size);
 	if (CHECKED_BUILD)
@@ -183,6 +188,11 @@ int snapshot_restore(struct machine *m, long id)
 	kcsan_forget(m);
 	lockdep_forget(m);
 	return 0;
+}
+
+struct kept_hashes *snapshot_hashes(struct machine *m)
+{
+	return m->dirty_since ? &m->dirty_since->hashes : NULL;
 }
 
 unsigned long snapshot_serial(struct machine *m, long id)

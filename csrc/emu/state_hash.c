@@ -11,9 +11,16 @@
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char _end[] __attribute__((visibility("hidden")));
 
-/* An address as what it is relative to the machine's arena, its stacks or this module. */
-static inline uint64_t __untracked relative(const struct machine *m, uint64_t v)
+/*
+ * An address as what it is relative to the machine's arena, its stacks or this
+ * module.  Stacks lie below the arena: what is less than @least, which is the
+ * lower one of both and this module, is no address.
+ */
+static inline uint64_t __untracked relative(const struct machine *m, uint64_t v, uint64_t least)
 {
+	if (likely(v < least))
+		return v;
+
 	uint64_t in_arena = v - (uint64_t)(uintptr_t)m->arena;
 	uint64_t in_stacks = (uint64_t)(uintptr_t)m->stacks - v; /* their upper end */
 	uint64_t in_module = v - (uint64_t)(uintptr_t)__ehdr_start;
@@ -36,26 +43,17 @@ static uint64_t __untracked hash_words(const struct machine *m, uint64_t hash, c
 	const uint64_t *p = data, *end = p + size / 8;
 	/* One lane carries what came before: in two it would cancel out where they are joined. */
 	uint64_t a = hash, b = 0x6c62272e07bb0142UL, c = 0x62b821756295c58dUL, d = prime;
-
-	/* Stacks lie below the arena: what is less than both and this module is no address. */
 	const uint64_t least = min((uint64_t)(uintptr_t)stack_bottom(m, MAX_TASKS - 1),
 				   (uint64_t)(uintptr_t)__ehdr_start);
 
 	for (; end - p >= 4; p += 4) {
-		if (likely((p[0] | p[1] | p[2] | p[3]) < least)) {
-			a = (a ^ p[0]) * prime;
-			b = (b ^ p[1]) * prime;
-			c = (c ^ p[2]) * prime;
-			d = (d ^ p[3]) * prime;
-			continue;
-		}
-		a = (a ^ relative(m, p[0])) * prime;
-		b = (b ^ relative(m, p[1])) * prime;
-		c = (c ^ relative(m, p[2])) * prime;
-		d = (d ^ relative(m, p[3])) * prime;
+		a = (a ^ relative(m, p[0], least)) * prime;
+		b = (b ^ relative(m, p[1], least)) * prime;
+		c = (c ^ relative(m, p[2], least)) * prime;
+		d = (d ^ relative(m, p[3], least)) * prime;
 	}
 	for (; p < end; p++)
-		a = (a ^ relative(m, *p)) * prime;
+		a = (a ^ relative(m, *p, least)) * prime;
 	return (((((a ^ b) * prime) ^ c) * prime) ^ d) * prime;
 }
 
@@ -78,8 +76,8 @@ static uint64_t hash_object(const struct machine *m, const struct alloc_header *
 	const uint64_t basis = 0xcbf29ce484222325UL;
 	const void *object = h + 1;
 
-	if (!TRACKS_STORES || !kept || n >= KEPT_OBJECTS ||
-	    (size_t)((const char *)h - m->arena) >= kept->end || !is_unwritten(m, h, h->size))
+	if (!kept || n >= KEPT_OBJECTS || (size_t)((const char *)h - m->arena) >= kept->end ||
+	    !is_unwritten(m, h, h->size))
 		return hash_words(m, basis, object, h->size);
 	if (!kept->known[n]) {
 		kept->hash[n] = hash_words(m, basis, object, h->size);
@@ -88,8 +86,9 @@ static uint64_t hash_object(const struct machine *m, const struct alloc_header *
 	return kept->hash[n];
 }
 
-uint64_t state_hash(struct machine *m, struct kept_hashes *kept)
+uint64_t state_hash(struct machine *m)
 {
+	struct kept_hashes *kept = snapshot_hashes(m);
 	uint64_t hash = 0xcbf29ce484222325UL;
 	struct run_map *maps[MEMMAP_NR_MAPS];
 	size_t n = 0;
@@ -115,7 +114,7 @@ int emu_state_hash(emu_machine *m, uint64_t *out)
 
 	if (status != EMU_OK)
 		return status;
-	*out = state_hash(m, NULL);
+	*out = state_hash(m);
 	machine_look_away(m, &saved);
 	return EMU_OK;
 }

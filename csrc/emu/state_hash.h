@@ -7,7 +7,7 @@
 #define KEPT_OBJECTS 256
 
 /**
- * struct kept_hashes - of objects as they were when the snapshot was taken that is restored
+ * struct kept_hashes - of objects as they were when a snapshot was taken
  * @end: of the arena then: younger objects are not among them
  * @known: is it known, by the object's number?
  * @hash: of its bytes
@@ -18,7 +18,14 @@ struct kept_hashes {
 	uint64_t hash[KEPT_OBJECTS];
 };
 
-/** state_hash() - of the kernel's objects; with @kept those are not read that nobody has written */
-uint64_t state_hash(struct machine *m, struct kept_hashes *kept);
+/**
+ * snapshot_hashes() - of the objects of the snapshot that unwritten lines agree with
+ *
+ * Return: what is filled in as they are hashed; NULL: there is no such snapshot.
+ */
+struct kept_hashes *snapshot_hashes(struct machine *m);
+
+/** state_hash() - of the kernel's objects; those that nobody has written are read once */
+uint64_t state_hash(struct machine *m);
 
 #endif

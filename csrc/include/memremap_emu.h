@@ -1085,9 +1085,9 @@ int emu_sample(emu_machine *m, int nr_devices, const int64_t *devices, int nr_pa
  * As long as it stays the same, so does the machine.  What a callback calls is part of the call
  * that it was called from, and is not counted.
  *
- * Return: the number, 0 for no machine.
+ * Return: where the number is as long as there is the machine: to look costs no call.
  */
-uint64_t emu_calls(emu_machine *m);
+const uint64_t *emu_calls(emu_machine *m);
 
 /* --- cffi: end --- */
 
