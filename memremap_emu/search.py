@@ -136,7 +136,7 @@ class Event(NamedTuple):
     Attributes:
         process: who takes it
         number: its how-manieth step, from 1
-        access: ``none``, ``read``, ``write``, or ``acquire`` (of a lock)
+        access: ``none``, ``read``, ``write``, ``acquire`` (of a lock) or ``free`` (of an object)
     """
 
     process: int
@@ -145,7 +145,7 @@ class Event(NamedTuple):
 
 
 def _event(event: Any) -> Event:
-    access = ("none", "read", "write", "acquire")[event.kind]
+    access = ("none", "read", "write", "acquire", "free")[event.kind]
     return Event(int(event.proc), int(event.number), access)
 
 

@@ -147,13 +147,29 @@ static unsigned int next_near(const struct step *earlier, const struct step *ste
 	return earlier->before;
 }
 
+/* What is used after a free is known by itself: see freed_in_step(). */
+static bool is_listed(const struct access *access)
+{
+	return access->start < access->end && access->kind != ACCESS_FREE;
+}
+
+static bool is_in_line(const struct access *access)
+{
+	return access->start >> 6 == (access->end - 1) >> 6;
+}
+
+static uint16_t *line_list_of(struct explorer *x, const struct access *access)
+{
+	return &x->last_line[(access->start >> 6) % LINE_LISTS];
+}
+
 void list_step(struct explorer *x, unsigned int d)
 {
 	struct step *step = &x->steps[d];
 	const struct access *access = &step->access;
 
 	x->listed = d + 1;
-	if (access->start < access->end) {
+	if (is_listed(access)) {
 		uint16_t *last = &x->last[list_of(x, access)];
 
 		step->before = step->before_held = *last;
@@ -164,6 +180,10 @@ void list_step(struct explorer *x, unsigned int d)
 				step->before_held = held->before_held;
 		}
 		*last = (uint16_t)(d + 1);
+		if (is_in_line(access)) {
+			step->before_line = *line_list_of(x, access);
+			*line_list_of(x, access) = (uint16_t)(d + 1);
+		}
 	}
 	if (access->rcu_read) {
 		step->before_read = x->last[LIST_RCU_READ];
@@ -181,8 +201,11 @@ void unlist_steps(struct explorer *x, unsigned int depth)
 		const struct step *step = &x->steps[--x->listed];
 		const struct access *access = &step->access;
 
-		if (access->start < access->end)
+		if (is_listed(access)) {
 			x->last[list_of(x, access)] = step->before;
+			if (is_in_line(access))
+				*line_list_of(x, access) = step->before_line;
+		}
 		if (access->rcu_read)
 			x->last[LIST_RCU_READ] = step->before_read;
 		if (access->rcu_write)
@@ -201,15 +224,53 @@ struct candidates {
 	unsigned int near, wide, all, read, write, freed;
 };
 
-/* Depth + 1 of the last of the first @d steps that have an access to some of the same bytes. */
-static unsigned int last_overlapping(const struct explorer *x, const struct access *access,
+/* Is @step by another process than @of, with an access to some of the same bytes? */
+static inline bool meets(const struct step *step, const struct step *of)
+{
+	return step->proc != of->proc && overlap(&step->access, &of->access);
+}
+
+/*
+ * Depth + 1 of the last of the first @d steps of other processes than that of @step that have an
+ * access to some of the same bytes, all of them in one line.
+ */
+static unsigned int last_overlapping(const struct explorer *x, const struct step *step,
 				     unsigned int d)
 {
-	const struct step *steps = x->steps;
+	const uintptr_t first = step->access.start >> 6, last = (step->access.end - 1) >> 6;
+	unsigned int found = 0;
 
-	while (d && !overlap(&steps[d - 1].access, access))
-		d--;
-	return d;
+	if (last - first >= WIDE_LINES) {
+		while (d && !meets(&x->steps[d - 1], step))
+			d--;
+		return d;
+	}
+	for (uintptr_t line = first; line <= last; line++) {
+		unsigned int i = x->last_line[line % LINE_LISTS];
+
+		while (i > found && (i > d || !meets(&x->steps[i - 1], step)))
+			i = x->steps[i - 1].before_line;
+		found = max(found, i);
+	}
+	return found;
+}
+
+/* Do all uses by others of what step @d frees come before it?  Then there is none to hold it against. */
+static bool is_freed_in_order(const struct explorer *x, unsigned int d)
+{
+	const struct step *step = &x->steps[d];
+	const struct clock *before = &x->procs[step->proc].clock;
+	const struct access *access = &step->access;
+
+	if (access->kind != ACCESS_FREE || access->end - access->start > WIDE_LINES * 64)
+		return false;
+	for (uintptr_t line = access->start >> 6; line <= (access->end - 1) >> 6; line++)
+		for (unsigned int i = x->last_line[line % LINE_LISTS]; i;
+		     i = x->steps[i - 1].before_line)
+			if (!happens_before(&x->steps[i - 1], before) &&
+			    overlap(&x->steps[i - 1].access, access))
+				return false;
+	return true;
 }
 
 static struct candidates candidates_of(const struct explorer *x, unsigned int d)
@@ -221,12 +282,11 @@ static struct candidates candidates_of(const struct explorer *x, unsigned int d)
 		unsigned int list = list_of(x, access);
 
 		c.freed = freed_in_step(x, access);
-		if (list < SMALL_LISTS) {
+		if (list < SMALL_LISTS)
 			c.near = x->last[list];
-			c.wide = x->last[wide_list_of(x, access)];
-		} else {
-			c.all = last_overlapping(x, access, d);
-		}
+		else if (!is_freed_in_order(x, d))
+			c.all = last_overlapping(x, &x->steps[d], d);
+		c.wide = x->last[wide_list_of(x, access)];
 	}
 	if (access->rcu_read)
 		c.write = x->last[LIST_RCU_WRITE];
@@ -255,7 +315,7 @@ static unsigned int next_candidate(const struct explorer *x, struct candidates *
 	if (i == c->write)
 		c->write = earlier->before_write;
 	if (i == c->all)
-		c->all = last_overlapping(x, &step->access, i - 1);
+		c->all = last_overlapping(x, step, i - 1);
 	if (i == c->freed)
 		c->freed = 0;
 	return i;

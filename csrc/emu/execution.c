@@ -57,9 +57,12 @@ void explore_point(struct machine *m, const struct access *access)
 /* Has a step of another process begun with an access to it? */
 static bool is_used_by_others(const struct explorer *x, const struct access *object)
 {
-	for (unsigned int d = 0; d < x->depth; d++)
-		if (overlap(&x->steps[d].access, object) && x->steps[d].proc != x->running)
-			return true;
+	for (uintptr_t line = object->start / 64; line <= (object->end - 1) / 64; line++)
+		for (unsigned int i = x->last_line[line % LINE_LISTS]; i;
+		     i = x->steps[i - 1].before_line)
+			if (x->steps[i - 1].proc != x->running &&
+			    overlap(&x->steps[i - 1].access, object))
+				return true;
 	return false;
 }
 
@@ -69,26 +72,35 @@ void explore_free(struct machine *m, const void *object, unsigned long size)
 	const struct access access = {
 		.start = (uintptr_t)object,
 		.end = (uintptr_t)object + size,
-		.kind = ACCESS_WRITE,
+		.kind = ACCESS_FREE,
 	};
 
-	if (!m->running)
+	if (!m->running || !size)
 		return;
-	/* Whom nobody has met it is hidden from, until somebody uses what is gone. */
-	if (!x->starting && x->nr_freed < MAX_FREED && !is_used_by_others(x, &access)) {
-		x->freed[x->nr_freed++] = (struct freed){
-			.start = access.start,
-			.end = access.end,
-			.depth = x->depth,
-		};
+	/*
+	 * From whom nobody has met it is hidden, until somebody uses what is gone.
+	 * Before the section that it is in, which has no part in it: most callbacks only free.
+	 */
+	if (x->starting || is_used_by_others(x, &access))
+		give_way(m, m->running, &access);
+	if (x->nr_freed == MAX_FREED) {
+		x->cut |= EMU_BOUND_LOCKS;
 		return;
 	}
-	/* Before the section that it is in, which has no part in it: most callbacks only free. */
-	give_way(m, m->running, &access);
+	x->freed[x->nr_freed++] = (struct freed){
+		.start = access.start,
+		.end = access.end,
+		.depth = x->depth,
+	};
 }
 
 unsigned int freed_in_step(const struct explorer *x, const struct access *access)
 {
+	const struct machine *m = x->m;
+	const size_t off = access->start - (uintptr_t)m->arena;
+
+	if (off >= m->arena_size || likely(m->shadow[off / 8] != SHADOW_FREED))
+		return 0;
 	for (unsigned int i = x->nr_freed; i-- > 0;)
 		if (x->freed[i].start < access->end && access->start < x->freed[i].end)
 			return x->freed[i].depth + 1;

@@ -33,6 +33,8 @@
 #define LIST_RCU_READ (SMALL_LISTS + 2)
 #define LIST_RCU_WRITE (SMALL_LISTS + 3)
 #define NR_LISTS (SMALL_LISTS + 4)
+#define LINE_LISTS 256
+#define WIDE_LINES 64 /* of an access, beyond which it is held against every step */
 
 typedef uint16_t clock_vector __attribute__((vector_size(16), may_alias));
 
@@ -56,6 +58,7 @@ _Static_assert(MAX_PROCS <= CLOCK_SIZE, "a clock counts every process");
  * @done: who has been
  * @sleep: who need not be tried: what would follow has been seen
  * @before: depth + 1 of the step before in its list of accesses, 0: none
+ * @before_line: depth + 1 of the step before whose access is in 64 bytes of the same list
  * @before_held: for an acquisition: the same, all those left out that come before it because
  *	whoever had the lock had it alone
  * @before_read: the same in the list of those that enter a read section of RCU
@@ -76,6 +79,7 @@ struct step {
 	struct clock begin;
 	struct clock clock;
 	uint16_t before;
+	uint16_t before_line;
 	uint16_t before_held;
 	uint16_t before_read;
 	uint16_t before_write;
@@ -116,17 +120,17 @@ struct queued {
 };
 
 /**
- * struct freed - an object that was freed in the middle of a step
+ * struct freed - an object that was freed
  * @start: its first byte
  * @end: behind its last one
- * @depth: of the step
+ * @depth: of the step that did it, which began with that or not
  */
 struct freed {
 	uintptr_t start, end;
 	unsigned int depth;
 };
 
-#define MAX_FREED 128 /* in the middle of steps */
+#define MAX_FREED 512
 #define MAX_EXITS 64
 #define MANY_CALLS 64 /* alike and in a row: no more than these all fail in turn */
 
@@ -164,6 +168,7 @@ struct rcu_exits {
  * @depth: steps of the execution at hand
  * @listed: steps of it that are in the lists
  * @last: of each list: depth + 1 of its last step, 0: none
+ * @last_line: the same of the lists of accesses that are in one line of 64 bytes
  * @freed: objects, from the first step on
  * @nr_freed: how many of them there are
  * @met: depths of the steps that the one at hand conflicts with, as far as they are known
@@ -208,6 +213,7 @@ struct explorer {
 	unsigned int depth;
 	unsigned int listed;
 	uint16_t last[NR_LISTS];
+	uint16_t last_line[LINE_LISTS];
 	struct freed freed[MAX_FREED];
 	unsigned int nr_freed;
 	uint16_t met[MAX_STEPS];
@@ -273,7 +279,7 @@ static inline bool happens_before(const struct step *i, const struct clock *cloc
 	return clock->at[i->proc] >= i->index;
 }
 
-/** freed_in_step() - depth + 1 of the step in whose middle what @access is to was freed; 0: none */
+/** freed_in_step() - depth + 1 of the step that has freed what @access is to; 0: none */
 unsigned int freed_in_step(const struct explorer *x, const struct access *access);
 /** users_of_freed() - those of @procs who are about to use what the step at hand has freed */
 uint32_t users_of_freed(const struct explorer *x, uint32_t procs);

@@ -182,8 +182,7 @@ static enum outcome run_once(struct explorer *x)
 			account(x, x->depth, last);
 		else if (x->strategy->reduces)
 			account_again(x, x->depth);
-		if (x->strategy->reduces)
-			list_step(x, x->depth);
+		list_step(x, x->depth);
 		if (x->strategy->sleeps && last)
 			sleep = still_asleep(x, step->sleep | (step->done & ~(1U << step->proc)),
 					     &step->access);

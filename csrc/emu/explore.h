@@ -24,6 +24,7 @@ enum access_kind {
 	ACCESS_READ,
 	ACCESS_WRITE,
 	ACCESS_ACQUIRE, /* of a lock: possible only while it is free */
+	ACCESS_FREE, /* of all of an object */
 };
 
 /**

@@ -13,10 +13,10 @@
 #include <stdlib.h>
 
 #define NUMBER_BITS 13
-#define KIND_BITS 2
+#define KIND_BITS 3
 #define EVENT_BITS 24
 
-_Static_assert(MAX_STEPS < 1 << NUMBER_BITS && ACCESS_ACQUIRE < 1 << KIND_BITS &&
+_Static_assert(MAX_STEPS < 1 << NUMBER_BITS && ACCESS_FREE < 1 << KIND_BITS &&
 		       MAX_PROCS < 1 << (EVENT_BITS - NUMBER_BITS - KIND_BITS),
 	       "an event has room");
 

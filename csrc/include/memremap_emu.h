@@ -694,7 +694,7 @@ enum emu_explore_bound {
 	EMU_BOUND_PREEMPTIONS = 4,
 	EMU_BOUND_STEPS = 8, /* executions that were too long */
 	EMU_BOUND_FAULTS = 16, /* of many calls alike some have failed, not all */
-	EMU_BOUND_LOCKS = 32, /* more locks, or grace periods, than there is room for */
+	EMU_BOUND_LOCKS = 32, /* more locks, grace periods or frees than there is room for */
 	EMU_BOUND_SAMPLES = 64 /* schedules were drawn */
 };
 
@@ -957,7 +957,7 @@ struct emu_violation_stacks {
 int emu_search_stacks(const emu_search *search, uint32_t number,
 		      struct emu_violation_stacks *stacks);
 
-/* A step: whose, its how-manieth from 1, and 1: reads, 2: writes, 3: acquires. */
+/* A step: whose, its how-manieth from 1, and 1: reads, 2: writes, 3: acquires, 4: frees. */
 struct emu_search_event {
 	uint32_t proc;
 	uint32_t number;
