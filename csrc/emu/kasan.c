@@ -18,6 +18,7 @@
 #undef memset
 #undef memcpy
 #undef strlen
+#undef strchrnul
 #undef strcmp
 #undef strncmp
 #undef snprintf
@@ -415,6 +416,16 @@ size_t kernel_strlen(const char *s)
 
 	check_access(s, n + 1, false, __builtin_return_address(0));
 	return n;
+}
+
+char *kernel_strchrnul(const char *s, int c)
+{
+	const char *end = strchr(s, c);
+
+	if (!end)
+		end = s + strlen(s);
+	check_access(s, (size_t)(end - s) + 1, false, __builtin_return_address(0));
+	return (char *)(uintptr_t)end;
 }
 
 int kernel_strcmp(const char *a, const char *b)

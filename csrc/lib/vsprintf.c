@@ -19,6 +19,7 @@
 #include <linux/ioport.h>
 #include <linux/kallsyms.h>
 #include <linux/kernel.h>
+#include <linux/string.h>
 
 /* Where the text goes; @pos runs on when the buffer is full. */
 struct output {
@@ -54,15 +55,8 @@ static void put(struct output *out, char c)
 static void put_text(struct output *out, const char *s, size_t n)
 {
 	const size_t room = out->pos < out->size ? out->size - out->pos : 0;
-	char *to = out->buf + out->pos;
-	size_t i;
 
-	for (i = 0; i < n; i++) {
-		const char c = s[i];
-
-		if (i < room)
-			to[i] = c;
-	}
+	memcpy(out->buf + out->pos, s, min(n, room));
 	out->pos += n;
 }
 
@@ -78,7 +72,9 @@ static void put_string(struct output *out, const char *s, struct printf_spec spe
 
 	if (!s)
 		s = "(null)";
-	while (len != spec.precision && s[len])
+	if (spec.precision < 0)
+		len = (int)strlen(s);
+	while (len < spec.precision && s[len])
 		len++;
 
 	if (!spec.left)
@@ -389,8 +385,7 @@ int vsnprintf_kernel(char *buf, size_t size, const char *fmt, va_list args)
 		int length;
 
 		if (*fmt != '%') {
-			while (*fmt && *fmt != '%')
-				fmt++;
+			fmt = strchrnul(fmt, '%');
 			put_text(&out, start, (size_t)(fmt - start));
 			continue;
 		}

@@ -11,12 +11,14 @@
 void *kernel_memset(void *dst, int c, size_t n);
 void *kernel_memcpy(void *dst, const void *src, size_t n);
 size_t kernel_strlen(const char *s);
+char *kernel_strchrnul(const char *s, int c);
 int kernel_strcmp(const char *a, const char *b);
 int kernel_strncmp(const char *a, const char *b, size_t n);
 
 #define memset kernel_memset
 #define memcpy kernel_memcpy
 #define strlen kernel_strlen
+#define strchrnul kernel_strchrnul
 #define strcmp kernel_strcmp
 #define strncmp kernel_strncmp
 
