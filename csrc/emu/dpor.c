@@ -255,20 +255,15 @@ static unsigned int last_overlapping(const struct explorer *x, const struct step
 	return found;
 }
 
-/* Do all uses by others of what step @d frees come before it?  Then there is none to hold it against. */
-static bool is_freed_in_order(const struct explorer *x, unsigned int d)
+bool is_over(const struct explorer *x, const struct access *object, const struct clock *before)
 {
-	const struct step *step = &x->steps[d];
-	const struct clock *before = &x->procs[step->proc].clock;
-	const struct access *access = &step->access;
-
-	if (access->kind != ACCESS_FREE || access->end - access->start > WIDE_LINES * 64)
+	if (object->end - object->start > WIDE_LINES * 64)
 		return false;
-	for (uintptr_t line = access->start >> 6; line <= (access->end - 1) >> 6; line++)
+	for (uintptr_t line = object->start >> 6; line <= (object->end - 1) >> 6; line++)
 		for (unsigned int i = x->last_line[line % LINE_LISTS]; i;
 		     i = x->steps[i - 1].before_line)
 			if (!happens_before(&x->steps[i - 1], before) &&
-			    overlap(&x->steps[i - 1].access, access))
+			    overlap(&x->steps[i - 1].access, object))
 				return false;
 	return true;
 }
@@ -284,7 +279,8 @@ static struct candidates candidates_of(const struct explorer *x, unsigned int d)
 		c.freed = freed_in_step(x, access);
 		if (list < SMALL_LISTS)
 			c.near = x->last[list];
-		else if (!is_freed_in_order(x, d))
+		else if (access->kind != ACCESS_FREE ||
+			 !is_over(x, access, &x->procs[x->steps[d].proc].clock))
 			c.all = last_overlapping(x, &x->steps[d], d);
 		c.wide = x->last[wide_list_of(x, access)];
 	}

@@ -54,18 +54,6 @@ void explore_point(struct machine *m, const struct access *access)
 	rcu_enter(m, task);
 }
 
-/* Has a step of another process begun with an access to it? */
-static bool is_used_by_others(const struct explorer *x, const struct access *object)
-{
-	for (uintptr_t line = object->start / 64; line <= (object->end - 1) / 64; line++)
-		for (unsigned int i = x->last_line[line % LINE_LISTS]; i;
-		     i = x->steps[i - 1].before_line)
-			if (x->steps[i - 1].proc != x->running &&
-			    overlap(&x->steps[i - 1].access, object))
-				return true;
-	return false;
-}
-
 void explore_free(struct machine *m, const void *object, unsigned long size)
 {
 	struct explorer *x = m->explorer;
@@ -78,10 +66,11 @@ void explore_free(struct machine *m, const void *object, unsigned long size)
 	if (!m->running || !size)
 		return;
 	/*
-	 * From whom nobody has met it is hidden, until somebody uses what is gone.
+	 * It matters when, if others have used it and not before this; or if somebody uses
+	 * what is gone: then it was done by the step that it is in.
 	 * Before the section that it is in, which has no part in it: most callbacks only free.
 	 */
-	if (x->starting || is_used_by_others(x, &access))
+	if (x->starting || !is_over(x, &access, &x->procs[x->running].clock))
 		give_way(m, m->running, &access);
 	if (x->nr_freed == MAX_FREED) {
 		x->cut |= EMU_BOUND_LOCKS;
@@ -94,13 +83,8 @@ void explore_free(struct machine *m, const void *object, unsigned long size)
 	};
 }
 
-unsigned int freed_in_step(const struct explorer *x, const struct access *access)
+unsigned int find_free(const struct explorer *x, const struct access *access)
 {
-	const struct machine *m = x->m;
-	const size_t off = access->start - (uintptr_t)m->arena;
-
-	if (off >= m->arena_size || likely(m->shadow[off / 8] != SHADOW_FREED))
-		return 0;
 	for (unsigned int i = x->nr_freed; i-- > 0;)
 		if (x->freed[i].start < access->end && access->start < x->freed[i].end)
 			return x->freed[i].depth + 1;
@@ -111,8 +95,6 @@ uint32_t users_of_freed(const struct explorer *x, uint32_t procs)
 {
 	uint32_t users = 0;
 
-	if (!x->nr_freed || x->freed[x->nr_freed - 1].depth != x->depth)
-		return 0;
 	for (; procs; procs &= procs - 1) {
 		const unsigned int proc = (unsigned int)__builtin_ctz(procs);
 

@@ -279,8 +279,22 @@ static inline bool happens_before(const struct step *i, const struct clock *cloc
 	return clock->at[i->proc] >= i->index;
 }
 
-/** freed_in_step() - depth + 1 of the step that has freed what @access is to; 0: none */
-unsigned int freed_in_step(const struct explorer *x, const struct access *access);
+/** is_over() - do all steps that begin with an access to @object come before @before? */
+bool is_over(const struct explorer *x, const struct access *object, const struct clock *before);
+/** find_free() - depth + 1 of the step that has freed some of what @access is to; 0: none */
+unsigned int find_free(const struct explorer *x, const struct access *access);
+
+/* The same, told at once where nothing has been freed. */
+static inline unsigned int freed_in_step(const struct explorer *x, const struct access *access)
+{
+	const struct machine *m = x->m;
+	const size_t off = access->start - (uintptr_t)m->arena;
+
+	if (off >= m->arena_size || likely(m->shadow[off / 8] != SHADOW_FREED))
+		return 0;
+	return find_free(x, access);
+}
+
 /** users_of_freed() - those of @procs who are about to use what the step at hand has freed */
 uint32_t users_of_freed(const struct explorer *x, uint32_t procs);
 /** pending_now() - what @proc would begin with if it went now */

@@ -178,9 +178,9 @@ static enum outcome run_once(struct explorer *x)
 			keep_path(x, step, enabled);
 		begin_step(x, step);
 		step->access = pending_now(x, step->proc);
-		if (x->strategy->reduces && (last || !step->index))
-			account(x, x->depth, last);
-		else if (x->strategy->reduces)
+		if (last || !step->index)
+			account(x, x->depth, last && x->strategy->reduces);
+		else
 			account_again(x, x->depth);
 		list_step(x, x->depth);
 		if (x->strategy->sleeps && last)
@@ -188,7 +188,8 @@ static enum outcome run_once(struct explorer *x)
 					     &step->access);
 		x->result->steps += last;
 		run_proc(x, step->proc);
-		sleep &= ~users_of_freed(x, sleep);
+		if (sleep && x->nr_freed && x->freed[x->nr_freed - 1].depth == x->depth)
+			sleep &= ~users_of_freed(x, sleep);
 		if (m->refused || m->arena_full)
 			return RUN_REFUSED;
 		if (step->failed < step->nr_fails)
