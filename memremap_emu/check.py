@@ -400,7 +400,7 @@ class Campaign:
         bound, worthwhile = options.max_executions, 0
         if bound is None:
             bound = WORTHWHILE_EXECUTIONS
-            worthwhile = 12 * bound // 5  # an estimate may be off by that
+            worthwhile = 9 * bound // 4  # an estimate may be off by that
         faults = options.max_faults if run.program.faults else 0
         found = race.explore(
             max_executions=bound,

@@ -76,7 +76,7 @@ _REMEDIES = {
     Bound.SECONDS: "--budget is used up",
     Bound.STEPS: "executions that are too long are given up",
     Bound.FAULTS: "of many calls alike the first, second, middle and last one fail, or four in all",
-    Bound.LOCKS: "there are more locks, or grace periods, than can be told apart",
+    Bound.LOCKS: "there are more locks, grace periods or frees than can be told apart",
 }
 
 

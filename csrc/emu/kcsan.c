@@ -74,6 +74,8 @@ typedef uint64_t accessed_t;
 
 _Static_assert(KCSAN_TASKS == 32, "five bits");
 
+#define KCSAN_LINES (1U << 12)
+
 static inline unsigned int time_of(accessed_t a)
 {
 	return (uint16_t)(a >> ACCESSED_TIME_SHIFT);
@@ -120,6 +122,11 @@ struct kcsan_task {
 	struct order seen; /* what relaxed loads saw, for its next fence */
 };
 
+/**
+ * struct kcsan - what is known of an execution
+ * @users: by line of 64 bytes, some of which share a place: bit mask of the numbers of those who
+ *	have ever had a plain access to it, in this execution or not
+ */
 struct kcsan {
 	uint32_t generation;
 	unsigned int nr_tasks;
@@ -129,6 +136,7 @@ struct kcsan {
 	struct kcsan_task tasks[KCSAN_TASKS];
 	struct released released[KCSAN_OBJECTS];
 	struct granule granules[KCSAN_GRANULES];
+	uint32_t users[KCSAN_LINES];
 };
 
 static void order_after(struct order *a, const struct order *b)
@@ -438,6 +446,8 @@ static noinline void access_granule(struct machine *m, const struct kcsan_task *
 	undo_record(m, place, sizeof(*place));
 keep:
 	*place = now;
+	if (!(now & ACCESSED_MARKED))
+		k->users[address / 64 % KCSAN_LINES] |= 1U << by_task(now);
 	if (unlikely(m->backtraces != NULL))
 		stacks_keep(m, place, EMU_STACK_OTHER_ACCESS);
 }
@@ -524,15 +534,22 @@ void kcsan_object_free(struct machine *m, const void *object, size_t size, const
 {
 	const struct kcsan_task *task = kcsan_task(m);
 	const uintptr_t start = (uintptr_t)object;
+	struct kcsan *k = m->kcsan;
 	const accessed_t *latest = NULL;
 	uintptr_t where = 0;
 
 	if (!task)
 		return;
 	for (uintptr_t at = start; at < start + size; at += 8) {
-		const struct granule *g = find_granule(m->kcsan, at);
+		const struct granule *g;
 
-		if (!g || g->generation != m->kcsan->generation)
+		/* Most of an object nobody else has ever had to do with. */
+		if (!(k->users[at / 64 % KCSAN_LINES] & ~(1U << task->number))) {
+			at |= 56;
+			continue;
+		}
+		g = find_granule(k, at);
+		if (!g || g->generation != k->generation)
 			continue;
 		for (unsigned int i = 0; i < KCSAN_SLOTS; i++)
 			if (unlikely(races_with_free(task, g->slots[i])) &&
