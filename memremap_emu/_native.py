@@ -272,7 +272,7 @@ class Native:
         if status == PANICKED:
             raise KernelPanic("the kernel has panicked")
         if status == NO_TASK:
-            raise RuntimeError("too many tasks: release the ones that are done")
+            raise RuntimeError("too many tasks: release those that are done, or restore a snapshot")
         raise MemoryError("the host is out of memory")
 
     def check(self, status: int) -> None:
