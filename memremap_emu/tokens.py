@@ -165,8 +165,8 @@ def _unpack(body: str) -> Any:
 
 
 def _number(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 64:
-        raise ValueError("not a number of 64 bits")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+        raise ValueError("not a number below 2^63")
     return value
 
 

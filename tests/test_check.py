@@ -568,6 +568,8 @@ def test_a_token_of_what_cannot_be_run_is_refused() -> None:
     for experiment, reason in (
         (Experiment(replace(setup, iomem=" "), LIFE, (3,)), "no memory map"),
         (Experiment(setup, LIFE, tuple(range(1, 10))), "more than 8 failing calls"),
+        (Experiment(setup, LIFE, (1 << 63,)), "not a number below"),
+        (Experiment(replace(setup, end=(1 << 64) - 1), LIFE, ()), "not a number below"),
     ):
         with pytest.raises(tokens.TokenError, match=reason):
             tokens.decode(tokens.encode(tokens.Replay(experiment, "leak", 42)))
