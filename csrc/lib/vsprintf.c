@@ -56,7 +56,9 @@ static void put_text(struct output *out, const char *s, size_t n)
 {
 	const size_t room = out->pos < out->size ? out->size - out->pos : 0;
 
-	memcpy(out->buf + out->pos, s, min(n, room));
+	/* Without room there need be no buffer. */
+	if (room)
+		memcpy(out->buf + out->pos, s, min(n, room));
 	out->pos += n;
 }
 
