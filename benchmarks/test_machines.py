@@ -85,6 +85,18 @@ def middle(times: list[float]) -> float:
     return statistics.fmean(sorted(times)[quarter:-quarter])
 
 
+def figure_of_restore(k: Kernel, name: str, restore: float, four_kib: float) -> None:
+    figure(
+        name,
+        restore * 1e9,
+        "ns",
+        build=build_of(k),
+        goal=2 * four_kib * 1e9,
+        ratio=restore / four_kib,
+        ratio_to="copying 4 KiB",
+    )
+
+
 def test_restore(kernel: Kernel) -> None:
     """After a get_page(), after what dirties just under 20 lines, and after a whole shutdown."""
     native = kernel._native
@@ -124,15 +136,7 @@ def test_restore(kernel: Kernel) -> None:
         four_kib = statistics.median(yardstick)
         batch.run()
         lib.emu_restore(m, before._number)
-        figure(
-            f"restore after {name}",
-            restore * 1e9,
-            "ns",
-            build=build_of(kernel),
-            goal=2 * four_kib * 1e9,
-            ratio=restore / four_kib,
-            ratio_to="copying 4 KiB",
-        )
+        figure_of_restore(kernel, f"restore after {name}", restore, four_kib)
 
 
 @pytest.mark.parametrize("lines", [1, 10, 20])
@@ -157,15 +161,7 @@ def test_restore_looped_in_c(kernel: Kernel, lines: int) -> None:
     written, _four_kib, _ratio = pairs(writes, copies, ROUNDS // 10)
     restore = (restored - written) / rounds
     four_kib /= rounds
-    figure(
-        f"restore of {lines} lines, looped in C",
-        restore * 1e9,
-        "ns",
-        build=build_of(kernel),
-        goal=2 * four_kib * 1e9,
-        ratio=restore / four_kib,
-        ratio_to="copying 4 KiB",
-    )
+    figure_of_restore(kernel, f"restore of {lines} lines, looped in C", restore, four_kib)
 
 
 def test_a_whole_experiment(kernel: Kernel, benchmark) -> None:

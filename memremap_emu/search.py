@@ -106,7 +106,7 @@ class Found:
 
 #: Functions between a visible operation and the scheduler; they name nothing.
 _OF_THE_MACHINE = (
-    *("explore_", "__tsan_", "__lock", "acquire", "object_free"),
+    *("explore_", "__tsan_", "__lock", "object_free"),
     *("page_access", "load_page", "0x"),
 )
 

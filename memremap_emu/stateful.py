@@ -269,6 +269,14 @@ class ShutdownMachine(RuleBasedStateMachine):
             self.kernel.assert_quiescent()
         self._agreed = sample.calls
 
+    def _agrees(self) -> bool:
+        """Has it, and nobody has called the machine or changed the model since?"""
+        return self._agreed == self._native.calls[0] and self._asked == (
+            self.bound,
+            self.waiting,
+            self.held,
+        )
+
     def _ask(self) -> None:
         """Makes the questions that fit the model."""
         bound, waiting, held = self.bound, self.waiting, self.held
@@ -295,21 +303,13 @@ class ShutdownMachine(RuleBasedStateMachine):
     @invariant()
     def counts_agree(self) -> None:
         """The pages that are held have as many references as the model says."""
-        if self._agreed != self._native.calls[0] or self._asked != (
-            self.bound,
-            self.waiting,
-            self.held,
-        ):
+        if not self._agrees():
             self._agree()
 
     @invariant()
     def bound_agrees(self) -> None:
         """The driver core says the same, and nothing is left of what is not bound."""
-        if self._agreed != self._native.calls[0] or self._asked != (
-            self.bound,
-            self.waiting,
-            self.held,
-        ):
+        if not self._agrees():
             self._agree()
 
 

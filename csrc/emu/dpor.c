@@ -5,8 +5,8 @@
  * 2014, algorithm 1).
  *
  * Two steps are dependent if they begin with accesses that conflict, if one of
- * them makes the other possible, or frees what the other uses.  Happens-before is kept in vector clocks.
- * When a step turns out to race with an earlier one, the order of the two is
+ * them makes the other possible, or frees what the other uses.  Happens-before
+ * is kept in vector clocks.  When a step turns out to race with an earlier one, the order of the two is
  * reversed some day: somebody who can begin such a reversal is entered in the
  * earlier step's backtrack set, unless it holds one already.
  *

@@ -66,9 +66,8 @@ void explore_free(struct machine *m, const void *object, unsigned long size)
 	if (!m->running || !size)
 		return;
 	/*
-	 * It matters when, if others have used it and not before this; or if somebody uses
-	 * what is gone: then it was done by the step that it is in.
-	 * Before the section that it is in, which has no part in it: most callbacks only free.
+	 * A step of its own if somebody else's use may come after it.  The section of RCU that it
+	 * may be in is entered with what comes behind it: most callbacks only free.
 	 */
 	if (x->starting || !is_over(x, &access, &x->procs[x->running].clock))
 		give_way(m, m->running, &access);

@@ -71,7 +71,8 @@ static void orders(struct machine *m, enum event_type type, const void *lock, bo
 		kcsan_acquire(m, readers);
 }
 
-static void event(enum event_type type, const struct lock_state *lock, bool reader, bool tried)
+static void __lock_event(enum event_type type, const struct lock_state *lock, bool reader,
+			 bool tried)
 {
 	struct machine *m = this_machine();
 
@@ -108,7 +109,7 @@ static __always_inline void take(struct lock_state *lock, bool reader)
 		lock->readers++;
 	else
 		lock->owner = current;
-	event(EVENT_LOCK, lock, reader, false);
+	__lock_event(EVENT_LOCK, lock, reader, false);
 }
 
 static __always_inline void let_go(struct lock_state *lock, bool reader)
@@ -117,7 +118,7 @@ static __always_inline void let_go(struct lock_state *lock, bool reader)
 
 	if (unlikely(m->explorer != NULL))
 		explore_release(m, lock);
-	event(EVENT_UNLOCK, lock, reader, false);
+	__lock_event(EVENT_UNLOCK, lock, reader, false);
 	if (reader)
 		lock->readers--;
 	else
@@ -284,7 +285,7 @@ int mutex_trylock(struct mutex *lock)
 	if (lock->state.owner)
 		return 0;
 	lock->state.owner = current;
-	event(EVENT_LOCK, &lock->state, false, true);
+	__lock_event(EVENT_LOCK, &lock->state, false, true);
 	return 1;
 }
 
