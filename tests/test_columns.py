@@ -148,7 +148,7 @@ def test_a_use_after_free_has_stacks_of_access_allocation_and_free() -> None:
         .object("lock", "spinlock")
         .task("owner", *LOCKED, "percpu_ref_free ref")
         .task("user", *LOCKED, "percpu_ref_tryget_live ref")
-        .replay(b"\0\1")
+        .replay(b"\0\0\1")
         .columns
     )
     # The compiler may leave functions above the one in the last line.
@@ -196,7 +196,7 @@ def test_stacks_lead_from_what_happened_to_the_operation() -> None:
 def test_a_second_free_and_both_accesses_of_a_race_have_stacks() -> None:
     made = Program("memremap-v6").object("ref", "percpu_ref").object("lock", "spinlock")
     free = (*LOCKED, "percpu_ref_free ref")
-    shown = made.task("one", *free).task("two", *free).replay(b"\0\1").columns
+    shown = made.task("one", *free).task("two", *free).replay(b"\0\0\1").columns
     assert shown.endswith(
         "=> double-free: double free of an object of 112 bytes allocated in op_alloc()\n"
         "   second free [two]  allocation  free [one]\n"

@@ -314,6 +314,27 @@ def test_more_grace_periods_than_can_be_told_apart_are_a_bound() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["dpor", "sleep", "dfs"])
+@pytest.mark.parametrize("free_first", [True, False])
+@pytest.mark.parametrize("behind_a_lock", [True, False])
+def test_a_free_and_a_use_are_seen_in_both_orders(
+    strategy: str, free_first: bool, behind_a_lock: bool
+) -> None:
+    """Whoever goes first by itself, and whether the free begins a step or is in one."""
+    with Kernel(cpus=2, on_violation="record") as k:
+        ref, lock = k.percpu_ref(), k.spinlock()
+        program = Program(k)
+        for frees in (free_first, not free_first):
+            task = program.task("owner" if frees else "user")
+            if behind_a_lock and frees:
+                task.lock(lock).unlock(lock)
+            task.call("percpu_ref_free" if frees else "percpu_ref_tryget_live", ref)
+        found = program.explore(strategy=strategy, stop_at_violation=False)
+    assert found.exhaustive
+    (used,) = (f for f in found.found if f.record.kind == "use-after-free")
+    assert 0 < used.executions < found.executions
+
+
+@pytest.mark.parametrize("strategy", ["dpor", "sleep", "dfs"])
 def test_a_violation_that_an_execution_shows_twice_is_counted_once(strategy: str) -> None:
     with Kernel(cpus=2, on_violation="record") as k:
         ref = k.percpu_ref()

@@ -65,12 +65,8 @@ void explore_free(struct machine *m, const void *object, unsigned long size)
 
 	if (!m->running || !size)
 		return;
-	/*
-	 * A step of its own if somebody else's use may come after it.  The section of RCU that it
-	 * may be in is entered with what comes behind it: most callbacks only free.
-	 */
-	if (x->starting || !is_over(x, &access, &x->procs[x->running].clock))
-		give_way(m, m->running, &access);
+	/* Before the section that it is in, which has no part in it: most callbacks only free. */
+	give_way(m, m->running, &access);
 	if (x->nr_freed == MAX_FREED) {
 		x->cut |= EMU_BOUND_LOCKS;
 		return;
@@ -88,19 +84,6 @@ unsigned int find_free(const struct explorer *x, const struct access *access)
 		if (x->freed[i].start < access->end && access->start < x->freed[i].end)
 			return x->freed[i].depth + 1;
 	return 0;
-}
-
-uint32_t users_of_freed(const struct explorer *x, uint32_t procs)
-{
-	uint32_t users = 0;
-
-	for (; procs; procs &= procs - 1) {
-		const unsigned int proc = (unsigned int)__builtin_ctz(procs);
-
-		if (freed_in_step(x, pending_of(x, proc)) == x->depth + 1)
-			users |= 1U << proc;
-	}
-	return users;
 }
 
 void explore_access(struct machine *m, const void *addr, unsigned long size, bool write)

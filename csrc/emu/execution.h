@@ -123,7 +123,7 @@ struct queued {
  * struct freed - an object that was freed
  * @start: its first byte
  * @end: behind its last one
- * @depth: of the step that did it, which began with that or not
+ * @depth: of the step that did it
  */
 struct freed {
 	uintptr_t start, end;
@@ -295,8 +295,6 @@ static inline unsigned int freed_in_step(const struct explorer *x, const struct 
 	return find_free(x, access);
 }
 
-/** users_of_freed() - those of @procs who are about to use what the step at hand has freed */
-uint32_t users_of_freed(const struct explorer *x, uint32_t procs);
 /** pending_now() - what @proc would begin with if it went now */
 struct access pending_now(const struct explorer *x, unsigned int proc);
 /** lock_clock() - what the next acquisition of @object comes after; NULL: too many locks */

@@ -188,8 +188,6 @@ static enum outcome run_once(struct explorer *x)
 					     &step->access);
 		x->result->steps += last;
 		run_proc(x, step->proc);
-		if (sleep && x->nr_freed && x->freed[x->nr_freed - 1].depth == x->depth)
-			sleep &= ~users_of_freed(x, sleep);
 		if (m->refused || m->arena_full)
 			return RUN_REFUSED;
 		if (step->failed < step->nr_fails)
