@@ -178,7 +178,7 @@ int64_t object_new(char kind, const void *p, const void *within)
 		arena_exhausted(m);
 	e = &t->entries[t->count++];
 	e->p = p;
-	e->serial = (unsigned int)(++m->handle_serial & 0x7fffffff);
+	e->serial = (unsigned int)(next_serial(m) & 0x7fffffff);
 	e->kind = kind;
 	e->alloc = within ? (const struct alloc_header *)((const char *)within - 64) : NULL;
 	return handle_of(t, t->count - 1);

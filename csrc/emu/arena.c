@@ -55,12 +55,15 @@ static struct alloc_header *heap_take(struct machine *m, size_t size, size_t red
 	}
 	h = (struct alloc_header *)(m->arena + s->brk);
 	s->brk += span;
-	h->magic = ALLOC_MAGIC;
-	h->size = size;
-	h->span = (u32)span;
-	h->freed = 0;
-	h->free_func = NULL;
-	h->serial = (u32)++s->serial;
+	/* Equal states look equal, whatever was here in an execution that was taken back. */
+	*h = (struct alloc_header){
+		.magic = ALLOC_MAGIC,
+		.size = size,
+		.span = (u32)span,
+		.serial = (u32)++s->serial,
+	};
+	if (CHECKED_BUILD)
+		memset((char *)h + HEADER_SIZE + size, 0, span - HEADER_SIZE - size);
 	return h;
 }
 

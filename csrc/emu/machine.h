@@ -395,6 +395,13 @@ static inline void undo_record(struct machine *m, void *what, size_t size)
 	undo_keep(m->undo, what, size);
 }
 
+/* The number of the next handle, or task: a search gives out the same ones in every execution. */
+static inline unsigned long next_serial(struct machine *m)
+{
+	undo_record(m, &m->handle_serial, sizeof(m->handle_serial));
+	return ++m->handle_serial;
+}
+
 /* Lowest and highest address of the stack with this index. */
 static __always_inline char *stack_top(const struct machine *m, int stack)
 {

@@ -126,7 +126,7 @@ struct emu_task *task_create(struct machine *m, enum task_kind kind, const char 
 	task->stack = i;
 	task->kind = kind;
 	task->run = RUN_IDLE;
-	task->serial = ++m->handle_serial;
+	task->serial = next_serial(m);
 	task->t.pid = ++s->next_pid;
 	task->t.cpu = cpu;
 	strncpy(task->t.comm, comm, sizeof(task->t.comm) - 1);
