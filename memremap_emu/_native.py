@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, GeneratorType, TracebackType
@@ -485,15 +485,13 @@ class Native:
             return ""
         return self.text(buf)
 
-    def events(self, start: int = 0) -> Iterator[Any]:
-        """Events of the trace, ``struct emu_event``, from the given one on."""
-        stats = self.stats()
-        n = max(int(stats.trace_end) - start, 0)
-        events = self.ffi.new("struct emu_event[]", min(n, 1 << 15) or 1)
-        count = self.ffi.new("size_t *")
-        self.lib.emu_trace_read(self.machine, start, events, len(events), count)
-        for i in range(count[0]):
-            yield events[i]
+    def events(self, start: int = 0) -> bytes:
+        """The trace from the given event on, as the bytes of an array of ``struct emu_event``."""
+        n = min(max(int(self.stats().trace_end) - start, 0), 1 << 15)
+        events = self._room(self.library.events, n or 1)
+        count = self._room(self.library.length)
+        self.lib.emu_trace_read(self.machine, start, events, n, count)
+        return bytes(self.ffi.buffer(events, count[0] * self.ffi.sizeof("struct emu_event")))
 
     def select_events(self, start: int, types: int, ranges: Any) -> bytes:
         """Events of some types and functions, as the bytes of an array of ``struct emu_event``."""

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 from memremap_emu._native import Native
 from memremap_emu.handles import address
@@ -34,8 +33,7 @@ class EventType(IntEnum):
     OPERATION = 16
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One event.
 
     Attributes:
@@ -56,6 +54,8 @@ class Event:
     argument: int = 0
 
 
+_TYPES = {int(kind): kind for kind in EventType}
+
 #: One of `Trace.calls`: (FUNC, name, 1), (FALLIBLE, fault point, how many times in a row), or
 #: (FAULT, fault point, 1).
 Call = tuple[EventType, str, int]
@@ -64,18 +64,14 @@ Call = tuple[EventType, str, int]
 class Trace:
     """Events so far; the machine keeps the last 32768."""
 
-    _NAME_IN_A = (EventType.FAULT, EventType.FALLIBLE, EventType.OPERATION)
+    _NAME_IN_A = frozenset((EventType.FAULT, EventType.FALLIBLE, EventType.OPERATION))
     _CALLS = (EventType.FUNC, EventType.FAULT, EventType.FALLIBLE)
     #: struct emu_event
     _EVENT = Struct("=HBBIQQQ")
-    _ARGUMENT_IN_B = (EventType.OPERATION, EventType.RCU_RUN, EventType.FALLIBLE)
-    _SYMBOL_IN_A = (EventType.FUNC, EventType.RCU_QUEUE, EventType.RCU_RUN)
-    _NAME_IN_B = (
-        EventType.ALLOC,
-        EventType.FREE,
-        EventType.LOCK,
-        EventType.UNLOCK,
-        EventType.BLOCK,
+    _ARGUMENT_IN_B = frozenset((EventType.OPERATION, EventType.RCU_RUN, EventType.FALLIBLE))
+    _SYMBOL_IN_A = frozenset((EventType.FUNC, EventType.RCU_QUEUE, EventType.RCU_RUN))
+    _NAME_IN_B = frozenset(
+        (EventType.ALLOC, EventType.FREE, EventType.LOCK, EventType.UNLOCK, EventType.BLOCK)
     )
 
     def __init__(self, native: Native) -> None:
@@ -96,22 +92,29 @@ class Trace:
 
     def events(self, start: int = 0) -> list[Event]:
         """Events from a position on."""
+        native = self._native
         found = []
-        for raw in self._native.events(address(start, "start")):
-            kind = EventType(raw.type)
+        texts: dict[int, str] = {}  # constants, and names that objects in the arena have now
+
+        def text_at(address: int) -> str:
+            if address not in texts:
+                texts[address] = native.string_at(address)
+            return texts[address]
+
+        data = native.events(address(start, "start"))
+        for number, cpu, softirq, task, _, a, b in self._EVENT.iter_unpack(data):
+            kind = _TYPES[number]
             name = ""
             if kind in self._SYMBOL_IN_A:
-                name = self._native.symbol(int(raw.a))
+                name = self._symbols.get(a) or native.symbol(a)
             elif kind in self._NAME_IN_A:
-                name = self._native.string_at(int(raw.a))
+                name = text_at(a)
             elif kind in self._NAME_IN_B:
-                name = self._native.string_at(int(raw.b))
-            argument = int(raw.b) if kind in self._ARGUMENT_IN_B else 0
-            if kind is EventType.VIOLATION:
-                name = self._native.text(self._native.lib.emu_violation_kind_name(int(raw.a)))
-            found.append(
-                Event(kind, name, int(raw.task), int(raw.cpu), bool(raw.softirq), argument)
-            )
+                name = text_at(b)
+            elif kind is EventType.VIOLATION:
+                name = native.text(native.lib.emu_violation_kind_name(a))
+            argument = b if kind in self._ARGUMENT_IN_B else 0
+            found.append(Event(kind, name, task, cpu, bool(softirq), argument))
         return found
 
     def calls(
