@@ -399,8 +399,7 @@ class Campaign:
             return False
         bound, worthwhile = options.max_executions, 0
         if bound is None:
-            bound = WORTHWHILE_EXECUTIONS
-            worthwhile = 9 * bound // 4  # an estimate may be off by that
+            bound = worthwhile = WORTHWHILE_EXECUTIONS
         faults = options.max_faults if run.program.faults else 0
         found = race.explore(
             max_executions=bound,

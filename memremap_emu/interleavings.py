@@ -21,7 +21,7 @@ from memremap_emu.memory import Page
 from memremap_emu.ranges import SECTION_SIZE
 from memremap_emu.replaying import watch
 from memremap_emu.runs import IO_SIZE, LOG_LINES, Finding, Outcome, first_device_page
-from memremap_emu.search import Exploration
+from memremap_emu.search import Exploration, Strategy
 
 #: Granule of what two devices in one section get.
 _HALF_ALIGN = 2 << 20
@@ -185,6 +185,7 @@ class Race:
         worthwhile: int = 0,
         max_seconds: float = 0.0,
         max_faults: int = 0,
+        strategy: Strategy | str = Strategy.PHASES,
     ) -> Explored:
         """Searches all schedules: with the ``fault``-th fallible call failing (0: none), or with
         every set of up to ``max_faults`` calls.  The other bounds are those of
@@ -192,6 +193,7 @@ class Race:
         self._start.restore()
         with self._failing(fault):
             exploration = self._tasks().explore(
+                strategy=strategy,
                 max_executions=max_executions,
                 worthwhile=worthwhile,
                 max_seconds=max_seconds,

@@ -71,9 +71,9 @@ class ScheduleError(ValueError):
 class Strategy(Enum):
     """Which schedules an exploration runs, and in which order; see csrc/emu/strategy_*.c.
 
-    ``DPOR``, ``DFS``, ``SLEEP``, ``CACHE`` and ``PREEMPTIONS`` are searches that end, ``PCT`` and
-    ``RANDOM`` sample; with ``GUIDED`` each byte of ``schedule`` says which of those who can go on
-    goes.
+    ``DPOR``, ``DFS``, ``SLEEP``, ``CACHE``, ``PHASES`` and ``PREEMPTIONS`` are searches that end,
+    ``PCT`` and ``RANDOM`` sample; with ``GUIDED`` each byte of ``schedule`` says which of those who
+    can go on goes.
     """
 
     DPOR = 0
@@ -84,6 +84,7 @@ class Strategy(Enum):
     CACHE = 5
     SLEEP = 6
     GUIDED = 7
+    PHASES = 8
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Found:
     Attributes:
         record: as the first of these executions gave it
         execution: number of that execution, from 1
-        executions: how many gave it; 0: none alone, but some together
+        executions: how many gave it, of those that were complete; 0: none alone, but some together
         schedule: the first of them, as `Program.explore` takes it; those that show it together
             one behind the other, see `memremap_emu.lock_orders.executions_of`
     """
@@ -159,8 +160,9 @@ class Exploration:
         exhaustive: every schedule was covered, up to equivalence, without a bound
         executions: complete executions
         asleep: executions given up because everything that followed had been seen
-        cached: executions given up in a state that had been met, ``strategy="cache"``
-        states: met, ``strategy="cache"``
+        cached: executions given up in a state that had been met, ``strategy="cache"`` and
+            ``"phases"``
+        states: met there
         steps: visible operations, each counted once for all executions that share it
         max_depth: visible operations of the longest execution
         violating: complete executions in which a rule was broken
@@ -209,7 +211,7 @@ class Options(TypedDict, total=False):
     Attributes:
         max_executions: give up after so many complete executions, 0 never (default)
         worthwhile: give up if more will be needed, by the estimate after 1,024, 2,048, 4,096 ...
-            executions; 0 never (default)
+            executions, which is doubted, less and less; 0 never (default)
         max_seconds: give up after so long, 0 never (default)
         stop_at_violation: end with the first execution that breaks a rule (default)
         stop_at_success: end with the first that breaks none or, given the kind of a violation,
@@ -447,7 +449,8 @@ class Search:
 
         Of complete executions, of a search with the option ``orders``; what came before `load` is
         not among them.  A search that leaves out only what is equivalent to something that it
-        has seen sees the same orders as one that leaves out nothing.
+        has seen sees the same orders as one that leaves out nothing.  ``CACHE`` and ``PHASES`` see
+        fewer: they do not look again at what follows a state.
 
         Raises:
             ValueError: it was not to remember them.
@@ -620,7 +623,13 @@ def _no_position(options: Options) -> str | None:
     if options.get("schedule"):
         return "a schedule"
     strategy = _strategy(options)
-    if strategy in (Strategy.PCT, Strategy.RANDOM, Strategy.CACHE, Strategy.GUIDED):
+    if strategy in (
+        Strategy.PCT,
+        Strategy.RANDOM,
+        Strategy.CACHE,
+        Strategy.GUIDED,
+        Strategy.PHASES,
+    ):
         return strategy.name.lower()
     return None
 

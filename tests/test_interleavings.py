@@ -101,6 +101,22 @@ def test_taking_p2p_memory_races_with_unbind_by_plain_loads(
     assert any("pci_alloc_dev()" in message and f"{reader}()" in message for message in races)
 
 
+@pytest.mark.parametrize("driver, mode", [("dax_pmem", "plain"), ("hmm", "private")])
+def test_lives_of_a_device_are_searched_one_by_one(driver: str, mode: str) -> None:
+    """What one leaves to the next is searched once; and so each time."""
+    found = []
+    with Race(setup_of(driver, mode, "memremap-v6"), program_named("rebind-put_page")) as race:
+        for strategy in ("dpor", "phases", "phases"):
+            found.append(race.explore(strategy=strategy))
+    of_all, by_phases, again = (explored.exploration for explored in found)
+    assert of_all.exhaustive and by_phases.exhaustive
+    assert 3 * by_phases.executions < of_all.executions
+    assert by_phases == again
+    assert by_phases.final_hash == of_all.final_hash
+    causes = [{finding.cause for finding, _ in explored.findings} for explored in found]
+    assert causes[0] == causes[1] == causes[2]
+
+
 def test_replay_shows_the_violation_of_its_schedule_again() -> None:
     setup, program = setup_of("dax_pmem", "plain", "memremap-v6"), program_named("unbind-put_page")
     with Race(setup, program) as race:

@@ -21,6 +21,7 @@
  */
 #include "dpor.h"
 #include "items.h"
+#include "phases.h"
 
 #include <linux/kernel.h>
 
@@ -53,6 +54,46 @@ static bool any_before(uint32_t procs, const uint16_t *first, const struct clock
 }
 
 /*
+ * Who can begin an execution that goes on after step @i with those of the steps up to @d that do
+ * not come after it: whose first step among them, @first, comes after none of the others; @among
+ * is who has any.
+ */
+static uint32_t find_initials(const struct explorer *x, unsigned int i, unsigned int d,
+			      uint16_t *first, uint32_t *among)
+{
+	const struct step *race = &x->steps[i];
+	uint32_t initials = 0, looked_at = 0;
+
+	*among = 0;
+	for (unsigned int k = i + 1; k < d; k++) {
+		const struct step *step = &x->steps[k];
+		const uint32_t bit = 1U << step->proc;
+
+		if (looked_at & bit)
+			continue;
+		looked_at |= bit;
+		/* With the first step of a process all that it does comes after the race. */
+		if (happens_before(race, &step->clock))
+			continue;
+		if (!any_before(*among, first, &step->clock))
+			initials |= bit;
+		first[step->proc] = step->index;
+		*among |= bit;
+	}
+	return initials;
+}
+
+void reverse_later(struct explorer *x, unsigned int i, unsigned int proc)
+{
+	const uint32_t enabled = x->steps[i].enabled;
+	uint16_t first[MAX_PROCS];
+	uint32_t among;
+	const uint32_t initials = find_initials(x, i, x->depth, first, &among);
+
+	enter_initial(x, i, (among ? initials : 1U << proc) & enabled, proc);
+}
+
+/*
  * Step @d, now on the stack, races with step @i: enter somebody in @i's
  * backtrack set who can begin an execution in which @d comes first.  Such an
  * execution goes on after @i with the steps that do not come after it; who can
@@ -67,25 +108,11 @@ static void reverse_race(struct explorer *x, unsigned int i, unsigned int d,
 	struct step *race = &x->steps[i];
 	const struct step *last = &x->steps[d];
 	const uint32_t last_bit = 1U << last->proc;
-	uint32_t initials = 0, among = 0, looked_at = 0;
 	uint16_t first[MAX_PROCS];
+	uint32_t initials, among;
 	bool last_is_initial;
 
-	for (unsigned int k = i + 1; k < d; k++) {
-		const struct step *step = &x->steps[k];
-		const uint32_t bit = 1U << step->proc;
-
-		if (looked_at & bit)
-			continue;
-		looked_at |= bit;
-		/* With the first step of a process all that it does comes after the race. */
-		if (happens_before(race, &step->clock))
-			continue;
-		if (!any_before(among, first, &step->clock))
-			initials |= bit;
-		first[step->proc] = step->index;
-		among |= bit;
-	}
+	initials = find_initials(x, i, d, first, &among);
 	last_is_initial = !(among & last_bit) && !any_before(among, first, before);
 	for (unsigned int n = 0; n < nr_met && last_is_initial; n++)
 		last_is_initial = happens_before(race, &x->steps[x->met[n]].clock);
@@ -334,8 +361,11 @@ void account(struct explorer *x, unsigned int d, bool races)
 		if ((!conflicts(&earlier->access, &step->access) && i != freed) ||
 		    earlier->proc == step->proc)
 			continue;
-		if (races && !happens_before(earlier, &p->clock))
+		if (races && !happens_before(earlier, &p->clock)) {
 			reverse_race(x, i - 1, d, &before, nr_met);
+			if (x->phases)
+				phases_race(x, i - 1);
+		}
 		x->met[nr_met++] = (uint16_t)(i - 1);
 		/* A lock is handed over by its release, not by its acquisition. */
 		if (step->access.kind != ACCESS_ACQUIRE)

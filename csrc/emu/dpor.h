@@ -18,6 +18,13 @@ void account(struct explorer *x, unsigned int d, bool races);
  * @proc: whose step is the later half
  */
 void enter_initial(struct explorer *x, unsigned int i, uint32_t initials, unsigned int proc);
+/**
+ * reverse_later() - a step by @proc behind those on the stack races with step @i
+ *
+ * Who can begin an execution in which it comes first is one that can begin with the steps
+ * on the stack behind @i that do not come after it, or @proc if there are none.
+ */
+void reverse_later(struct explorer *x, unsigned int i, unsigned int proc);
 /** account_again() - the same for a step that is repeated: both are known */
 void account_again(struct explorer *x, unsigned int d);
 /** account_blocked() - nobody can go on: races of those that hang at a lock */

@@ -15,6 +15,8 @@
 #undef memcmp
 #include <string.h>
 
+#define PROLOGUE_WORDS 2048 /* of the stack, that an operation needs up to its first step */
+
 /* --- what the tasks tell --- */
 
 /* An operation begins, for whoever looks, with the first visible thing that it does. */
@@ -37,6 +39,7 @@ static void give_way(struct machine *m, struct emu_task *task, const struct acce
 			   EMU_PATH_FRAMES);
 	task->pending = *access;
 	task->run = RUN_READY;
+	m->wipes = m->explorer->strategy->caches;
 	task_yield(m, task);
 	operation_begins(m, task);
 }
@@ -376,6 +379,20 @@ void run_proc(struct explorer *x, unsigned int proc)
 	}
 }
 
+/*
+ * Where a phase may end equal states look equal: nothing is left of what the task did before, as
+ * deep as it gets before the first visible thing that it does.
+ */
+static noinline __attribute__((no_sanitize("address"))) void begin_operation(struct machine *m)
+{
+	volatile uint64_t *const end = (uint64_t *)__builtin_frame_address(0) - 32;
+
+	/* One by one: what a call would leave there is what is to go. */
+	for (volatile uint64_t *p = end - PROLOGUE_WORDS; p < end; p++)
+		*p = 0;
+	m->wipes = true;
+}
+
 int64_t run_program_task(const int64_t *args)
 {
 	const struct emu_program_task *program = (const void *)(uintptr_t)args[0];
@@ -388,6 +405,8 @@ int64_t run_program_task(const int64_t *args)
 		machine_dirty(&m->running->operation,
 			      sizeof(m->running->operation) +
 				      sizeof(m->running->operation_argument));
+		if (m->explorer->strategy->phases)
+			begin_operation(m);
 		m->running->operation = o->info.name;
 		m->running->operation_argument = program->ops[i].nargs ? program->ops[i].args[0] :
 									 0;

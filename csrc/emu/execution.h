@@ -177,6 +177,7 @@ struct rcu_exits {
  * @starting: tasks go to their first visible operation
  * @seconds: that earlier slices took
  * @cache: hashes of states, EMU_CACHE
+ * @phases: states that begin a phase, EMU_PHASES
  * @frozen: first steps that are given and not searched
  * @given: first steps at which somebody else makes the choices, see items.c; 0: none
  * @races: that would have entered somebody there
@@ -227,6 +228,7 @@ struct explorer {
 	struct lock_clock locks[MAX_LOCKS];
 	int64_t *decoded[MAX_PROGRAM_TASKS];
 	struct state_cache *cache;
+	struct phases *phases;
 	unsigned int frozen;
 	unsigned int given;
 	unsigned int nr_races;

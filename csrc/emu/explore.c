@@ -23,6 +23,7 @@
 #include "findings.h"
 #include "kcsan.h"
 #include "lock_union.h"
+#include "phases.h"
 #include "search.h"
 
 #include <linux/kernel.h>
@@ -40,6 +41,10 @@
 
 /* Executions between two looks at the clock. */
 #define CLOCK_INTERVAL 16
+/* How far an estimate is trusted, see is_hopeless(). */
+#define DOUBTED_EXECUTIONS 10000.0
+#define MOST_DOUBT 1.25
+
 enum outcome {
 	RUN_TO_END,
 	RUN_ASLEEP,
@@ -78,7 +83,7 @@ static bool begin_execution(struct explorer *x)
 			return false;
 		x->procs[i].task = task;
 		/* Equal states look equal: also where a frame has left something out. */
-		if (x->strategy->caches) {
+		if (x->strategy->caches || x->strategy->phases) {
 			asan_forget_frames(stack_bottom(m, task->stack), TASK_STACK_SIZE);
 			memset(stack_bottom(m, task->stack), 0, TASK_STACK_SIZE);
 		}
@@ -95,6 +100,8 @@ static bool begin_execution(struct explorer *x)
 /* Brings the machine to where the step at x->depth, the last of the prefix, is to be taken. */
 static bool go_back(struct explorer *x)
 {
+	if (x->phases)
+		phases_back(x, x->depth + 1);
 	if (!x->live || x->m->undo->full || x->steps[x->depth].mark == NO_MARK) {
 		if (!begin_execution(x))
 			return false;
@@ -166,6 +173,8 @@ static enum outcome run_once(struct explorer *x)
 				return RUN_ASLEEP;
 			if (x->strategy->caches)
 				choices = cache_state(x, fails_so_far(x), enabled, sleep);
+			if (x->phases && !begin_phase(x, fails_so_far(x), enabled, sleep))
+				choices = 0;
 			if (!choices)
 				return RUN_CACHED;
 			step->proc = x->strategy->choose(x, choices);
@@ -299,6 +308,18 @@ static double estimate(const struct explorer *x, unsigned int depth)
 	return share > 0 ? (double)x->result->executions / share : 0;
 }
 
+/*
+ * Will more executions be needed than are worthwhile?  The estimate is often too high, by a half or
+ * more to begin with; the more has been seen the less is allowed for that.
+ */
+static bool is_hopeless(const struct explorer *x)
+{
+	const double doubt = DOUBTED_EXECUTIONS / (double)x->result->executions;
+
+	return estimate(x, x->prefix) >
+	       (double)x->options.worthwhile * (1 + (doubt < MOST_DOUBT ? doubt : MOST_DOUBT));
+}
+
 uint64_t next_question(uint64_t executions)
 {
 	/* Every power of two, from where an estimate means something. */
@@ -317,8 +338,7 @@ static bool bounded(struct explorer *x)
 
 	if (o->max_executions && r->executions + r->too_long >= o->max_executions)
 		x->cut |= EMU_BOUND_EXECUTIONS;
-	if (o->worthwhile && r->executions == next_question(r->executions) &&
-	    estimate(x, x->prefix) > (double)o->worthwhile)
+	if (o->worthwhile && r->executions == next_question(r->executions) && is_hopeless(x))
 		x->cut |= EMU_BOUND_EXECUTIONS;
 	if (o->max_seconds > 0 && x->seconds > o->max_seconds)
 		x->cut |= EMU_BOUND_SECONDS;

@@ -139,24 +139,45 @@ static bool same_but_for_numbers(const char *a, const char *b)
 	return *a == *b;
 }
 
+/* What has been found of a violation; NULL: nothing. */
+static struct emu_explored_violation *find_violation(struct emu_explore_result *r, int32_t kind,
+						     const char *func, const char *message)
+{
+	for (struct emu_explored_violation *f = r->found; f < r->found + r->nr_found; f++)
+		if (f->kind == kind && !strcmp(f->func, func) &&
+		    same_but_for_numbers(f->message, message))
+			return f;
+	return NULL;
+}
+
+bool findings_known(const struct explorer *x)
+{
+	const struct machine *m = x->m;
+
+	for (int i = x->known; i < m->s->nr_violations; i++) {
+		const struct violation *v = &m->violations[i];
+
+		if (!find_violation(x->result, (int32_t)v->kind, v->func, v->message))
+			return false;
+	}
+	return true;
+}
+
 /* The place of a violation, with no executions yet if it is new; NULL: there is no room. */
 static struct emu_explored_violation *place_of(struct explorer *x, int32_t kind, const char *func,
 					       const char *message)
 {
 	struct emu_explore_result *r = x->result;
-	struct emu_explored_violation *f = r->found;
+	struct emu_explored_violation *f = find_violation(r, kind, func, message);
 
-	while (f < r->found + r->nr_found && !(f->kind == kind && !strcmp(f->func, func) &&
-					       same_but_for_numbers(f->message, message)))
-		f++;
-	if (f < r->found + r->nr_found)
+	if (f)
 		return f;
 	if (r->nr_found == sizeof(r->found) / sizeof(*r->found)) {
 		/* One that whoever takes this over knows would not be counted. */
 		x->full = true;
 		return NULL;
 	}
-	r->nr_found++;
+	f = &r->found[r->nr_found++];
 	f->executions = 0;
 	return f;
 }

@@ -12,6 +12,8 @@
 void judge(struct explorer *x);
 /** keep_findings() - counts the execution, its final state and what it has broken */
 void keep_findings(struct explorer *x);
+/** findings_known() - is all that the execution at hand has broken so far kept already? */
+bool findings_known(const struct explorer *x);
 /**
  * keep_together() - something that several executions show, none of them alone
  *

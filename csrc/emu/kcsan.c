@@ -38,6 +38,7 @@
 #include "kcsan.h"
 #include "machine.h"
 #include "pages.h"
+#include "state_hash.h"
 
 #undef memset
 #undef memcpy
@@ -71,6 +72,9 @@ typedef uint64_t accessed_t;
 #define ACCESSED_WRITE (1UL << 61)
 #define ACCESSED_MARKED (1UL << 62)
 #define ACCESSED_FREE (1UL << 63) /* of the whole object; it is not kept */
+/* All but when and by whom. */
+#define ACCESSED_HOW \
+	(ACCESSED_WRITE | ACCESSED_MARKED | 0xffUL << ACCESSED_BYTES_SHIFT | 0xffffffffUL)
 
 _Static_assert(KCSAN_TASKS == 32, "five bits");
 
@@ -126,6 +130,7 @@ struct kcsan_task {
  * struct kcsan - what is known of an execution
  * @users: by line of 64 bytes, some of which share a place: bit mask of the numbers of those who
  *	have ever had a plain access to it, in this execution or not
+ * @touched: the same of those who have had any access to it
  */
 struct kcsan {
 	uint32_t generation;
@@ -137,6 +142,7 @@ struct kcsan {
 	struct released released[KCSAN_OBJECTS];
 	struct granule granules[KCSAN_GRANULES];
 	uint32_t users[KCSAN_LINES];
+	uint32_t touched[KCSAN_LINES];
 };
 
 static void order_after(struct order *a, const struct order *b)
@@ -446,6 +452,7 @@ static noinline void access_granule(struct machine *m, const struct kcsan_task *
 	undo_record(m, place, sizeof(*place));
 keep:
 	*place = now;
+	k->touched[address / 64 % KCSAN_LINES] |= 1U << by_task(now);
 	if (!(now & ACCESSED_MARKED))
 		k->users[address / 64 % KCSAN_LINES] |= 1U << by_task(now);
 	if (unlikely(m->backtraces != NULL))
@@ -596,6 +603,62 @@ void kcsan_marked(struct machine *m, const void *addr, size_t size, enum kcsan_a
 		order_after(released, releases ? &task->order : &task->fence);
 	if (releases)
 		next_time(m, task);
+}
+
+/*
+ * Times are counted back from the end of each task, and its name is its serial number: both are
+ * the same whatever came in between.
+ */
+uint64_t kcsan_concurrent(struct machine *m, const struct emu_task *task)
+{
+	static const struct order nothing;
+	struct kcsan *k = m->kcsan;
+	const struct order *order = &nothing;
+	uint32_t others = 0, met = 0;
+	uint64_t hash = 0;
+
+	for (unsigned int i = 0; i < k->nr_tasks; i++)
+		if (k->tasks[i].serial == task->serial)
+			order = &k->tasks[i].order;
+		else
+			others |= 1U << i;
+	for (const char *line = m->arena; line < m->arena + m->s->brk; line += 64) {
+		if (!(k->touched[(uintptr_t)line / 64 % KCSAN_LINES] & others))
+			continue;
+		for (uintptr_t at = (uintptr_t)line; at < (uintptr_t)line + 64; at += 8) {
+			const struct granule *g = find_granule(k, at);
+
+			if (!g || g->generation != k->generation)
+				continue;
+			for (unsigned int i = 0; i < KCSAN_SLOTS; i++) {
+				const accessed_t a = g->slots[i];
+				const struct kcsan_task *by = &k->tasks[by_task(a)];
+
+				if (!a || !(others & 1U << by->number) ||
+				    time_of(a) <= order->at[by->number])
+					continue;
+				met |= 1U << by->number;
+				hash += mix_word(mix_word(mix_word(at, by->serial),
+							  a & ACCESSED_HOW),
+						 (uint64_t)(by->order.at[by->number] - time_of(a)));
+			}
+		}
+	}
+	if (!met)
+		return hash;
+	for (const struct released *r = k->released; r < k->released + KCSAN_OBJECTS; r++) {
+		if (r->generation != k->generation)
+			continue;
+		for (uint32_t left = met; left; left &= left - 1) {
+			const unsigned int i = (unsigned int)__builtin_ctz(left);
+
+			if (r->order.at[i] > order->at[i])
+				hash += mix_word(
+					mix_word(r->address, k->tasks[i].serial),
+					(uint64_t)(k->tasks[i].order.at[i] - r->order.at[i]));
+		}
+	}
+	return hash;
 }
 
 void kcsan_forget(struct machine *m)

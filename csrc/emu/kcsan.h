@@ -8,7 +8,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+struct emu_task;
 struct machine;
 
 /* How an access is carried out; the atomic ones have a C11 memory order besides. */
@@ -32,6 +34,11 @@ void kcsan_fence(struct machine *m);
 void kcsan_acquire(struct machine *m, const void *object);
 /** kcsan_release() - what the task has done comes before later acquisitions of @object */
 void kcsan_release(struct machine *m, const void *object);
+/**
+ * kcsan_concurrent() - hash of the accesses of others that do not come before what @task does
+ *	next, and of what orders them before what comes later
+ */
+uint64_t kcsan_concurrent(struct machine *m, const struct emu_task *task);
 /** kcsan_prepare() - schedules will be explored; false: the host is out of memory */
 bool kcsan_prepare(struct machine *m);
 /** kcsan_forget() - another execution begins */

@@ -11,31 +11,26 @@
  * on them once it has: they are no part of the state.
  */
 #include "api.h"
+#include "state_hash.h"
 
 #undef memset
 #undef strlen
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t mix(uint64_t hash, uint64_t word)
-{
-	hash = (hash ^ word) * 0x9e3779b97f4a7c15UL;
-	return hash ^ hash >> 29;
-}
-
 static uint64_t mix_bytes(uint64_t hash, const void *data, size_t size)
 {
 	const char *p = data;
 	uint64_t word;
 
-	hash = mix(hash, size);
+	hash = mix_word(hash, size);
 	for (; size >= sizeof(word); p += sizeof(word), size -= sizeof(word)) {
 		memcpy(&word, p, sizeof(word));
-		hash = mix(hash, word);
+		hash = mix_word(hash, word);
 	}
 	word = 0;
 	memcpy(&word, p, size);
-	return mix(hash, word);
+	return mix_word(hash, word);
 }
 
 /* Bytes of the longest answer. */
@@ -59,9 +54,9 @@ static uint64_t mix_violation(uint64_t hash, struct machine *m, uint64_t index)
 	struct emu_violation v;
 
 	if (emu_violation(m, index, &v) != EMU_OK)
-		return mix(hash, EMU_BAD_ARGUMENT);
-	hash = mix(mix(hash, (uint64_t)v.kind), (uint64_t)v.task);
-	hash = mix(mix(hash, v.log_end), v.trace_end);
+		return mix_word(hash, EMU_BAD_ARGUMENT);
+	hash = mix_word(mix_word(hash, (uint64_t)v.kind), (uint64_t)v.task);
+	hash = mix_word(mix_word(hash, v.log_end), v.trace_end);
 	hash = mix_bytes(hash, v.func, strlen(v.func));
 	return mix_bytes(hash, v.message, strlen(v.message));
 }
@@ -77,13 +72,13 @@ static uint64_t ask(struct machine *m, const struct emu_question *q, char *buf, 
 	switch (q->kind) {
 	case EMU_ASK_CALL:
 		status = emu_call(m, 0, (int)q->what, q->nargs, q->args, &result);
-		return mix(mix(hash, (uint64_t)status), (uint64_t)result);
+		return mix_word(mix_word(hash, (uint64_t)status), (uint64_t)result);
 	case EMU_ASK_PAGE_GET:
-		return mix(hash, (uint64_t)emu_page_get(m, (uint64_t)q->args[0]));
+		return mix_word(hash, (uint64_t)emu_page_get(m, (uint64_t)q->args[0]));
 	case EMU_ASK_PAGE_PUT:
-		return mix(hash, (uint64_t)emu_page_put(m, (uint64_t)q->args[0]));
+		return mix_word(hash, (uint64_t)emu_page_put(m, (uint64_t)q->args[0]));
 	case EMU_ASK_NO_FAULTS:
-		return mix(hash, (uint64_t)emu_fault_clear(m, (int)q->args[0]));
+		return mix_word(hash, (uint64_t)emu_fault_clear(m, (int)q->args[0]));
 	case EMU_ASK_STATS:
 		emu_stats(m, &stats);
 		stats.calls = 0; /* of the host, in all its life */
@@ -93,7 +88,7 @@ static uint64_t ask(struct machine *m, const struct emu_question *q, char *buf, 
 		status = emu_log_read(m, (uint64_t)q->args[0], buf, q->size, &length);
 		break;
 	case EMU_ASK_LOGGED:
-		return mix(hash, (uint64_t)emu_call_logged(m));
+		return mix_word(hash, (uint64_t)emu_call_logged(m));
 	case EMU_ASK_TEXT:
 		status = emu_text(m, (int)q->what, q->args[0], buf, q->size, &length);
 		break;
@@ -110,7 +105,7 @@ static uint64_t ask(struct machine *m, const struct emu_question *q, char *buf, 
 	default:
 		return mix_violation(hash, m, (uint64_t)q->args[0]);
 	}
-	hash = mix(hash, (uint64_t)status);
+	hash = mix_word(hash, (uint64_t)status);
 	/* A text that there is no room for has a length all the same. */
 	return status == EMU_OK ? mix_bytes(hash, buf, min(length, room_for(q, 1))) : hash;
 }

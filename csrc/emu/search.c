@@ -5,6 +5,7 @@
  */
 #include "search.h"
 #include "cache.h"
+#include "phases.h"
 #include "findings.h"
 #include "items.h"
 #include "kcsan.h"
@@ -100,6 +101,7 @@ void emu_search_free(emu_search *search, int closed)
 		free(x->decoded[i]);
 	}
 	cache_free(x);
+	phases_free(x);
 	orders_free(x);
 	lock_union_free(x);
 	free(x->frames);
@@ -158,6 +160,8 @@ static int search_new(struct machine *m, const struct emu_program_task *tasks, i
 	for (int i = 0; i < nr_tasks && status == EMU_OK; i++)
 		status = copy_task(search, i, &tasks[i]);
 	if (status == EMU_OK && x->strategy->caches && !cache_prepare(x))
+		status = EMU_NO_MEMORY;
+	if (status == EMU_OK && x->strategy->phases && !phases_prepare(x))
 		status = EMU_NO_MEMORY;
 	if (status == EMU_OK && x->options.orders && !orders_prepare(x))
 		status = EMU_NO_MEMORY;

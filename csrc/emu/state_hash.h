@@ -4,6 +4,13 @@
 
 #include "machine.h"
 
+/** mix_word() - a hash of what @hash is of, and of @word */
+static inline uint64_t mix_word(uint64_t hash, uint64_t word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15UL;
+	return hash ^ hash >> 29;
+}
+
 #define KEPT_OBJECTS 256
 
 /**

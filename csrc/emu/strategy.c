@@ -48,6 +48,7 @@ static const struct strategy *const strategies[] = {
 	[EMU_CACHE] = &strategy_cache,
 	[EMU_SLEEP] = &strategy_sleep,
 	[EMU_GUIDED] = &strategy_guided,
+	[EMU_PHASES] = &strategy_phases,
 };
 
 const struct strategy *strategy_numbered(int number)

@@ -21,6 +21,7 @@ struct step;
  * @samples: every execution is drawn anew; there is no end
  * @rounds: it is repeated with one pre-emption more each time
  * @caches: an execution that comes to a state seen before is given up
+ * @phases: the same where nobody but one task is left, see phases.c
  * @begin: an execution begins; may be NULL
  * @choose: who of @choices goes at the step at hand
  * @alternatives: who is to be tried there some day, the chosen one included
@@ -31,6 +32,7 @@ struct strategy {
 	bool samples;
 	bool rounds;
 	bool caches;
+	bool phases;
 	void (*begin)(struct explorer *x);
 	unsigned int (*choose)(struct explorer *x, uint32_t choices);
 	uint32_t (*alternatives)(struct explorer *x, const struct step *step);
@@ -38,6 +40,7 @@ struct strategy {
 
 extern const struct strategy strategy_dpor, strategy_dfs, strategy_sleep, strategy_cache;
 extern const struct strategy strategy_preemptions, strategy_pct, strategy_random, strategy_guided;
+extern const struct strategy strategy_phases;
 
 /** draw_number() - the next of a search's random numbers */
 uint64_t draw_number(struct explorer *x);

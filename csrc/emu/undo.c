@@ -91,7 +91,7 @@ bool noinline undo_grow(struct undo *u, size_t bytes)
 	return true;
 }
 
-void undo_line(struct machine *m, size_t line)
+static noinline void keep_line(struct machine *m, size_t line)
 {
 	struct undo *u = m->undo;
 	struct undo_entry *entry;
@@ -105,6 +105,14 @@ void undo_line(struct machine *m, size_t line)
 	memcpy(p + DIRTY_LINE, m->shadow + line * DIRTY_LINE / 8, DIRTY_LINE / 8);
 	entry->p = (char *)line;
 	entry->size = 0;
+}
+
+void undo_line(struct machine *m, size_t line)
+{
+	keep_line(m, line);
+	/* Where the log is has left its trace on the task's stack. */
+	if (unlikely(m->wipes))
+		wipe_stack();
 }
 
 /* What a task waits with lies on its stack, and whoever wakes it writes there. */

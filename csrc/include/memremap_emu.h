@@ -706,7 +706,8 @@ enum emu_strategy {
 	EMU_RANDOM, /* anybody, anywhere; sampled */
 	EMU_CACHE, /* depth first, but what follows a state is seen once */
 	EMU_SLEEP, /* depth first, sleep sets only */
-	EMU_GUIDED /* the schedule says which of those who can go on goes, one byte a step */
+	EMU_GUIDED, /* the schedule says which of those who can go on goes, one byte a step */
+	EMU_PHASES /* like EMU_DPOR, but what follows the end of a phase is seen once a state */
 };
 
 /*
@@ -718,7 +719,7 @@ enum emu_strategy {
  */
 struct emu_explore_options {
 	uint64_t max_executions;
-	uint64_t worthwhile; /* give up if more than so many will be needed, by the estimate */
+	uint64_t worthwhile; /* give up if more are needed for certain, by the estimate */
 	double max_seconds;
 	int32_t stop_at_violation;
 	int32_t stop_at_success; /* with the first execution that breaks no rule ... */
