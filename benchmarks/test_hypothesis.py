@@ -101,11 +101,7 @@ class Empty(RuleBasedStateMachine):
         pass
 
     @invariant()
-    def counts_agree(self) -> None:
-        pass
-
-    @invariant()
-    def bound_agrees(self) -> None:
+    def agrees_with_model(self) -> None:
         pass
 
     @invariant()

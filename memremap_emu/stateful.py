@@ -247,11 +247,7 @@ class ShutdownMachine(RuleBasedStateMachine):
     # --- what always holds ---
 
     def _agree(self) -> None:
-        """Asks the machine about everything that the model has an answer to, in one call.
-
-        Both invariants are this, so that whichever is looked at first does it: the other one has
-        nothing to ask as long as neither the machine nor the model can have changed.
-        """
+        """Asks the machine about everything that the model has an answer to, in one call."""
         sample = self._sample
         self._agreed = -1
         if (
@@ -301,14 +297,9 @@ class ShutdownMachine(RuleBasedStateMachine):
         self._sample.take(devices, pfns, quiescence=True not in bound)
 
     @invariant()
-    def counts_agree(self) -> None:
-        """The pages that are held have as many references as the model says."""
-        if not self._agrees():
-            self._agree()
-
-    @invariant()
-    def bound_agrees(self) -> None:
-        """The driver core says the same, and nothing is left of what is not bound."""
+    def agrees_with_model(self) -> None:
+        """The pages that are held have as many references as the model says, the driver core says
+        the same of who is bound, and nothing is left of what is not."""
         if not self._agrees():
             self._agree()
 

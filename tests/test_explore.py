@@ -18,7 +18,7 @@ from memremap_emu import Config, Kernel
 from memremap_emu.errors import MachineClosed
 from memremap_emu.explore import Program
 from memremap_emu.search import Bound, Event, Exploration, Interrupted, Outcome, ScheduleError
-from tests.sanitizers import not_under_asan
+from tests.sanitizers import counts_equal_states
 
 PMEM = 0x140000000
 SIZE = 1 << 27
@@ -325,6 +325,7 @@ def program_with_phases(seed: int) -> tuple[Kernel, Program]:
     return k, program
 
 
+@counts_equal_states
 @pytest.mark.parametrize("part", range(2))
 def test_what_follows_a_phase_is_like_what_followed_it_before(part: int) -> None:
     """The same final states and violations, in 1,433 programs."""
@@ -357,6 +358,7 @@ def test_what_follows_a_phase_is_like_what_followed_it_before(part: int) -> None
     assert given_up >= 250
 
 
+@counts_equal_states
 @pytest.mark.parametrize("owner_first", [False, True])
 def test_races_with_what_came_before_a_phase_are_reversed_wherever_it_begins(
     owner_first: bool,
@@ -611,7 +613,7 @@ def test_every_search_of_the_smallest_protocol_sees_the_same_final_states() -> N
     assert found["cache"].steps < found["sleep"].steps < found["dfs"].steps
 
 
-@not_under_asan("its code leaves addresses of its shadow in frames of calls that the machine makes")
+@counts_equal_states
 def test_equal_states_look_equal_to_the_cache() -> None:
     """Whatever calls of the machine have left on the stacks; every schedule has 90 executions."""
     with Kernel(cpus=3, on_violation="record") as k:

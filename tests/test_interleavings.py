@@ -12,6 +12,7 @@ from memremap_emu.check import Options
 from memremap_emu.cli import main
 from memremap_emu.experiments import RACES, Experiment, Setup, mode_named, program_named
 from memremap_emu.interleavings import Race, UnfitError
+from tests.sanitizers import counts_equal_states
 
 PMEM = "100000000-107ffffff : Persistent Memory\n"
 RAM = "00100000-0fffffff : System RAM\n"
@@ -101,6 +102,7 @@ def test_taking_p2p_memory_races_with_unbind_by_plain_loads(
     assert any("pci_alloc_dev()" in message and f"{reader}()" in message for message in races)
 
 
+@counts_equal_states
 @pytest.mark.parametrize("driver, mode", [("dax_pmem", "plain"), ("hmm", "private")])
 def test_lives_of_a_device_are_searched_one_by_one(driver: str, mode: str) -> None:
     """What one leaves to the next is searched once; and so each time."""

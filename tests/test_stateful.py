@@ -73,8 +73,7 @@ def use(machine: ShutdownMachine) -> None:
     machine.kernel.fault_injection("add_pages", sticky=True).__enter__()
     machine.kernel.task(cpu=1).__enter__()
     machine.kernel.trace.enable()
-    machine.counts_agree()
-    machine.bound_agrees()
+    machine.agrees_with_model()
 
 
 @pytest.mark.parametrize("kind", [ShutdownMachine, Filesystem])
@@ -105,7 +104,7 @@ def test_two_machines_at_a_time_have_a_kernel_each() -> None:
     one, other = ShutdownMachine(), ShutdownMachine()
     assert one.kernel is not other.kernel
     one.bind(0)
-    other.bound_agrees()
+    other.agrees_with_model()
     one.teardown()
     other.teardown()
     with pytest.raises(MachineClosed):
@@ -200,8 +199,7 @@ def test_what_went_wrong_ends_with_its_example(end: Any) -> None:
     after = ShutdownMachine()
     assert after.kernel is not kernel
     after.bind(0)
-    after.counts_agree()
-    after.bound_agrees()
+    after.agrees_with_model()
 
 
 def test_a_model_that_does_not_agree_is_noticed_without_a_call() -> None:
@@ -214,13 +212,12 @@ def test_a_model_that_does_not_agree_is_noticed_without_a_call() -> None:
         machine = ShutdownMachine()
         machine.bind(0)
         machine.get_page(0, 0)
-        machine.counts_agree()
-        machine.bound_agrees()
+        machine.agrees_with_model()
         spoil(machine)
         with pytest.raises(AssertionError):
-            machine.counts_agree()
+            machine.agrees_with_model()
         with pytest.raises(AssertionError):
-            machine.bound_agrees()
+            machine.agrees_with_model()
         machine.kernel.close()
 
 
@@ -233,22 +230,21 @@ def test_a_machine_that_does_not_agree_is_noticed_without_a_rule() -> None:
         for n in range(2):
             machine.bind(n)
             machine.get_page(0, 0)
-        machine.counts_agree()
-        machine.bound_agrees()
+        machine.agrees_with_model()
         spoil(machine)
         with pytest.raises(AssertionError):
-            machine.bound_agrees()
+            machine.agrees_with_model()
         machine.kernel.close()
 
 
 def test_another_device_is_asked_about_though_the_model_is_the_same() -> None:
     machine = ShutdownMachine()
     machine.bind(0)
-    machine.bound_agrees()
+    machine.agrees_with_model()
     machine.devices.reverse()
     machine.lookup(0, 0)
     with pytest.raises(AssertionError, match="bound: 0b10, must be 0b1"):
-        machine.bound_agrees()
+        machine.agrees_with_model()
     machine.kernel.close()
 
 
@@ -260,10 +256,10 @@ def leave_behind(k: Kernel, driver: Any, device: Device) -> None:
 
 def test_what_is_left_behind_is_noticed() -> None:
     machine = ShutdownMachine()
-    machine.bound_agrees()
+    machine.agrees_with_model()
     leave_behind(machine.kernel, machine.driver, machine.devices[0])
     with pytest.raises(Violation, match="still in the direct map"):
-        machine.bound_agrees()
+        machine.agrees_with_model()
     machine.kernel.close()
 
 

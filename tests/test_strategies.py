@@ -258,10 +258,10 @@ def test_the_ready_state_machine_is_driven_to_held_pages_and_new_states(
     machine.bind(0)
     machine.get_page(0, 0)
     machine.get_page(0, 1)
-    machine.counts_agree()
+    machine.agrees_with_model()
     machine.unbind(0)  # kills while two pages are held
-    machine.counts_agree()
-    machine.counts_agree()
+    machine.agrees_with_model()
+    machine.agrees_with_model()
     machine.teardown()
     assert told == [(2.0, "references held at kill"), (2.0, "distinct states")]
 
@@ -274,7 +274,7 @@ def test_the_ready_state_machine_notices_references_that_are_lost() -> None:
         machine._first[0] = (START + (1 << 26)) >> 12
         machine.held[0][0] = 1
         with pytest.raises(AssertionError):
-            machine.counts_agree()
+            machine.agrees_with_model()
     finally:
         machine.kernel.close()
 
