@@ -322,12 +322,16 @@ static struct candidates candidates_of(const struct explorer *x, unsigned int d)
 static unsigned int next_candidate(const struct explorer *x, struct candidates *c,
 				   const struct step *step, const struct clock *before)
 {
-	unsigned int i =
-		max(max(max(c->near, c->wide), max(c->read, c->write)), max(c->all, c->freed));
 	const struct step *earlier;
+	unsigned int i = c->near;
 
-	if (!i)
-		return 0;
+	/* Nearly always there is one list. */
+	if (likely(!(c->wide | c->read | c->write | c->all | c->freed))) {
+		if (i)
+			c->near = next_near(&x->steps[i - 1], step, before);
+		return i;
+	}
+	i = max(max(max(i, c->wide), max(c->read, c->write)), max(c->all, c->freed));
 	earlier = &x->steps[i - 1];
 	if (i == c->near)
 		c->near = next_near(earlier, step, before);

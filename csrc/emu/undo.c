@@ -91,7 +91,7 @@ bool noinline undo_grow(struct undo *u, size_t bytes)
 	return true;
 }
 
-static noinline void keep_line(struct machine *m, size_t line)
+static inline void keep_line(struct machine *m, size_t line)
 {
 	struct undo *u = m->undo;
 	struct undo_entry *entry;
@@ -107,12 +107,19 @@ static noinline void keep_line(struct machine *m, size_t line)
 	entry->size = 0;
 }
 
-void undo_line(struct machine *m, size_t line)
+/* Where the log is leaves its trace on the task's stack. */
+static noinline void keep_line_and_wipe(struct machine *m, size_t line)
 {
 	keep_line(m, line);
-	/* Where the log is has left its trace on the task's stack. */
+	wipe_stack();
+}
+
+void undo_line(struct machine *m, size_t line)
+{
 	if (unlikely(m->wipes))
-		wipe_stack();
+		keep_line_and_wipe(m, line);
+	else
+		keep_line(m, line);
 }
 
 /* What a task waits with lies on its stack, and whoever wakes it writes there. */
