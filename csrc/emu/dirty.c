@@ -27,12 +27,37 @@
 
 #ifdef TRACK_STORES
 
+static noinline void stored_first(struct machine *m, size_t off, size_t size)
+{
+	mark_dirty(m, off, size);
+}
+
+/*
+ * Nearly all stores are to one line, which has been marked; so that these need no registers to be
+ * saved, what the others need is jumped to.
+ */
 static inline void stored(unsigned long addr, size_t size)
 {
 	struct machine *m = current_machine;
+	size_t off, line;
 
-	if (likely(m != NULL))
-		mark_dirty(m, addr - (unsigned long)m->arena, size);
+	if (unlikely(m == NULL))
+		return;
+	off = addr - (unsigned long)m->arena;
+	line = off / DIRTY_LINE;
+	if (likely(off < m->dirty_size) && likely(off % DIRTY_LINE + size <= DIRTY_LINE)) {
+		if (CHECKED_BUILD && m->undo) {
+			/* What has been kept since the last mark has been marked, too. */
+			if (likely(m->undo->saved[line] == m->undo->epoch))
+				return;
+		} else {
+			m->dirty[line / BITS_PER_LONG] |= 1UL << (line % BITS_PER_LONG);
+			return;
+		}
+	} else if (off >= m->dirty_size && !(CHECKED_BUILD && m->undo)) {
+		return;
+	}
+	stored_first(m, off, size);
 }
 
 void machine_dirty(const void *p, size_t size)

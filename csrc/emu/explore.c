@@ -63,7 +63,6 @@ static bool begin_execution(struct explorer *x)
 	int64_t args[2];
 
 	snapshot_restore(m, x->snapshot);
-	undo_forget(m);
 	memset(x->procs, 0, sizeof(x->procs));
 	for (int flavour = 0; flavour < 2; flavour++) {
 		x->rcu_exits[flavour].nr = 0;

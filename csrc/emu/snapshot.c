@@ -185,6 +185,7 @@ int snapshot_restore(struct machine *m, long id)
 		memcpy(saved->from, snap->image + saved->offset, saved->size);
 	}
 	m->arena_full = false;
+	undo_forget(m);
 	kcsan_forget(m);
 	lockdep_forget(m);
 	return 0;
