@@ -383,6 +383,27 @@ def test_races_with_what_came_before_a_phase_are_reversed_wherever_it_begins(
     assert found["dfs"].final_states == 2
 
 
+@pytest.mark.parametrize("owner_first", [False, True])
+def test_a_grace_period_comes_before_a_read_section_in_some_execution(owner_first: bool) -> None:
+    """In which it does not wait for it; what happens if it waits can happen then, too."""
+    found = {}
+    for strategy in ("dpor", "phases"):
+        with Kernel(cpus=2, on_violation="record") as k:
+            ref = k.percpu_ref(flags=1)
+            program = Program(k)
+            for name in ("owner", "reader") if owner_first else ("reader", "owner"):
+                task = program.task(name)
+                if name == "owner":
+                    task.call("synchronize_rcu").call("percpu_ref_free", ref)
+                else:
+                    task.call("rcu_read_lock").call("percpu_ref_use", ref).call("rcu_read_unlock")
+            found[strategy] = program.explore(strategy=strategy, stop_at_violation=False)
+    causes = [{f.record.cause for f in e.found} for e in found.values()]
+    assert causes[0] == causes[1] and "use-after-free" in {kind for kind, *_ in causes[0]}
+    # The one in which it waits is not needed; it is the first if the reader comes first.
+    assert found["phases"].executions == found["dpor"].executions - owner_first
+
+
 @pytest.mark.parametrize("sections", [1, 40])
 def test_a_grace_period_is_no_order_for_sections_that_it_did_not_wait_for(sections: int) -> None:
     """However many there were before: the callback may come before what a later reader does."""

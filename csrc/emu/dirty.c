@@ -30,6 +30,9 @@
 static noinline void stored_first(struct machine *m, size_t off, size_t size)
 {
 	mark_dirty(m, off, size);
+	/* Called last, and so jumped to: nothing tells whether this was called. */
+	if (CHECKED_BUILD && unlikely(m->wipes))
+		wipe_stack();
 }
 
 /*

@@ -381,7 +381,8 @@ void run_proc(struct explorer *x, unsigned int proc)
 
 /*
  * Where a phase may end equal states look equal: nothing is left of what the task did before, as
- * deep as it gets before the first visible thing that it does.
+ * deep as it gets before the first visible thing that it does, but for the first kilobyte, which
+ * wipe_stack() reaches.
  */
 static noinline __attribute__((no_sanitize("address"))) void begin_operation(struct machine *m)
 {
@@ -405,8 +406,10 @@ int64_t run_program_task(const int64_t *args)
 		machine_dirty(&m->running->operation,
 			      sizeof(m->running->operation) +
 				      sizeof(m->running->operation_argument));
-		if (m->explorer->strategy->phases)
+		if (m->explorer->strategy->phases) {
 			begin_operation(m);
+			wipe_stack();
+		}
 		m->running->operation = o->info.name;
 		m->running->operation_argument = program->ops[i].nargs ? program->ops[i].args[0] :
 									 0;
