@@ -141,7 +141,7 @@ def verifier_seconds(users: int) -> float | None:
 
 def test_what_each_search_takes() -> None:
     """Five programs: executions of each strategy, in one table."""
-    head = ("program", "dfs", "sleep", "dpor", "cache")
+    head = ("program", "dfs", "sleep", "dpor", "phases", "cache")
     rows = [head]
     for name, make in FIVE.items():
         row = [name]
