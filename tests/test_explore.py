@@ -422,6 +422,26 @@ def test_a_grace_period_is_no_order_for_sections_that_it_did_not_wait_for(sectio
     assert reduced.bounds is Bound.NONE
 
 
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("strategy", ["dpor", "phases"])
+def test_callbacks_are_queued_in_every_order(strategy: str, waits: bool) -> None:
+    """By two tasks, and by one before and behind the rcu_barrier() of the other."""
+    with Kernel(cpus=2, on_violation="record") as k:
+        program = Program(k)
+        for number in range(2):
+            tree = k.radix_tree()
+            tree.insert(70, 0x1000)
+            task = program.task(f"t{number}")
+            if waits and number:
+                task.call("rcu_barrier")
+            else:
+                task.call("radix_tree_delete", tree, 70)
+        found, orders = searched(program, strategy)
+    assert found.exhaustive
+    between = {(a.process, b.process) for a, b in orders if {a.access, b.access} == {"none"}}
+    assert {(0, 1), (1, 0)} <= between
+
+
 def test_more_grace_periods_than_can_be_told_apart_are_a_bound() -> None:
     with Kernel(cpus=2, on_violation="record") as k:
         program = Program(k)
@@ -486,6 +506,18 @@ def locks_in_two_orders(k: Kernel) -> Program:
     program.task("ab").lock(a).lock(b).unlock(b).unlock(a)
     program.task("ba").lock(b).lock(a).unlock(a).unlock(b)
     return program
+
+
+def test_a_search_tells_what_it_has_broken_whatever_another_has_left_behind() -> None:
+    with Kernel(cpus=2, on_violation="record") as k:
+        program = locks_in_two_orders(k)
+        with program.search() as one, program.search() as other:
+            one.run()
+            other.run()
+            assert one.result.violations
+            assert [v.cause for v in other.result.violations] == [
+                v.cause for v in one.result.violations
+            ]
 
 
 @pytest.mark.parametrize(("bound", "kinds"), [(0, set()), (1, {"hang"}), (2, {"hang"})])

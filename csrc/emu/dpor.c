@@ -15,7 +15,8 @@
  *
  * RCU: entering a read section is a read of the flavour, asking for a grace
  * period is a write.  So both orders are tried, and with them both answers to
- * the question whether the grace period waits for that reader.  The end of a
+ * the question whether the grace period waits for that reader.  To queue a
+ * callback depends on others that are queued, and on rcu_barrier().  The end of a
  * section makes callbacks possible and is no scheduling point: nothing else
  * can see it.
  */
@@ -311,7 +312,7 @@ static struct candidates candidates_of(const struct explorer *x, unsigned int d)
 			c.all = last_overlapping(x, &x->steps[d], d);
 		c.wide = x->last[wide_list_of(x, access)];
 	}
-	if (access->rcu_read)
+	if (access->rcu_read || access->rcu_write & RCU_QUEUES)
 		c.write = x->last[LIST_RCU_WRITE];
 	if (access->rcu_write)
 		c.read = x->last[LIST_RCU_READ];

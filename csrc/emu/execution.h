@@ -272,7 +272,8 @@ static inline bool conflicts(const struct access *a, const struct access *b)
 	if (overlap(a, b))
 		if (a->kind != ACCESS_READ || b->kind != ACCESS_READ)
 			return true;
-	return (a->rcu_read & b->rcu_write) || (a->rcu_write & b->rcu_read);
+	return (a->rcu_read & b->rcu_write) || (a->rcu_write & b->rcu_read) ||
+	       (a->rcu_write & b->rcu_write & RCU_QUEUES);
 }
 
 /* Is @i among what happens before an event with clock @clock? */

@@ -33,7 +33,8 @@ enum access_kind {
  * @end: first byte behind it
  * @kind: enum access_kind
  * @rcu_read: flavours (bit mask) whose read section it enters
- * @rcu_write: flavours whose grace period it asks for
+ * @rcu_write: flavours whose grace period it asks for, and RCU_QUEUE() of those whose callbacks'
+ *	order it is about
  * @compares: size in bytes of a compare-and-exchange, 0: it is none
  * @exclusive: for ACCESS_ACQUIRE: whoever has it has it alone
  * @ready: for ACCESS_ACQUIRE: can the lock at @start be acquired now?
@@ -52,6 +53,10 @@ struct access {
 		uint64_t expected;
 	};
 };
+
+/* Of struct access: callbacks run in the order in which they are queued. */
+#define RCU_QUEUE(flavour) ((uint8_t)(0x10U << (flavour)))
+#define RCU_QUEUES 0xf0
 
 /** explore_point() - give way before @access; returns when it is to be carried out */
 void explore_point(struct machine *m, const struct access *access);

@@ -195,13 +195,22 @@ static bool readers_gone(struct machine_state *s, int flavour, unsigned long clo
 	return true;
 }
 
-/* Visible: whether a reader that is about to begin is waited for depends on its place. */
-static void ask_for_grace_period(struct machine *m, int flavour)
+/*
+ * Visible: whether a reader that is about to begin is waited for depends on the place of who asks
+ * for a grace period, which of two callbacks runs first on the order in which they are queued, and
+ * whether rcu_barrier() waits for one on which of the two was first.
+ */
+static void give_way_for(struct machine *m, uint8_t rcu_write)
 {
-	const struct access access = { .kind = ACCESS_NONE, .rcu_write = (uint8_t)(1U << flavour) };
+	const struct access access = { .kind = ACCESS_NONE, .rcu_write = rcu_write };
 
 	if (unlikely(m->explorer != NULL))
 		explore_point(m, &access);
+}
+
+static uint8_t grace_period(int flavour)
+{
+	return (uint8_t)(1U << flavour);
 }
 
 static void queue_callback(int flavour, struct rcu_head *head, rcu_callback_t func)
@@ -218,7 +227,7 @@ static void queue_callback(int flavour, struct rcu_head *head, rcu_callback_t fu
 				  (const void *)func);
 			return; /* leaked, as with DEBUG_OBJECTS_RCU_HEAD */
 		}
-	ask_for_grace_period(m, flavour);
+	give_way_for(m, grace_period(flavour) | RCU_QUEUE(flavour));
 	head->func = func;
 	head->next = NULL;
 	item = machine_alloc(m, sizeof(*item));
@@ -383,7 +392,7 @@ static void synchronize(int flavour, const char *text, const char *what)
 			kcsan_acquire(this_machine(), sections_of(this_machine(), flavour));
 		return; /* the only CPU is here, outside any reader */
 	}
-	ask_for_grace_period(this_machine(), flavour);
+	give_way_for(this_machine(), grace_period(flavour));
 	clock = s->kernel.rcu_clock++;
 	task = task_of(current);
 	s->rcu_waiters++;
@@ -416,9 +425,11 @@ static void barrier_of(int flavour, const char *what)
 {
 	struct machine_state *s = this_machine()->s;
 	struct rcu_queue *q = &s->rcu[flavour];
-	unsigned long target = q->queued;
+	unsigned long target;
 
 	might_sleep();
+	give_way_for(this_machine(), RCU_QUEUE(flavour));
+	target = q->queued;
 	s->rcu_barriers++;
 	while (q->invoked < target)
 		task_block("RCU callbacks", s->rcu, what);

@@ -239,6 +239,9 @@ int emu_search_run(emu_search *search, double seconds, uint32_t pause)
 	if (search->result.status != EMU_EXPLORE_RUNNING)
 		return machine_leave(m, &saved, EMU_OK);
 	snapshot_restore(m, x->snapshot);
+	/* What the machine has been left with is not of this call. */
+	m->call_log_start = m->s->log_end;
+	m->call_violations_start = m->s->nr_violations;
 	/* One schedule is never gone back in. */
 	if (!x->options.reexecute && !replays(x) && !undo_begin(m))
 		return machine_leave(m, &saved, EMU_NO_MEMORY);
