@@ -377,6 +377,10 @@ def test_races_with_what_came_before_a_phase_are_reversed_wherever_it_begins(
                 else:
                     task.complete(done).complete(handed_over).call("reinit_completion", done)
             found[strategy] = program.explore(strategy=strategy, stop_at_violation=False)
+            with program.search(strategy=strategy, stop_at_violation=False) as search:
+                while search.running:
+                    search.run(1e-9)
+                assert same(search.result, found[strategy])
     assert found["phases"].cached and found["phases"].exhaustive
     assert found["phases"].executions < found["dpor"].executions < found["dfs"].executions
     assert len({(e.final_states, e.final_hash) for e in found.values()}) == 1

@@ -100,7 +100,7 @@ static bool begin_execution(struct explorer *x)
 static bool go_back(struct explorer *x)
 {
 	if (x->phases)
-		phases_back(x, x->depth + 1);
+		phases_back(x, x->prefix);
 	if (!x->live || x->m->undo->full || x->steps[x->depth].mark == NO_MARK) {
 		if (!begin_execution(x))
 			return false;
