@@ -54,7 +54,7 @@ def test_final_put_does_not_race_with_unbind_after_its_fix(
     driver: str, mode: str, program: str
 ) -> None:
     with Race(setup_of(driver, mode, "v5.2"), program_named(program)) as race:
-        # Of pmem there are some 60,000 where equal states do not look equal: under AddressSanitizer.
+        # Of pmem there are 60,000 where equal states do not look equal: under AddressSanitizer.
         found = race.explore(max_executions=4 * BOUND)
     assert found.exploration.exhaustive
     assert "memmap-removed" not in {finding.kind for finding, _ in found.findings}

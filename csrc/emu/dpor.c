@@ -349,22 +349,6 @@ static unsigned int next_candidate(const struct explorer *x, struct candidates *
 	return i;
 }
 
-/*
- * Does the order at hand stand for the other one, too?  A grace period that was asked for before
- * the read section at hand was entered does not wait for it.  Whatever can happen if it does wait
- * can happen now: its callback may come late.  So where both are all that they have to do with each
- * other, to ask comes before to enter in some execution for each that there is.
- *
- * Only who waits in a read section can be stuck because of it.  Nobody may, which is told in either
- * order.
- */
-static bool stands_for_both(const struct step *earlier, const struct step *step)
-{
-	return (earlier->access.rcu_write & step->access.rcu_read) &&
-	       !(earlier->access.rcu_read & step->access.rcu_write) &&
-	       !overlap(&earlier->access, &step->access);
-}
-
 void account(struct explorer *x, unsigned int d, bool races)
 {
 	struct step *step = &x->steps[d];
@@ -381,8 +365,6 @@ void account(struct explorer *x, unsigned int d, bool races)
 
 		if ((!conflicts(&earlier->access, &step->access) && i != freed) ||
 		    earlier->proc == step->proc)
-			continue;
-		if (x->strategy->one_sided && i != freed && stands_for_both(earlier, step))
 			continue;
 		if (races && !happens_before(earlier, &p->clock)) {
 			reverse_race(x, i - 1, d, &before, nr_met);

@@ -613,15 +613,17 @@ uint64_t kcsan_concurrent(struct machine *m, const struct emu_task *task)
 {
 	static const struct order nothing;
 	struct kcsan *k = m->kcsan;
-	const struct order *order = &nothing;
+	const struct order *order = &nothing, *seen = &nothing;
 	uint32_t others = 0, met = 0;
 	uint64_t hash = 0;
 
 	for (unsigned int i = 0; i < k->nr_tasks; i++)
-		if (k->tasks[i].serial == task->serial)
+		if (k->tasks[i].serial == task->serial) {
 			order = &k->tasks[i].order;
-		else
+			seen = &k->tasks[i].seen;
+		} else {
 			others |= 1U << i;
+		}
 	for (const char *line = m->arena; line < m->arena + m->s->brk; line += 64) {
 		if (!(k->touched[(uintptr_t)line / 64 % KCSAN_LINES] & others))
 			continue;
@@ -657,6 +659,14 @@ uint64_t kcsan_concurrent(struct machine *m, const struct emu_task *task)
 					mix_word(r->address, k->tasks[i].serial),
 					(uint64_t)(k->tasks[i].order.at[i] - r->order.at[i]));
 		}
+	}
+	/* The next fence orders what relaxed loads have seen. */
+	for (; met; met &= met - 1) {
+		const unsigned int i = (unsigned int)__builtin_ctz(met);
+
+		if (seen->at[i] > order->at[i])
+			hash += mix_word(k->tasks[i].serial,
+					 (uint64_t)(k->tasks[i].order.at[i] - seen->at[i]));
 	}
 	return hash;
 }

@@ -484,6 +484,8 @@ struct alloc_header *next_object(struct machine *m, struct alloc_header *h);
 /* --- sched.c --- */
 
 struct emu_task *task_create(struct machine *m, enum task_kind kind, const char *comm, int cpu);
+/** tasks_reserve() - storage for @n more tasks, so that none is needed for them; false: no room */
+bool tasks_reserve(struct machine *m, int n);
 void task_free(struct machine *m, struct emu_task *task);
 /** task_start() - give an idle task something to run; it becomes ready */
 void task_start(struct machine *m, struct emu_task *task, task_fn fn, const int64_t *args,

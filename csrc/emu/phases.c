@@ -235,8 +235,12 @@ bool begin_phase(struct explorer *x, unsigned int fails, uint32_t enabled, uint3
 	if (!state)
 		return true;
 	if (state->searched && findings_known(x)) {
-		for (uint64_t races = state->races; races; races &= races - 1)
-			reverse_later(x, o->steps[__builtin_ctzl(races)], proc);
+		for (uint64_t races = state->races; races; races &= races - 1) {
+			const unsigned int step = o->steps[__builtin_ctzl(races)];
+
+			reverse_later(x, step, proc);
+			phases_race(x, step);
+		}
 		return false;
 	}
 	o->depth = x->depth;

@@ -23,7 +23,7 @@ void phases_back(struct explorer *x, unsigned int depth);
  * Return: false if all that follows has been seen.
  */
 bool begin_phase(struct explorer *x, unsigned int fails, uint32_t enabled, uint32_t sleep);
-/** phases_race() - the step at hand races with step @i */
+/** phases_race() - the step at hand, or one that would come later, races with step @i */
 void phases_race(struct explorer *x, unsigned int i);
 
 #endif

@@ -133,6 +133,19 @@ struct emu_task *task_create(struct machine *m, enum task_kind kind, const char 
 	return task;
 }
 
+bool tasks_reserve(struct machine *m, int n)
+{
+	struct machine_state *s = m->s;
+
+	for (int i = s->nr_tasks; i < s->nr_tasks + n && i < MAX_TASKS; i++) {
+		if (!s->tasks[i])
+			s->tasks[i] = machine_alloc(m, sizeof(*s->tasks[i]));
+		if (!s->tasks[i])
+			return false;
+	}
+	return true;
+}
+
 void task_free(struct machine *m, struct emu_task *task)
 {
 	struct machine_state *s = m->s;

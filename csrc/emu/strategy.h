@@ -21,8 +21,6 @@ struct step;
  * @samples: every execution is drawn anew; there is no end
  * @rounds: it is repeated with one pre-emption more each time
  * @caches: an execution that comes to a state seen before is given up
- * @one_sided: a read section that is entered after a grace period has been asked for is not tried
- *	before it, see dpor.c
  * @phases: the same where nobody but one task is left, see phases.c
  * @begin: an execution begins; may be NULL
  * @choose: who of @choices goes at the step at hand
@@ -35,7 +33,6 @@ struct strategy {
 	bool rounds;
 	bool caches;
 	bool phases;
-	bool one_sided;
 	void (*begin)(struct explorer *x);
 	unsigned int (*choose)(struct explorer *x, uint32_t choices);
 	uint32_t (*alternatives)(struct explorer *x, const struct step *step);

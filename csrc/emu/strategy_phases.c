@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * EMU_PHASES: EMU_DPOR for those who want to know what can happen, not in how many
- * orders.  What follows the end of a phase is searched once for each state (phases.c), and
- * of a grace period and a read section there is one order if it stands for both (dpor.c).
+ * EMU_PHASES: EMU_DPOR, but what follows the end of a phase is searched once for each
+ * state, see phases.c.
  */
 #include "execution.h"
 
@@ -22,7 +21,6 @@ const struct strategy strategy_phases = {
 	.reduces = true,
 	.sleeps = true,
 	.phases = true,
-	.one_sided = true,
 	.choose = callbacks_between_operations,
 	.alternatives = only_the_chosen,
 };
