@@ -29,9 +29,13 @@
 
 static noinline void stored_first(struct machine *m, size_t off, size_t size)
 {
+	const bool wipes = m->wipes;
+
+	/* Once is enough, and called last, so jumped to: nothing tells whether this was called. */
+	m->wipes = false;
 	mark_dirty(m, off, size);
-	/* Called last, and so jumped to: nothing tells whether this was called. */
-	if (CHECKED_BUILD && unlikely(m->wipes))
+	m->wipes = wipes;
+	if (CHECKED_BUILD && unlikely(wipes))
 		wipe_stack();
 }
 

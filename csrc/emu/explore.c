@@ -92,9 +92,6 @@ static bool begin_execution(struct explorer *x)
 		run_proc(x, (unsigned int)i);
 	}
 	x->starting = false;
-	/* Where objects lie must not depend on how many callbacks ran at a time. */
-	if (!tasks_reserve(m, MAX_PROCS - MAX_PROGRAM_TASKS))
-		return false;
 	x->live = m->undo != NULL;
 	return !m->refused && !m->arena_full;
 }

@@ -167,6 +167,9 @@ static int search_new(struct machine *m, const struct emu_program_task *tasks, i
 		status = EMU_NO_MEMORY;
 	if (status == EMU_OK && !(kcsan_prepare(m) && lockdep_prepare(m)))
 		status = EMU_NO_MEMORY;
+	/* Where objects lie must not depend on how many callbacks ran at a time. */
+	if (status == EMU_OK && !tasks_reserve(m, nr_tasks + MAX_PROCS - MAX_PROGRAM_TASKS))
+		status = EMU_NO_MEMORY;
 	if (status == EMU_OK) {
 		x->snapshot = snapshot_take(m);
 		x->fallible_start = m->s->fallible_calls;
