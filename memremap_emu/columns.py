@@ -60,15 +60,6 @@ _UNSAID = frozenset({"snprintf_kernel"})
 _WIDTH = 20
 
 
-#: Types of events that there may be a line for.
-_SHOWN = frozenset(
-    (
-        *(EventType.OPERATION, EventType.FUNC, EventType.BLOCK),
-        *(EventType.FAULT, EventType.VIOLATION, EventType.RCU_RUN),
-    )
-)
-
-
 def render(events: Sequence[Event], tasks: Sequence[str], broken: Sequence[str]) -> str:
     """The columns as text.
 
@@ -154,7 +145,7 @@ def _rows(events: Sequence[Event], heads: list[str]) -> list[tuple[int, str]]:
     flavours: dict[int, int] = {}
     rows: list[tuple[int, str]] = []
     for event in events:
-        text = _text(event) if event.type in _SHOWN else None
+        text = _text(event)
         if text is None:
             continue
         if event.type is EventType.RCU_RUN:

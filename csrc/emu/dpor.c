@@ -6,9 +6,10 @@
  *
  * Two steps are dependent if they begin with accesses that conflict, if one of
  * them makes the other possible, or frees what the other uses.  Happens-before
- * is kept in vector clocks.  When a step turns out to race with an earlier one, the order of the two is
- * reversed some day: somebody who can begin such a reversal is entered in the
- * earlier step's backtrack set, unless it holds one already.
+ * is kept in vector clocks.  When a step turns out to race with an earlier one,
+ * the order of the two is reversed some day: somebody who can begin such a
+ * reversal is entered in the earlier step's backtrack set, unless it holds one
+ * already.
  *
  * A compare-and-exchange that fails only reads.  Whether it does can change
  * only by a step that it conflicts with either way.

@@ -224,7 +224,7 @@ bool begin_phase(struct explorer *x, unsigned int fails, uint32_t enabled, uint3
 	struct state *state;
 	uint64_t hash;
 
-	/* From where nobody will be made possible there is one way only. */
+	/* Between operations is often enough: to look at a state takes longer than a step. */
 	if (enabled & (enabled - 1) || sleep || proc >= PROC_RCU || !p->task->operation)
 		return true;
 	if (phases->nr_open == MAX_OPEN || !is_alone(x, proc) || !find_concurrent(x, o, &p->clock))
@@ -260,10 +260,10 @@ void phases_race(struct explorer *x, unsigned int i)
 
 		while (k < o->nr && o->steps[k] != i)
 			k++;
+		/* There is no race with one that comes before the phase; if there were, it is told. */
 		if (k < o->nr)
 			p->states[o->state].races |= 1UL << k;
 		else
-			x->cut |=
-				EMU_BOUND_LOCKS; /* It does come before it: there is no such race. */
+			x->cut |= EMU_BOUND_LOCKS;
 	}
 }
