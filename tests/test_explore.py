@@ -388,6 +388,21 @@ def test_races_with_what_came_before_a_phase_are_reversed_wherever_it_begins(
     assert found["dfs"].final_states == 2
 
 
+@counts_equal_states
+def test_races_of_what_was_given_up_count_for_the_phases_around_it() -> None:
+    """One of the nine executions comes from a race that another search of the inner phase found."""
+    with Kernel(cpus=2, on_violation="record") as k:
+        a, b, c = k.completion(), k.completion(), k.completion()
+        program = Program(k)
+        task = program.task("one").call("reinit_completion", b).complete(a)
+        task.call("try_wait_for_completion", a).call("reinit_completion", b)
+        task.call("complete_all", c)
+        task = program.task("other").complete(c).call("complete_all", a).complete(b)
+        task.call("try_wait_for_completion", c)
+        found = program.explore(strategy="phases", stop_at_violation=False)
+    assert (found.executions, found.cached) == (9, 6)
+
+
 def stuck_reader(k: Kernel, program: Program) -> None:
     program.task("owner").call("synchronize_rcu")
     program.task("reader").call("rcu_read_lock")
