@@ -79,6 +79,7 @@ def _end(said: str) -> str:
 
 def _run(command: list[str], cwd: Path) -> str:
     environment = {k: v for k, v in os.environ.items() if k not in _BUILD_VARIABLES}
+    environment["MEMREMAP_EMU_LTO"] = "0"  # it is built a hundred times
     done = subprocess.run(
         command,
         cwd=cwd,
