@@ -89,8 +89,9 @@ long snapshot_take(struct machine *m)
 	snap->arena_size = arena;
 	snap->shadow_size = shadow;
 	snap->serial = m->handle_serial;
-	snap->hashes.end = arena;
-	memset(snap->hashes.known, 0, sizeof(snap->hashes.known));
+	snap->hashes.image = snap->image;
+	snap->hashes.end = arena / DIRTY_LINE;
+	snap->hashes.nr = 0;
 	snap->nr_stacks = 0;
 	memcpy(snap->image, m->arena, arena);
 	memcpy(snap->image + arena, m->shadow, shadow);

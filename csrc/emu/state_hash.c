@@ -7,6 +7,9 @@
 
 #include <linux/kernel.h>
 
+#undef memset
+#include <string.h>
+
 /* This module, as the linker calls it: functions and constants that objects point to. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char _end[] __attribute__((visibility("hidden")));
@@ -57,39 +60,82 @@ static uint64_t __untracked hash_words(const struct machine *m, uint64_t hash, c
 	return (((((a ^ b) * prime) ^ c) * prime) ^ d) * prime;
 }
 
-/* Does it hold what it held when the snapshot was taken? */
-static bool is_unwritten(const struct machine *m, const struct alloc_header *h, size_t size)
-{
-	const size_t first = (size_t)((const char *)h + sizeof(*h) - m->arena) / DIRTY_LINE;
-	const size_t last = first + (size + DIRTY_LINE - 1) / DIRTY_LINE;
-
-	for (size_t line = first; line < last; line++)
-		if (m->dirty[line / BITS_PER_LONG] & 1UL << (line % BITS_PER_LONG))
-			return false;
-	return true;
-}
-
-/* Of the object numbered @n: what it held is hashed once. */
-static uint64_t hash_object(const struct machine *m, const struct alloc_header *h, size_t n,
-			    struct kept_hashes *kept)
+/* What the object numbered @n adds to the hash of a state. */
+static uint64_t hash_object(const struct machine *m, const struct alloc_header *h, size_t n)
 {
 	const uint64_t basis = 0xcbf29ce484222325UL;
-	const void *object = h + 1;
 
-	if (!kept || n >= KEPT_OBJECTS || (size_t)((const char *)h - m->arena) >= kept->end ||
-	    !is_unwritten(m, h, h->size))
-		return hash_words(m, basis, object, h->size);
-	if (!kept->known[n]) {
-		kept->hash[n] = hash_words(m, basis, object, h->size);
-		kept->known[n] = true;
+	if (h->freed || h->kind == OBJECT_MACHINE)
+		return 0;
+	return mix_word(n, hash_words(m, basis, h + 1, h->size));
+}
+
+/* Where an object begins; NULL: behind the last one. */
+static struct alloc_header *header_in(const struct machine *m, size_t line)
+{
+	const size_t off = line * DIRTY_LINE;
+
+	return off < m->s->brk ? (struct alloc_header *)(void *)(m->arena + off) : NULL;
+}
+
+static void hash_image(struct machine *m, struct kept_hashes *kept)
+{
+	size_t line = (size_t)((const char *)first_object(m) - m->arena) / DIRTY_LINE;
+
+	kept->sum = 0;
+	memset(kept->hashed, 0, sizeof(kept->hashed));
+	while (kept->nr < KEPT_OBJECTS && line < kept->end) {
+		const void *at = kept->image + line * DIRTY_LINE;
+		const struct alloc_header *h = at;
+		const size_t next = line + h->span / DIRTY_LINE;
+		const uint64_t hash = hash_object(m, h, kept->nr);
+
+		if (next > KEPT_LINES)
+			break;
+		kept->line[kept->nr] = (uint32_t)line;
+		kept->hash[kept->nr] = hash;
+		kept->sum += hash;
+		for (; line < next; line++) {
+			kept->object[line] = (uint8_t)kept->nr;
+			/* What is freed, or the machine's own, stays so. */
+			if (hash)
+				kept->hashed[line / BITS_PER_LONG] |= 1UL << line % BITS_PER_LONG;
+		}
+		kept->nr++;
 	}
-	return kept->hash[n];
+	kept->line[kept->nr] = (uint32_t)line;
+}
+
+/* What has become of the sum by objects that have been written. */
+static uint64_t sum_now(const struct machine *m, const struct kept_hashes *kept)
+{
+	const size_t words = (kept->line[kept->nr] + BITS_PER_LONG - 1) / BITS_PER_LONG;
+	uint64_t sum = kept->sum;
+	size_t behind = 0; /* the last object that has been looked at */
+
+	for (size_t i = kept->line[0] / BITS_PER_LONG; i < words; i++) {
+		unsigned long written = m->dirty[i] & kept->hashed[i];
+
+		for (; written; written &= written - 1) {
+			const size_t line = i * BITS_PER_LONG + (size_t)__builtin_ctzl(written);
+			unsigned int n;
+
+			if (line < behind)
+				continue;
+			n = kept->object[line];
+			behind = kept->line[n + 1];
+			sum -= kept->hash[n];
+			sum += hash_object(m, header_in(m, kept->line[n]), n);
+		}
+	}
+	return sum;
 }
 
 uint64_t state_hash(struct machine *m)
 {
 	struct kept_hashes *kept = snapshot_hashes(m);
-	uint64_t hash = 0xcbf29ce484222325UL;
+	uint64_t hash = 0xcbf29ce484222325UL, sum = 0;
+	struct alloc_header *h = first_object(m);
 	struct run_map *maps[MEMMAP_NR_MAPS];
 	size_t n = 0;
 
@@ -97,10 +143,17 @@ uint64_t state_hash(struct machine *m)
 	for (int i = 0; i < MEMMAP_NR_MAPS; i++)
 		for (unsigned long r = 0; r < maps[i]->nr; r++)
 			hash = hash_words(m, hash, &maps[i]->runs[r], sizeof(maps[i]->runs[r]));
-	for (struct alloc_header *h = first_object(m); h; h = next_object(m, h), n++)
-		if (!h->freed && h->kind != OBJECT_MACHINE)
-			hash = (hash ^ hash_object(m, h, n, kept)) * 0x9e3779b97f4a7c15UL;
-	return hash;
+	if (kept && h) {
+		if (!kept->nr)
+			hash_image(m, kept);
+		sum = sum_now(m, kept);
+		n = kept->nr;
+		h = header_in(m, kept->line[n]);
+	}
+	/* Those that are younger. */
+	for (; h; h = next_object(m, h), n++)
+		sum += hash_object(m, h, n);
+	return mix_word(hash, sum);
 }
 
 /*

@@ -11,28 +11,42 @@ static inline uint64_t mix_word(uint64_t hash, uint64_t word)
 	return hash ^ hash >> 29;
 }
 
+/* Of a snapshot's objects, the first ones whose hashes are kept, and how far they may reach. */
 #define KEPT_OBJECTS 256
+#define KEPT_LINES 4096
 
 /**
  * struct kept_hashes - of objects as they were when a snapshot was taken
- * @end: of the arena then: younger objects are not among them
- * @known: is it known, by the object's number?
- * @hash: of its bytes
+ * @image: of the arena then
+ * @end: of that, in lines
+ * @nr: objects, 0: they have not been hashed yet
+ * @line: of the arena in which each begins, and where the first begins that is not among them
+ * @hash: what each adds to the hash of a state
+ * @sum: of all these
+ * @hashed: bit map of the lines of those that add something
+ * @object: whose each of these lines is
  */
 struct kept_hashes {
+	const char *image;
 	size_t end;
-	bool known[KEPT_OBJECTS];
+	unsigned int nr;
+	uint32_t line[KEPT_OBJECTS + 1];
 	uint64_t hash[KEPT_OBJECTS];
+	uint64_t sum;
+	unsigned long hashed[KEPT_LINES / BITS_PER_LONG];
+	uint8_t object[KEPT_LINES];
 };
+
+_Static_assert(KEPT_OBJECTS <= 256, "eight bits");
 
 /**
  * snapshot_hashes() - of the objects of the snapshot that unwritten lines agree with
  *
- * Return: what is filled in as they are hashed; NULL: there is no such snapshot.
+ * Return: what is filled in when they are needed; NULL: there is no such snapshot.
  */
 struct kept_hashes *snapshot_hashes(struct machine *m);
 
-/** state_hash() - of the kernel's objects; those that nobody has written are read once */
+/** state_hash() - of the kernel's objects; those that nobody has written are not read again */
 uint64_t state_hash(struct machine *m);
 
 #endif
