@@ -229,7 +229,7 @@ static void bare_entry(void)
 	asan_enter_stack(NULL, &stack, &size);
 	for (;;) {
 		asan_leave_stack(&kept, stack, size);
-		coroutine_switch(&bare_inner, bare_host);
+		coroutine_switch(&bare_inner, &bare_host);
 		asan_enter_stack(kept, &stack, &size);
 	}
 }
@@ -258,7 +258,7 @@ int emu_switch_loop(emu_machine *m, uint64_t rounds, int bare)
 			void *kept;
 
 			asan_leave_stack(&kept, stack_bottom(m, task->stack), TASK_STACK_SIZE);
-			coroutine_switch(&bare_host, bare_inner);
+			coroutine_switch(&bare_host, &bare_inner);
 			asan_enter_stack(kept, NULL, NULL);
 		}
 	} else {

@@ -42,7 +42,8 @@ __asm__(".text\n"
 	"	stp d14, d15, [sp, #144]\n"
 	"	mov x9, sp\n"
 	"	str x9, [x0]\n"
-	"	mov sp, x1\n"
+	"	ldr x9, [x1]\n"
+	"	mov sp, x9\n"
 	"	ldp x19, x20, [sp, #0]\n"
 	"	ldp x21, x22, [sp, #16]\n"
 	"	ldp x23, x24, [sp, #32]\n"
@@ -77,12 +78,12 @@ void *coroutine_prepare(void *stack, size_t size, void (*entry)(void))
  * the low end of its stack, so that it is saved and restored with it; the
  * host's lives on the host stack, in the frame that switches away.
  */
-void coroutine_switch(void **save_sp, void *load_sp)
+void coroutine_switch(void **save_sp, void *const *load_sp)
 {
 	ucontext_t here;
 
 	*save_sp = &here;
-	swapcontext(&here, load_sp);
+	swapcontext(&here, *load_sp);
 }
 
 void *coroutine_prepare(void *stack, size_t size, void (*entry)(void))

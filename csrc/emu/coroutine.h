@@ -8,7 +8,8 @@
 /**
  * coroutine_switch() - leave this stack and continue on another
  * @save_sp: where to keep what a later switch back needs
- * @load_sp: what coroutine_prepare() or an earlier switch has kept
+ * @load_sp: where coroutine_prepare() or an earlier switch has kept it.  Not that itself: the
+ *	compiler leaves what it hands over on the stack, and equal states shall look equal
  */
 #if defined(__x86_64__) && !defined(COROUTINE_UCONTEXT)
 
@@ -23,21 +24,30 @@
  * Part of the function that switches: the compiler saves what it needs, and no
  * return follows.  The processor predicts returns by the calls that it has
  * seen, and would be wrong after every switch.
+ *
+ * What the other side has left in registers that a call preserves would be saved by
+ * the next one who uses them, and equal states shall look equal.
  */
-static inline __attribute__((always_inline)) void coroutine_switch(void **save_sp, void *load_sp)
+static inline __attribute__((always_inline)) void coroutine_switch(void **save_sp,
+								   void *const *load_sp)
 {
 	__asm__ volatile("leaq 1f(%%rip), %%rcx\n\t"
 			 "subq $128, %%rsp\n\t"
 			 "pushq %%rbp\n\t"
 			 "pushq %%rcx\n\t"
 			 "movq %%rsp, (%0)\n\t"
-			 "movq %1, %%rsp\n\t"
+			 "movq (%1), %%rsp\n\t"
 			 "popq %%rcx\n\t"
 			 "popq %%rbp\n\t"
 			 "addq $128, %%rsp\n\t"
 			 "jmp *%%rcx\n\t"
 			 ".p2align 3\n"
-			 "1:"
+			 "1:\n\t"
+			 "xorl %%ebx, %%ebx\n\t"
+			 "xorl %%r12d, %%r12d\n\t"
+			 "xorl %%r13d, %%r13d\n\t"
+			 "xorl %%r14d, %%r14d\n\t"
+			 "xorl %%r15d, %%r15d"
 			 : "+D"(save_sp), "+S"(load_sp)
 			 :
 			 : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13",
@@ -51,7 +61,7 @@ static inline __attribute__((always_inline)) void coroutine_switch(void **save_s
 #define COROUTINE_RED_ZONE 0
 #define COROUTINE_SAVED 0
 
-void coroutine_switch(void **save_sp, void *load_sp);
+void coroutine_switch(void **save_sp, void *const *load_sp);
 
 #endif
 

@@ -350,6 +350,15 @@ static unsigned int next_candidate(const struct explorer *x, struct candidates *
 	return i;
 }
 
+/* Whole: a copy of a vector of which one count has just been written waits for that. */
+static inline void set_time(struct clock *clock, unsigned int proc, uint16_t time)
+{
+	const uint16_t place = (uint16_t)proc;
+
+	for (uint16_t i = 0; i < CLOCK_SIZE; i++)
+		clock->at[i] = i == place ? time : clock->at[i];
+}
+
 void account(struct explorer *x, unsigned int d, bool races)
 {
 	struct step *step = &x->steps[d];
@@ -382,7 +391,7 @@ void account(struct explorer *x, unsigned int d, bool races)
 		if (lock)
 			join(&p->clock, &lock->clock);
 	}
-	p->clock.at[step->proc] = step->index;
+	set_time(&p->clock, step->proc, step->index);
 	step->begin = step->clock = p->clock;
 }
 
@@ -416,9 +425,9 @@ uint32_t still_asleep(const struct explorer *x, uint32_t candidates, const struc
 
 	for (; candidates; candidates &= candidates - 1) {
 		unsigned int proc = (unsigned int)__builtin_ctz(candidates);
-		const struct access pending = pending_now(x, proc);
+		const struct access *pending = pending_of(x, proc);
 
-		if (!conflicts(&pending, access))
+		if (!conflicts_as(pending, kind_now(pending), access))
 			asleep |= 1U << proc;
 	}
 	return asleep;

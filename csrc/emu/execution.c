@@ -30,53 +30,83 @@ static void operation_begins(struct machine *m, struct emu_task *task)
 	task->operation = NULL;
 }
 
-static void give_way(struct machine *m, struct emu_task *task, const struct access *access)
+/*
+ * Where the running task is to tell what it is about to do; NULL: it is the host, who goes on.
+ * It is written there at once: a copy of what has just been written piece by piece waits for that.
+ */
+static inline struct access *announcing(struct machine *m)
 {
+	struct emu_task *task = m->running;
+
+	if (!task)
+		return NULL;
 	/* With it the rest of its line: whether it is ready, and its stack pointer. */
 	machine_dirty(&task->pending, sizeof(task->pending));
+	return &task->pending;
+}
+
+static inline __attribute__((always_inline)) void give_way(struct machine *m)
+{
+	struct emu_task *task = m->running;
+
 	if (unlikely(m->explorer->frames != NULL))
 		walk_stack(m, __builtin_frame_address(0), m->explorer->frames[task->stack].pc,
 			   EMU_PATH_FRAMES);
-	task->pending = *access;
 	task->run = RUN_READY;
 	m->wipes = m->explorer->strategy->caches;
 	task_yield(m, task);
 	operation_begins(m, task);
 }
 
-void explore_point(struct machine *m, const struct access *access)
+/* A read section is entered together with the first visible thing done in it. */
+static noinline void give_way_and_enter(struct machine *m)
 {
 	struct emu_task *task = m->running;
-	struct access entering = *access;
 
-	if (!task)
-		return;
-	/* A section is entered together with the first visible thing done in it. */
-	entering.rcu_read |= (uint8_t)rcu_entering(task);
-	give_way(m, task, &entering);
+	task->pending.rcu_read |= (uint8_t)rcu_entering(task);
+	give_way(m);
 	rcu_enter(m, task);
+}
+
+static inline __attribute__((always_inline)) void give_way_in_section(struct machine *m)
+{
+	if (m->running->t.rcu_read_lock_nesting | m->running->t.preempt_count)
+		give_way_and_enter(m);
+	else
+		give_way(m);
+}
+
+void explore_point(struct machine *m, const struct access *access)
+{
+	struct access *announced = announcing(m);
+
+	if (!announced)
+		return;
+	*announced = *access;
+	give_way_in_section(m);
 }
 
 void explore_free(struct machine *m, const void *object, unsigned long size)
 {
+	struct access *announced = size ? announcing(m) : NULL;
 	struct explorer *x = m->explorer;
-	const struct access access = {
+
+	if (!announced)
+		return;
+	*announced = (struct access){
 		.start = (uintptr_t)object,
 		.end = (uintptr_t)object + size,
 		.kind = ACCESS_FREE,
 	};
-
-	if (!m->running || !size)
-		return;
 	/* Before the section that it is in, which has no part in it: most callbacks only free. */
-	give_way(m, m->running, &access);
+	give_way(m);
 	if (x->nr_freed == MAX_FREED) {
 		x->cut |= EMU_BOUND_LOCKS;
 		return;
 	}
 	x->freed[x->nr_freed++] = (struct freed){
-		.start = access.start,
-		.end = access.end,
+		.start = (uintptr_t)object,
+		.end = (uintptr_t)object + size,
 		.depth = x->depth,
 	};
 }
@@ -91,40 +121,49 @@ unsigned int find_free(const struct explorer *x, const struct access *access)
 
 void explore_access(struct machine *m, const void *addr, unsigned long size, bool write)
 {
-	const struct access access = {
+	struct access *announced = announcing(m);
+
+	if (!announced)
+		return;
+	*announced = (struct access){
 		.start = (uintptr_t)addr,
 		.end = (uintptr_t)addr + size,
 		.kind = write ? ACCESS_WRITE : ACCESS_READ,
 	};
-
-	explore_point(m, &access);
+	give_way_in_section(m);
 }
 
 void explore_compare(struct machine *m, const void *addr, unsigned long size, uint64_t expected)
 {
-	const struct access access = {
+	struct access *announced = announcing(m);
+
+	if (!announced)
+		return;
+	*announced = (struct access){
 		.start = (uintptr_t)addr,
 		.end = (uintptr_t)addr + size,
 		.kind = ACCESS_WRITE,
 		.compares = (uint8_t)size,
 		.expected = expected,
 	};
-
-	explore_point(m, &access);
+	give_way_in_section(m);
 }
 
 void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const void *lock),
 		     bool exclusive)
 {
-	const struct access access = {
+	struct access *announced = announcing(m);
+
+	if (!announced)
+		return;
+	*announced = (struct access){
 		.start = (uintptr_t)lock,
 		.end = (uintptr_t)lock + 1,
 		.kind = ACCESS_ACQUIRE,
 		.exclusive = exclusive,
 		.ready = ready,
 	};
-
-	explore_point(m, &access);
+	give_way_in_section(m);
 }
 
 struct lock_clock *lock_clock(struct explorer *x, const void *object)
@@ -292,25 +331,6 @@ uint32_t enabled_procs(struct explorer *x)
 			enabled |= 1U << i;
 	}
 	return enabled;
-}
-
-const struct access *pending_of(const struct explorer *x, unsigned int proc)
-{
-	static const struct access nothing = { .kind = ACCESS_NONE };
-	const struct emu_task *task = x->procs[proc].task;
-
-	return task ? &task->pending : &nothing;
-}
-
-struct access pending_now(const struct explorer *x, unsigned int proc)
-{
-	struct access access = *pending_of(x, proc);
-
-	/* One that fails only looks. */
-	if (access.compares &&
-	    memcmp((const void *)access.start, &access.expected, access.compares))
-		access.kind = ACCESS_READ;
-	return access;
 }
 
 /*

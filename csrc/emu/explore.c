@@ -185,7 +185,8 @@ static enum outcome run_once(struct explorer *x)
 		if (x->path)
 			keep_path(x, step, enabled);
 		begin_step(x, step);
-		step->access = pending_now(x, step->proc);
+		step->access = *pending_of(x, step->proc);
+		step->access.kind = kind_now(&step->access);
 		if (last || !step->index)
 			account(x, x->depth, last && x->strategy->reduces);
 		else

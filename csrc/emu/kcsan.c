@@ -145,16 +145,10 @@ struct kcsan {
 	uint32_t touched[KCSAN_LINES];
 };
 
-static void order_after(struct order *a, const struct order *b)
+static void order_after(struct order *restrict a, const struct order *restrict b)
 {
-	order_vector *to = (order_vector *)a->at;
-	const order_vector *from = (const order_vector *)b->at;
-
-	for (unsigned int i = 0; i < sizeof(*a) / sizeof(*to); i++) {
-		order_vector less = (order_vector)(to[i] < from[i]);
-
-		to[i] = (from[i] & less) | (to[i] & ~less);
-	}
+	for (unsigned int i = 0; i < KCSAN_TASKS; i++)
+		a->at[i] = a->at[i] < b->at[i] ? b->at[i] : a->at[i];
 }
 
 /* Does @a come after @b already? */

@@ -61,6 +61,8 @@ static void section_ends(struct machine *m, int flavour, unsigned long start)
 {
 	kcsan_release(m, sections_of(m, flavour));
 	explore_rcu_exit(m, flavour, start);
+	if (m->wipes)
+		wipe_stack();
 }
 
 /* Not a reader yet: the section begins with the first visible operation in it. */

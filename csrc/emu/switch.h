@@ -24,7 +24,7 @@ static inline __attribute__((always_inline)) void __untracked switch_to_host(str
 	asan_leave_stack(over ? NULL : &kept, m->host_stack, m->host_stack_size);
 	if (TRACKS_STORES)
 		mark_dirty(m, (size_t)((char *)&task->sp - m->arena), sizeof(task->sp));
-	coroutine_switch(&task->sp, m->host_sp);
+	coroutine_switch(&task->sp, &m->host_sp);
 	m = this_machine();
 	asan_enter_stack(kept, &m->host_stack, &m->host_stack_size);
 }
@@ -51,7 +51,7 @@ static inline __attribute__((always_inline)) void __untracked switch_to_task(str
 	kernel_context.task = &task->t;
 	kernel_context.cpu = (unsigned long)task->t.cpu;
 	asan_leave_stack(&kept, stack_bottom(m, task->stack), TASK_STACK_SIZE);
-	coroutine_switch(&m->host_sp, task->sp);
+	coroutine_switch(&m->host_sp, &task->sp);
 	asan_enter_stack(kept, NULL, NULL);
 #ifdef ADDRESS_SANITIZER
 	m->host_stack = saved_stack;
