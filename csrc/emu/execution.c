@@ -317,13 +317,14 @@ static inline bool more_to_do(struct machine *m, unsigned int proc)
 
 uint32_t enabled_procs(struct explorer *x)
 {
-	uint32_t enabled = 0;
+	const struct proc *const end = x->procs + x->nr_tasks;
+	uint32_t enabled = 0, bit = 1;
 
 	if (x->m->s->rcu_waiters)
 		rcu_wake_waiters(x->m);
-	for (unsigned int i = 0; i < (unsigned int)x->nr_tasks; i++)
-		if (task_enabled(x->procs[i].task))
-			enabled |= 1U << i;
+	for (const struct proc *p = x->procs; p < end; p++, bit <<= 1)
+		if (task_enabled(p->task))
+			enabled |= bit;
 	for (unsigned int i = PROC_RCU; i < MAX_PROCS; i++) {
 		const struct emu_task *task = x->procs[i].task;
 
