@@ -100,6 +100,8 @@ void explore_free(struct machine *m, const void *object, unsigned long size)
 	};
 	/* Before the section that it is in, which has no part in it: most callbacks only free. */
 	give_way(m);
+	if (!keeps_clocks(x))
+		return;
 	if (x->nr_freed == MAX_FREED) {
 		x->cut |= EMU_BOUND_LOCKS;
 		return;
@@ -189,8 +191,11 @@ struct lock_clock *lock_clock(struct explorer *x, const void *object)
 void explore_release(struct machine *m, const void *object)
 {
 	struct explorer *x = m->explorer;
-	struct lock_clock *lock = lock_clock(x, object);
+	struct lock_clock *lock;
 
+	if (!keeps_clocks(x))
+		return;
+	lock = lock_clock(x, object);
 	if (!lock)
 		return;
 	undo_record(m, &lock->clock, sizeof(lock->clock));
@@ -201,6 +206,8 @@ void explore_wake(struct machine *m, const struct emu_task *task)
 {
 	struct explorer *x = m->explorer;
 
+	if (!keeps_clocks(x))
+		return;
 	for (unsigned int i = 0; i < MAX_PROCS; i++)
 		if (x->procs[i].task == task) {
 			undo_record(m, &x->procs[i].clock, sizeof(x->procs[i].clock));
@@ -221,6 +228,8 @@ void explore_grace_period(struct machine *m, const struct emu_task *task, int fl
 {
 	struct explorer *x = m->explorer;
 
+	if (!keeps_clocks(x))
+		return;
 	for (unsigned int i = 0; i < MAX_PROCS; i++)
 		if (x->procs[i].task == task) {
 			undo_record(m, &x->procs[i].clock, sizeof(x->procs[i].clock));
@@ -233,6 +242,8 @@ void explore_rcu_queued(struct machine *m, int flavour)
 	struct explorer *x = m->explorer;
 	struct queued *q = &x->queued[flavour];
 
+	if (!keeps_clocks(x))
+		return;
 	if (q->tail - q->head == MAX_QUEUED)
 		x->cut |= EMU_BOUND_LOCKS;
 	undo_record(m, &q->tail, sizeof(q->tail));
@@ -245,6 +256,8 @@ void explore_rcu_exit(struct machine *m, int flavour, unsigned long start)
 	struct explorer *x = m->explorer;
 	struct rcu_exits *exits = &x->rcu_exits[flavour];
 
+	if (!keeps_clocks(x))
+		return;
 	/* Whoever waits for one that began then waits for all of those. */
 	for (unsigned int i = exits->nr; i-- > 0;)
 		if (exits->start[i] == start) {
@@ -368,6 +381,21 @@ void begin_step(struct explorer *x, struct step *step)
 			    (size_t)(stack_top(m, p->task->stack) - (char *)p->task->sp));
 }
 
+/* The oldest callback of @flavour begins: after it was queued, and after those it waited for. */
+static struct emu_task *take_callback(struct explorer *x, struct proc *p, int flavour)
+{
+	struct queued *q = &x->queued[flavour];
+	const unsigned long asked = rcu_oldest_clock(x->m, flavour);
+	struct emu_task *task = rcu_flavour_task(x->m, flavour);
+
+	if (keeps_clocks(x)) {
+		undo_record(x->m, &q->head, sizeof(q->head));
+		join(&p->clock, &q->clock[q->head++ % MAX_QUEUED]);
+		join_exits(&p->clock, &x->rcu_exits[flavour], asked);
+	}
+	return task;
+}
+
 void run_proc(struct explorer *x, unsigned int proc)
 {
 	struct machine *m = x->m;
@@ -378,13 +406,7 @@ void run_proc(struct explorer *x, unsigned int proc)
 		if (proc == PROC_WORKER) {
 			p->task = worker_task(m);
 		} else {
-			struct queued *q = &x->queued[proc - PROC_RCU];
-			unsigned long asked = rcu_oldest_clock(m, (int)(proc - PROC_RCU));
-
-			undo_record(m, &q->head, sizeof(q->head));
-			p->task = rcu_flavour_task(m, (int)(proc - PROC_RCU));
-			join(&p->clock, &q->clock[q->head++ % MAX_QUEUED]);
-			join_exits(&p->clock, &x->rcu_exits[proc - PROC_RCU], asked);
+			p->task = take_callback(x, p, (int)(proc - PROC_RCU));
 		}
 		if (!p->task)
 			return;

@@ -245,6 +245,12 @@ struct explorer {
 	struct step steps[MAX_STEPS];
 };
 
+/* Is what happens before what of use?  Only to whoever finds out by races who is to be tried. */
+static inline bool keeps_clocks(const struct explorer *x)
+{
+	return x->strategy->reduces;
+}
+
 /* What happens before @b happens before @a, too. */
 static inline void join(struct clock *restrict a, const struct clock *restrict b)
 {

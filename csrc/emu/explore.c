@@ -144,6 +144,7 @@ static void keep_path(struct explorer *x, const struct step *step, uint32_t enab
 static enum outcome run_once(struct explorer *x)
 {
 	struct machine *m = x->m;
+	const bool clocks = keeps_clocks(x);
 	uint32_t sleep = 0;
 
 	for (;; x->depth++) {
@@ -157,7 +158,7 @@ static enum outcome run_once(struct explorer *x)
 			return RUN_MISMATCH;
 		step->enabled = enabled;
 		if (!enabled) {
-			if (x->strategy->reduces)
+			if (clocks)
 				account_blocked(x);
 			return RUN_TO_END;
 		}
@@ -187,11 +188,13 @@ static enum outcome run_once(struct explorer *x)
 		begin_step(x, step);
 		step->access = *pending_of(x, step->proc);
 		step->access.kind = kind_now(&step->access);
-		if (last || !step->index)
-			account(x, x->depth, last && x->strategy->reduces);
-		else
-			account_again(x, x->depth);
-		list_step(x, x->depth);
+		if (clocks) {
+			if (last || !step->index)
+				account(x, x->depth, last);
+			else
+				account_again(x, x->depth);
+			list_step(x, x->depth);
+		}
 		if (x->strategy->sleeps && last)
 			sleep = still_asleep(x, step->sleep | (step->done & ~(1U << step->proc)),
 					     &step->access);
@@ -202,7 +205,8 @@ static enum outcome run_once(struct explorer *x)
 		if (step->failed < step->nr_fails)
 			return RUN_MISMATCH;
 		/* Steps take their end's clock: what they released or woke is known now. */
-		step->clock = x->procs[step->proc].clock;
+		if (clocks)
+			step->clock = x->procs[step->proc].clock;
 	}
 }
 
