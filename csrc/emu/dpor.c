@@ -123,19 +123,30 @@ static void reverse_race(struct explorer *x, unsigned int i, unsigned int d,
 	enter_initial(x, i, initials & race->enabled, last->proc);
 }
 
+static bool is_in_line(const struct access *access)
+{
+	return access->start >> 6 == (access->end - 1) >> 6;
+}
+
+/* Of struct pages?  There are no others outside the arena, and each is a line. */
+static bool is_of_pages(const struct explorer *x, const struct access *access)
+{
+	return access->start - (uintptr_t)x->m->arena >= x->m->arena_size;
+}
+
 static unsigned int wide_list_of(const struct explorer *x, const struct access *access)
 {
-	return access->start - (uintptr_t)x->m->arena < x->m->arena_size ? LIST_WIDE :
-									   LIST_WIDE_PAGES;
+	return is_of_pages(x, access) ? LIST_WIDE_PAGES : LIST_WIDE;
 }
 
 /*
- * Small accesses can conflict only if they are in the same eight bytes, so only
- * steps of one list need be looked at, and those with wide accesses.
+ * Small accesses can conflict only if they are in the same eight bytes, or are of the same struct
+ * page, so only steps of one list need be looked at, and those with wide accesses.
  */
 static unsigned int list_of(const struct explorer *x, const struct access *access)
 {
-	if (access->start >> 3 != (access->end - 1) >> 3)
+	if (access->start >> 3 != (access->end - 1) >> 3 &&
+	    !(is_in_line(access) && is_of_pages(x, access)))
 		return wide_list_of(x, access);
 	return (unsigned int)((access->start >> 3) * 0x9e3779b97f4a7c15UL >> 58);
 }
@@ -180,11 +191,6 @@ static unsigned int next_near(const struct step *earlier, const struct step *ste
 static bool is_listed(const struct access *access)
 {
 	return access->start < access->end && access->kind != ACCESS_FREE;
-}
-
-static bool is_in_line(const struct access *access)
-{
-	return access->start >> 6 == (access->end - 1) >> 6;
 }
 
 static uint16_t *line_list_of(struct explorer *x, const struct access *access)
