@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -543,6 +544,30 @@ def locks_in_two_orders(k: Kernel) -> Program:
     program.task("ab").lock(a).lock(b).unlock(b).unlock(a)
     program.task("ba").lock(b).lock(a).unlock(a).unlock(b)
     return program
+
+
+def test_what_a_search_has_left_behind_is_nothing_to_the_next() -> None:
+    """Its memory is used again: deep steps, final states, a violation, races on another machine."""
+
+    def small() -> Exploration:
+        with Kernel(cpus=2, on_violation="record") as k:
+            return locks_in_two_orders(k).explore(stop_at_violation=False)
+
+    def in_a_new_thread() -> Exploration:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(small).result()
+
+    with Kernel(cpus=3, on_violation="record") as k:
+        lock, ref = k.spinlock(), k.ref_test()
+        deep = Program(k)
+        task = deep.task("many")
+        for _ in range(400):
+            task.lock(lock).unlock(lock)
+        deep.task("owner").call("ref_test_kill", ref)
+        deep.task("user").lock(lock).unlock(lock).call("ref_test_use", ref)
+        found = deep.explore(max_executions=300, stop_at_violation=False)
+    assert found.max_depth > 400 and found.executions == 300
+    assert small() == in_a_new_thread()
 
 
 def test_a_search_tells_what_it_has_broken_whatever_another_has_left_behind() -> None:

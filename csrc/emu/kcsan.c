@@ -38,6 +38,7 @@
 #include "kcsan.h"
 #include "machine.h"
 #include "pages.h"
+#include "shelf.h"
 #include "state_hash.h"
 
 #undef memset
@@ -170,10 +171,13 @@ bool kcsan_prepare(struct machine *m)
 {
 	if (m->kcsan)
 		return true;
-	m->kcsan = map_pages(sizeof(*m->kcsan));
+	m->kcsan = shelf_take(SHELF_KCSAN);
+	if (!m->kcsan)
+		m->kcsan = map_pages(sizeof(*m->kcsan));
 	if (!m->kcsan)
 		return false;
-	m->kcsan->generation = 1;
+	/* What another machine has left is of an earlier generation. */
+	kcsan_forget(m);
 	m->kcsan->last = m->kcsan->tasks;
 	return true;
 }
@@ -669,13 +673,24 @@ void kcsan_forget(struct machine *m)
 {
 	if (!m->kcsan)
 		return;
-	m->kcsan->generation++;
+	if (unlikely(!++m->kcsan->generation)) {
+		/* Every number has been used. */
+		madvise(m->kcsan, page_up(sizeof(*m->kcsan)), MADV_DONTNEED);
+		m->kcsan->generation = 1;
+		m->kcsan->last = m->kcsan->tasks;
+	}
 	m->kcsan->nr_tasks = 0;
 	m->kcsan->nr_reports = 0;
 }
 
+static void unmap_kcsan(void *kcsan)
+{
+	unmap_pages(kcsan, sizeof(struct kcsan));
+}
+
 void kcsan_free(struct machine *m)
 {
-	unmap_pages(m->kcsan, sizeof(*m->kcsan));
+	if (m->kcsan && !shelf_keep(SHELF_KCSAN, m->kcsan, unmap_kcsan))
+		unmap_kcsan(m->kcsan);
 	m->kcsan = NULL;
 }

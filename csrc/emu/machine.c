@@ -6,6 +6,7 @@
 #include "kcsan.h"
 #include "lockdep.h"
 #include "machine.h"
+#include "pages.h"
 #include "spare.h"
 
 #include <linux/kernel.h>
@@ -17,7 +18,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PAGE_BYTES 4096UL
 #define VIOLATIONS_KEPT 256
 /* How far into the arena the machine gets by booting, about. */
 #define BOOT_BYTES (10UL << 10)
@@ -25,11 +25,6 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; older ones refuse it */
 #endif
-
-static size_t page_up(size_t size)
-{
-	return (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-}
 
 static int64_t boot(const int64_t *args)
 {

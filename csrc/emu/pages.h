@@ -10,6 +10,14 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
+#define PAGE_BYTES 4096UL
+
+/** page_up() - whole pages for @size bytes */
+static inline size_t page_up(size_t size)
+{
+	return (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+}
+
 /** map_pages() - @size bytes that read as zeroes; NULL: the host is out of memory */
 static inline void *map_pages(size_t size)
 {

@@ -5,13 +5,14 @@
  */
 #include "search.h"
 #include "cache.h"
-#include "phases.h"
 #include "findings.h"
 #include "items.h"
 #include "kcsan.h"
 #include "lock_union.h"
 #include "orders.h"
 #include "pages.h"
+#include "phases.h"
+#include "shelf.h"
 
 #include <linux/kernel.h>
 
@@ -27,16 +28,23 @@
 /* Handles that an execution may give out and nobody else. */
 #define SERIALS 4096
 
+/* Steps of which a search that is kept for the next one is cleaned; others go back to the system. */
+#define STEPS_CLEANED 256
+
 /**
  * struct emu_search - a search, as the host holds it
+ * @x: last, and in it the steps: few searches touch many of them
  */
 struct emu_search {
-	struct explorer x;
 	struct emu_explore_result result;
 	char names[MAX_PROGRAM_TASKS][16];
-	size_t size;
-	uint8_t schedule[];
+	uint8_t *schedule;
+	struct explorer x;
 };
+
+_Static_assert(offsetof(struct explorer, steps) + sizeof(((struct explorer *)0)->steps) ==
+		       sizeof(struct explorer),
+	       "steps come last");
 
 static int decode_ops(struct machine *m, const struct emu_op *ops, size_t n, int64_t *decoded)
 {
@@ -83,6 +91,31 @@ static int copy_task(struct emu_search *search, int i, const struct emu_program_
 	return decode_ops(x->m, ops, from->nr_ops, x->decoded[i]);
 }
 
+static void unmap_search(void *search)
+{
+	unmap_pages(search, sizeof(emu_search));
+}
+
+/* For the next one: as new, which is cheaper than one that is. */
+static bool keep_search(emu_search *search)
+{
+	const size_t all = page_up(sizeof(*search));
+	const size_t cleaned = page_up(offsetof(emu_search, x.steps[STEPS_CLEANED]));
+
+	if (shelf_is_full(SHELF_SEARCH) ||
+	    madvise((char *)search + cleaned, all - cleaned, MADV_DONTNEED))
+		return false;
+	memset(search, 0, cleaned);
+	return shelf_keep(SHELF_SEARCH, search, unmap_search);
+}
+
+static emu_search *take_search(void)
+{
+	emu_search *search = shelf_take(SHELF_SEARCH);
+
+	return search ? search : map_pages(sizeof(*search));
+}
+
 void emu_search_free(emu_search *search, int closed)
 {
 	struct explorer *x;
@@ -107,7 +140,9 @@ void emu_search_free(emu_search *search, int closed)
 	free(x->frames);
 	free(x->path);
 	stacks_free(x->stacks);
-	unmap_pages(search, search->size);
+	free(search->schedule);
+	if (!keep_search(search))
+		unmap_search(search);
 }
 
 /* Is the schedule one to be followed to the end? */
@@ -138,21 +173,25 @@ _Static_assert(MAX_PROGRAM_TASKS == 8 && MAX_FAILS == 4, "as the texts above say
 static int search_new(struct machine *m, const struct emu_program_task *tasks, int nr_tasks,
 		      const struct emu_explore_options *options, emu_search **out)
 {
-	const size_t size = sizeof(emu_search) + options->schedule_length;
-	emu_search *search = map_pages(size);
+	const size_t length = options->schedule_length;
+	emu_search *search = take_search();
 	struct explorer *x;
 	int status = EMU_OK;
 
 	if (!search)
 		return EMU_NO_MEMORY;
-	search->size = size;
 	x = &search->x;
 	x->m = m;
 	x->nr_tasks = nr_tasks;
 	x->options = *options;
+	if (length) {
+		search->schedule = malloc(length);
+		if (search->schedule)
+			memcpy(search->schedule, options->schedule, length);
+		else
+			status = EMU_NO_MEMORY;
+	}
 	x->options.schedule = search->schedule;
-	if (options->schedule_length)
-		memcpy(search->schedule, options->schedule, options->schedule_length);
 	x->result = &search->result;
 	x->result->status = EMU_EXPLORE_RUNNING;
 	x->strategy = strategy_numbered(options->strategy);

@@ -12,11 +12,11 @@
  * unmapped.
  */
 #include "spare.h"
+#include "shelf.h"
 
 #include <linux/kernel.h>
 
 #undef memset
-#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -25,9 +25,6 @@
 #define LOG_CLEANED (16UL << 10)
 #define TRACE_CLEANED 128UL
 
-static pthread_once_t spare_made = PTHREAD_ONCE_INIT;
-static pthread_key_t spare_of_thread;
-
 static void unmap_spare(void *spare)
 {
 	struct machine *m = spare;
@@ -35,21 +32,15 @@ static void unmap_spare(void *spare)
 	munmap(m->mapping, m->mapping_size);
 }
 
-static void make_spare(void)
-{
-	pthread_key_create(&spare_of_thread, unmap_spare);
-}
-
 struct machine *spare_take(size_t size)
 {
-	struct machine *m;
+	struct machine *m = shelf_take(SHELF_MACHINE);
 
-	pthread_once(&spare_made, make_spare);
-	m = pthread_getspecific(spare_of_thread);
-	if (!m || m->mapping_size != size)
-		return NULL;
-	pthread_setspecific(spare_of_thread, NULL);
-	return m;
+	if (!m || m->mapping_size == size)
+		return m;
+	if (!shelf_keep(SHELF_MACHINE, m, unmap_spare))
+		unmap_spare(m);
+	return NULL;
 }
 
 bool spare_keep(struct machine *m)
@@ -62,10 +53,9 @@ bool spare_keep(struct machine *m)
 				.mapping_size = m->mapping_size,
 				.stacks_made = m->stacks_made };
 
-	pthread_once(&spare_made, make_spare);
 	/* Violations are allocated with the first one, restored since or not. */
 	if (m->task_died || m->violations || s->panicked || brk > ARENA_CLEANED ||
-	    log > LOG_CLEANED || trace > TRACE_CLEANED || pthread_getspecific(spare_of_thread))
+	    log > LOG_CLEANED || trace > TRACE_CLEANED || shelf_is_full(SHELF_MACHINE))
 		return false;
 	if (m->stacks_made) {
 		char *bottom = stack_bottom(m, m->stacks_made - 1);
@@ -86,5 +76,5 @@ bool spare_keep(struct machine *m)
 	}
 	memset(m->arena, 0, brk);
 	*m = kept;
-	return pthread_setspecific(spare_of_thread, m) == 0;
+	return shelf_keep(SHELF_MACHINE, m, unmap_spare);
 }

@@ -15,6 +15,7 @@
 #include "undo.h"
 #include "machine.h"
 #include "pages.h"
+#include "shelf.h"
 
 #undef memset
 #undef memcpy
@@ -25,33 +26,75 @@
 /* An execution whose records take more than this is repeated from its start. */
 #define MAX_LOG (64UL << 20)
 #define FIRST_LOG (256UL << 10)
+/* One that has grown beyond this is not kept for the next search. */
+#define KEPT_LOG (1UL << 20)
 
 #define LINE_BYTES (DIRTY_LINE + DIRTY_LINE / 8)
 
+static void free_undo(void *undo)
+{
+	struct undo *u = undo;
+
+	unmap_pages(u->saved, u->saved_bytes);
+	free(u->log);
+	free(u);
+}
+
+/* As large as the arena allows, and as little of @saved used as of the arena. */
+static struct undo *new_undo(size_t saved_bytes)
+{
+	struct undo *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return NULL;
+	*u = (struct undo){
+		.log = malloc(FIRST_LOG),
+		.size = FIRST_LOG,
+		.saved = map_pages(saved_bytes),
+		.saved_bytes = saved_bytes,
+	};
+	if (u->log && u->saved)
+		return u;
+	free_undo(u);
+	return NULL;
+}
+
+static void next_epoch(struct undo *u)
+{
+	if (likely(++u->epoch))
+		return;
+	/* Every number has been used. */
+	madvise(u->saved, u->saved_bytes, MADV_DONTNEED);
+	u->epoch = 1;
+}
+
+/* What has been kept is void. */
+static void start_anew(struct undo *u)
+{
+	next_epoch(u);
+	u->used = 0;
+	u->room = u->size;
+	u->full = false;
+}
+
 bool undo_begin(struct machine *m)
 {
+	/* A store may begin in the arena's last line and end behind it. */
+	const size_t bytes = (m->arena_size / DIRTY_LINE + 1) * sizeof(*m->undo->saved);
 	struct undo *u;
 
 	if (!TRACKS_STORES)
 		return true;
-	u = calloc(1, sizeof(*u));
+	u = shelf_take(SHELF_UNDO);
+	if (u && u->saved_bytes != bytes) {
+		free_undo(u);
+		u = NULL;
+	}
+	if (!u)
+		u = new_undo(bytes);
 	if (!u)
 		return false;
-	u->log = malloc(FIRST_LOG);
-	/*
-	 * As large as the arena allows, and as little of it used as of the arena; a store
-	 * may begin in its last line and end behind it.
-	 */
-	u->saved_bytes = (m->arena_size / DIRTY_LINE + 1) * sizeof(*u->saved);
-	u->saved = map_pages(u->saved_bytes);
-	if (!u->log || !u->saved) {
-		unmap_pages(u->saved, u->saved_bytes);
-		free(u->log);
-		free(u);
-		return false;
-	}
-	u->epoch = 1;
-	u->room = u->size = FIRST_LOG;
+	start_anew(u);
 	m->undo = u;
 	/* Objects that are younger than the snapshot, too. */
 	m->dirty_size = m->arena_size;
@@ -63,11 +106,8 @@ void undo_end(struct machine *m)
 	struct undo *u = m->undo;
 
 	m->undo = NULL;
-	if (!u)
-		return;
-	unmap_pages(u->saved, u->saved_bytes);
-	free(u->log);
-	free(u);
+	if (u && (u->size > KEPT_LOG || !shelf_keep(SHELF_UNDO, u, free_undo)))
+		free_undo(u);
 }
 
 bool noinline undo_grow(struct undo *u, size_t bytes)
@@ -133,15 +173,6 @@ void undo_elsewhere(struct machine *m, char *p, size_t size)
 	if (p >= m->stacks || p < stack_bottom(m, MAX_TASKS - 1))
 		return;
 	undo_record(m, p, size);
-}
-
-static void next_epoch(struct undo *u)
-{
-	if (likely(++u->epoch))
-		return;
-	/* Every number has been used. */
-	madvise(u->saved, u->saved_bytes, MADV_DONTNEED);
-	u->epoch = 1;
 }
 
 size_t undo_mark(struct machine *m)
@@ -210,8 +241,5 @@ void undo_forget(struct machine *m)
 {
 	if (!m->undo)
 		return;
-	next_epoch(m->undo);
-	m->undo->used = 0;
-	m->undo->room = m->undo->size;
-	m->undo->full = false;
+	start_anew(m->undo);
 }
