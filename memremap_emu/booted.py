@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memremap_emu.device import Bio, Device, Driver
+from memremap_emu.device_state import first_device_page
 from memremap_emu.drivers import PciDriver
 from memremap_emu.errors import Blocked, KernelError, KernelPanic, TaskDied, ViolationRecord
 from memremap_emu.explore import Program as Tasks
@@ -24,7 +25,6 @@ from memremap_emu.operations import (
     TaskSpec,
 )
 from memremap_emu.replaying import watch
-from memremap_emu.runs import first_device_page
 from memremap_emu.search import Options, Search
 from memremap_emu.trace import Event
 from memremap_emu.versions import Selection, select

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from memremap_emu.device import Bio, Device
+from memremap_emu.device_state import first_device_page
 from memremap_emu.drivers import BuiltinDriver, PciDriver
 from memremap_emu.errors import KernelError, ViolationRecord
 from memremap_emu.experiments import Experiment, Program, Setup
@@ -18,9 +19,10 @@ from memremap_emu.explore import Program as Tasks
 from memremap_emu.explore import ProgramTask
 from memremap_emu.kernel import Kernel
 from memremap_emu.memory import Page
+from memremap_emu.outcomes import LOG_LINES, Finding, Outcome
 from memremap_emu.ranges import SECTION_SIZE
 from memremap_emu.replaying import watch
-from memremap_emu.runs import IO_SIZE, LOG_LINES, Finding, Outcome, first_device_page
+from memremap_emu.runs import IO_SIZE
 from memremap_emu.search import Exploration, Strategy
 
 #: Granule of what two devices in one section get.

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from typing import Any
 
 from memremap_emu.columns import render_calls
 from memremap_emu.contract import (
     FUNCTIONS,
     Calls,
     Contract,
-    FaultPoint,
     Probe,
     fault_points,
     kills,
@@ -26,105 +23,27 @@ from memremap_emu.contract import (
     show,
 )
 from memremap_emu.device import Bio, Device
+from memremap_emu.device_state import State, first_device_page, state_of
 from memremap_emu.drivers import BuiltinDriver, PciDriver
 from memremap_emu.errors import Blocked, Cause, KernelError, TaskDied, cause
 from memremap_emu.experiments import Experiment, Program, Setup
 from memremap_emu.hmm import VmFault
 from memremap_emu.kernel import Kernel
-from memremap_emu.memory import Page, PageMap
+from memremap_emu.memory import Page
+from memremap_emu.outcomes import LOG_LINES, Finding, Outcome, Reference
 from memremap_emu.p2pdma import PciDevice
 from memremap_emu.ranges import SECTION_SIZE
 from memremap_emu.repeating import Course
 from memremap_emu.tasks import Task
-from memremap_emu.trace import Event, EventType
+from memremap_emu.trace import EventType
 
 #: Events that the machine's trace keeps; see `memremap_emu.trace.Trace`.
 TRACE_EVENTS = 1 << 15
 #: Bytes of an I/O, and of a device on which there is room for it for certain.
 IO_SIZE = 4096
 LARGE = 1 << 28
-#: Lines of the kernel log that go with a violation.
-LOG_LINES = 12
 #: page->mapping of a page that is in use.
 _SOMEBODY = 0x1000
-
-State = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A violation of one execution.
-
-    Attributes:
-        kind: as of `memremap_emu.errors.ViolationRecord`
-        message: what happened
-        where: kernel function, if known, and the operation of the program
-        func: kernel function, empty if unknown
-        failed: the calls that had failed until then
-        history: operations so far and how they ended
-        log: last lines of the kernel log
-        columns: where tasks race: who did what when
-        events: where tasks race: all that was recorded
-    """
-
-    kind: str
-    message: str
-    where: str
-    func: str
-    failed: tuple[str, ...]
-    history: tuple[str, ...]
-    log: tuple[str, ...]
-    columns: str = ""
-
-    @property
-    def cause(self) -> Cause:
-        """Equal for what is the same violation."""
-        return cause(self.kind, self.func, self.message)
-
-
-@dataclass
-class Outcome:
-    """What an execution showed.
-
-    Attributes:
-        findings: distinct violations, in the order in which they were found
-        fallible: fallible calls that it met: (operation's number, where, how many)
-        failed: the calls that failed, in order
-        refused: why the kernel declines to bind by specification, None if it binds
-        history: operations and how they ended
-        log: the kernel log of the execution
-        columns: who did what when; where no tasks race, if asked for
-    """
-
-    findings: list[Finding] = field(default_factory=list)
-    fallible: list[tuple[int, FaultPoint]] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    refused: str | None = None
-    history: list[str] = field(default_factory=list)
-    log: list[str] = field(default_factory=list)
-    columns: str = ""
-    events: tuple[Event, ...] = ()
-
-
-@dataclass
-class Reference:
-    """What an execution without faults showed, for the others to be compared with.
-
-    Attributes:
-        probe: its first attempt to bind
-        fallible: fallible calls that it met, see `Outcome`
-        clean: it showed no violation
-        bound: state after bind
-        unbound: state hash after unbind
-        pfn: a device page, None if there are none
-    """
-
-    probe: Probe
-    fallible: list[tuple[int, FaultPoint]] = field(default_factory=list)
-    clean: bool = True
-    bound: State | None = None
-    unbound: int | None = None
-    pfn: int | None = None
 
 
 class Bench:
@@ -719,29 +638,12 @@ class Run:
         return state
 
     def _device_state(self, device: Device, start: int) -> State:
-        k = self.kernel
-        shift = k.config.page_shift
         pfn = self.reference.pfn if self.reference and device == self.device else None
         if pfn is None:
-            pfn = (start + SECTION_SIZE // 2) >> shift
-        state: State = {"bound": device.bound}
+            pfn = (start + SECTION_SIZE // 2) >> self.kernel.config.page_shift
         if device.bound:
             start = self.bench.start_of(device, start)
-        for number in (start >> shift, pfn):
-            page = k.page(number)
-            state[f"pfn {number:#x} valid"] = page.valid
-            if page.valid:
-                state[f"page {number:#x}"] = _page_state(page)
-        page = k.page(pfn)
-        pagemap = page.pgmap if page.valid and page.initialised else None
-        if pagemap is not None:
-            state["pagemap"] = _pagemap_state(pagemap)
-        if self.bench.setup.mode.queue and device.bound:
-            # With a pagemap, its ref is the queue's.
-            ref = device.queue_ref.logical if pagemap is None else None
-            state["queue"] = (ref, device.queue_freeze_depth)
-        state["linear"] = k.linear_mapping_present(pfn)
-        return state
+        return state_of(self.kernel, device, start, pfn, queue=self.bench.setup.mode.queue)
 
     # --- the second device ---
 
@@ -776,37 +678,5 @@ class Run:
         self._quiescence("after unbind of both devices")
 
 
-def first_device_page(kernel: Kernel, start: int, size: int) -> int | None:
-    """Pfn of a device page in the middle of [start, start + size), away from metadata and pads,
-    None if there is none."""
-    shift = kernel.config.page_shift
-    candidates = [(start + size // 8 * eighths) >> shift for eighths in (6, 5, 7, 4, 3, 2)]
-    # The index has whole pages only, counted from the first.
-    behind = (start >> shift) + (size >> shift)
-    for pfn in (*candidates, start >> shift, behind - 1):
-        if not 0 <= pfn < behind:
-            continue
-        page = kernel.page(pfn)
-        if page.valid and page.initialised and page.pgmap is not None:
-            return pfn
-    return None
-
-
 def _nothing() -> None:
     """What nobody holds needs no drop."""
-
-
-def _page_state(page: Page) -> tuple[Any, ...]:
-    if not page.initialised:
-        return ("uninitialised",)
-    return page.count, page.zone, page.pgmap_word
-
-
-def _pagemap_state(pagemap: PageMap) -> tuple[Any, ...]:
-    ref = pagemap.ref
-    return (
-        pagemap.start,
-        pagemap.end,
-        pagemap.altmap_valid and pagemap.altmap.alloc,
-        ref is not None and ref.logical,
-    )

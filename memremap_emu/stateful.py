@@ -19,10 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from memremap_emu import budget, counterexample, tokens
 from memremap_emu.budget import Budget
 from memremap_emu.device import Device
+from memremap_emu.device_state import first_device_page
 from memremap_emu.errors import Blocked, KernelError
 from memremap_emu.kernel import Kernel, Snapshot
 from memremap_emu.program import Program
-from memremap_emu.runs import first_device_page
 from memremap_emu.sample import Sample
 from memremap_emu.search import Exploration
 from memremap_emu.versions import DEFAULT_VERSION
