@@ -113,7 +113,7 @@ UNTRACKED = (
     "coroutine.c",
     "memmap.c",
     "batch.c",
-    "kcsan.c",
+    "kcsan*.c",
     "lockdep.c",
     "undo.c",
     "dpor.c",

@@ -36,65 +36,15 @@
  *   instruction there.
  */
 #include "kcsan.h"
-#include "machine.h"
+#include "kcsan_tables.h"
 #include "pages.h"
 #include "shelf.h"
-#include "state_hash.h"
 
 #undef memset
 #undef memcpy
 #undef snprintf
 #include <stdio.h>
 #include <string.h>
-
-#define KCSAN_TASKS 32
-#define KCSAN_GRANULES (1U << 15)
-#define KCSAN_OBJECTS (1U << 10)
-#define KCSAN_PROBES 16
-#define KCSAN_SLOTS 4
-#define KCSAN_REPORTS 8
-
-typedef uint16_t order_vector __attribute__((vector_size(16), may_alias));
-
-struct order {
-	uint16_t at[KCSAN_TASKS];
-} __attribute__((aligned(16)));
-
-/*
- * One access to bytes of a granule, in one word, 0: none.  From its low end:
- * the code that made it, as an offset into this module; the time of its task;
- * which bytes; which task; whether it writes and whether it is marked.
- */
-typedef uint64_t accessed_t;
-
-#define ACCESSED_TIME_SHIFT 32
-#define ACCESSED_BYTES_SHIFT 48
-#define ACCESSED_TASK_SHIFT 56
-#define ACCESSED_WRITE (1UL << 61)
-#define ACCESSED_MARKED (1UL << 62)
-#define ACCESSED_FREE (1UL << 63) /* of the whole object; it is not kept */
-/* All but when and by whom. */
-#define ACCESSED_HOW \
-	(ACCESSED_WRITE | ACCESSED_MARKED | 0xffUL << ACCESSED_BYTES_SHIFT | 0xffffffffUL)
-
-_Static_assert(KCSAN_TASKS == 32, "five bits");
-
-#define KCSAN_LINES (1U << 12)
-
-static inline unsigned int time_of(accessed_t a)
-{
-	return (uint16_t)(a >> ACCESSED_TIME_SHIFT);
-}
-
-static inline unsigned int bytes_of(accessed_t a)
-{
-	return (uint8_t)(a >> ACCESSED_BYTES_SHIFT);
-}
-
-static inline unsigned int by_task(accessed_t a)
-{
-	return a >> ACCESSED_TASK_SHIFT & (KCSAN_TASKS - 1);
-}
 
 /* This module, as the linker calls it. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -104,47 +54,7 @@ static inline const void *pc_of(accessed_t a)
 	return __ehdr_start + (uint32_t)a;
 }
 
-struct granule {
-	uintptr_t address;
-	uint32_t generation;
-	uint32_t next; /* slot to be displaced */
-	accessed_t slots[KCSAN_SLOTS];
-};
-
-struct released {
-	uintptr_t address;
-	uint32_t generation;
-	struct order order;
-};
-
-struct kcsan_task {
-	unsigned long serial;
-	uint16_t number;
-	int cpu;
-	char name[16];
-	struct order order;
-	struct order fence; /* what it had done at its last fence */
-	struct order seen; /* what relaxed loads saw, for its next fence */
-};
-
-/**
- * struct kcsan - what is known of an execution
- * @users: by line of 64 bytes, some of which share a place: bit mask of the numbers of those who
- *	have ever had a plain access to it, in this execution or not
- * @touched: the same of those who have had any access to it
- */
-struct kcsan {
-	uint32_t generation;
-	unsigned int nr_tasks;
-	unsigned int nr_reports;
-	struct kcsan_task *last; /* that was asked for */
-	const void *reported[KCSAN_REPORTS][2];
-	struct kcsan_task tasks[KCSAN_TASKS];
-	struct released released[KCSAN_OBJECTS];
-	struct granule granules[KCSAN_GRANULES];
-	uint32_t users[KCSAN_LINES];
-	uint32_t touched[KCSAN_LINES];
-};
+typedef uint16_t order_vector __attribute__((vector_size(16), may_alias));
 
 static void order_after(struct order *restrict a, const struct order *restrict b)
 {
@@ -365,18 +275,6 @@ static noinline void report_race(struct machine *m, const accessed_t *earlier, a
 			    one->name);
 	if (unlikely(m->backtraces != NULL))
 		stacks_of_race(m, earlier);
-}
-
-/* Where accesses to the granule at @address are kept or would be; NULL: no room. */
-static inline struct granule *find_granule(struct kcsan *k, uintptr_t address)
-{
-	for (unsigned int i = 0; i < KCSAN_PROBES; i++) {
-		struct granule *g = &k->granules[(address / 8 + i) % KCSAN_GRANULES];
-
-		if (likely(g->generation != k->generation || g->address == address))
-			return g;
-	}
-	return NULL;
 }
 
 /* A plain write of a whole, aligned word or less (see above). */
@@ -601,72 +499,6 @@ void kcsan_marked(struct machine *m, const void *addr, size_t size, enum kcsan_a
 		order_after(released, releases ? &task->order : &task->fence);
 	if (releases)
 		next_time(m, task);
-}
-
-/*
- * Times are counted back from the end of each task, and its name is its serial number: both are
- * the same whatever came in between.
- */
-uint64_t kcsan_concurrent(struct machine *m, const struct emu_task *task)
-{
-	static const struct order nothing;
-	struct kcsan *k = m->kcsan;
-	const struct order *order = &nothing, *seen = &nothing;
-	uint32_t others = 0, met = 0;
-	uint64_t hash = 0;
-
-	for (unsigned int i = 0; i < k->nr_tasks; i++)
-		if (k->tasks[i].serial == task->serial) {
-			order = &k->tasks[i].order;
-			seen = &k->tasks[i].seen;
-		} else {
-			others |= 1U << i;
-		}
-	for (const char *line = m->arena; line < m->arena + m->s->brk; line += 64) {
-		if (!(k->touched[(uintptr_t)line / 64 % KCSAN_LINES] & others))
-			continue;
-		for (uintptr_t at = (uintptr_t)line; at < (uintptr_t)line + 64; at += 8) {
-			const struct granule *g = find_granule(k, at);
-
-			if (!g || g->generation != k->generation)
-				continue;
-			for (unsigned int i = 0; i < KCSAN_SLOTS; i++) {
-				const accessed_t a = g->slots[i];
-				const struct kcsan_task *by = &k->tasks[by_task(a)];
-
-				if (!a || !(others & 1U << by->number) ||
-				    time_of(a) <= order->at[by->number])
-					continue;
-				met |= 1U << by->number;
-				hash += mix_word(mix_word(mix_word(at, by->serial),
-							  a & ACCESSED_HOW),
-						 (uint64_t)(by->order.at[by->number] - time_of(a)));
-			}
-		}
-	}
-	if (!met)
-		return hash;
-	for (const struct released *r = k->released; r < k->released + KCSAN_OBJECTS; r++) {
-		if (r->generation != k->generation)
-			continue;
-		for (uint32_t left = met; left; left &= left - 1) {
-			const unsigned int i = (unsigned int)__builtin_ctz(left);
-
-			if (r->order.at[i] > order->at[i])
-				hash += mix_word(
-					mix_word(r->address, k->tasks[i].serial),
-					(uint64_t)(k->tasks[i].order.at[i] - r->order.at[i]));
-		}
-	}
-	/* The next fence orders what relaxed loads have seen. */
-	for (; met; met &= met - 1) {
-		const unsigned int i = (unsigned int)__builtin_ctz(met);
-
-		if (seen->at[i] > order->at[i])
-			hash += mix_word(k->tasks[i].serial,
-					 (uint64_t)(k->tasks[i].order.at[i] - seen->at[i]));
-	}
-	return hash;
 }
 
 void kcsan_forget(struct machine *m)
