@@ -11,8 +11,8 @@ Environment, for developers:
 * ``MEMREMAP_EMU_SANITIZE=address``: address and undefined-behaviour sanitizers
   wherever the thread-sanitizer instrumentation is not.
 * ``MEMREMAP_EMU_COVERAGE=1``: the emulated kernel counts its lines for gcov.
-* ``MEMREMAP_EMU_LTO=0``: gcc links no file of the machine into another, which takes
-  a second less and costs a twentieth of a search's speed.
+* ``MEMREMAP_EMU_LTO=0``: gcc optimises no file of the machine together with others: a
+  second less, a search's speed a twentieth; for a gcc that cannot.
 """
 
 import os
