@@ -70,7 +70,7 @@ static noinline void give_way_and_enter(struct machine *m)
 
 static inline __attribute__((always_inline)) void give_way_in_section(struct machine *m)
 {
-	if (m->running->t.rcu_read_lock_nesting | m->running->t.preempt_count)
+	if (m->running->t.rcu_read_lock_nesting || m->running->t.preempt_count)
 		give_way_and_enter(m);
 	else
 		give_way(m);
