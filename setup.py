@@ -84,8 +84,9 @@ CLANG_INSTRUMENT = [
 ]
 
 
-#: The shortest paths of a search cross files of the machine: gcc makes one of them.
-GCC_LINK_TIME = ["-flto=auto"]
+#: The shortest paths of a search cross files of the machine: gcc makes one of them.  Where it may
+#: not, as -fno-lto has it, it takes what is in the objects besides.
+GCC_LINK_TIME = ["-flto=auto", "-ffat-lto-objects"]
 
 #: Stores become calls in the plain build, and those of the machine's own files in the checked
 #: one too, see csrc/emu/dirty.c ...

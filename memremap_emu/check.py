@@ -41,7 +41,7 @@ DEFAULT_HMM_SIZE = 1 << 30
 DEFAULT_BUDGET = 60.0
 #: Executions of one program over its schedules, if the user gives no other bound, as long as
 #: they will be enough by the estimate on the way.
-WORTHWHILE_EXECUTIONS = 100_000
+WORTHWHILE_EXECUTIONS = 120_000
 #: Failing calls of one execution in which tasks race, at most.
 MAX_FAULTS = 4
 #: One fault point met more often than this in one operation is a loop over sections, all alike: the

@@ -49,6 +49,47 @@ def test_final_page_put_race_is_found_before_its_fix(version: str, driver: str) 
     assert [v.kind for v in found.violations] == ["memmap-removed"]
 
 
+@pytest.mark.parametrize("version", ["memremap-v6", "v5.2"])
+def test_a_page_is_got_before_its_memory_goes_in_between_and_after(version: str) -> None:
+    """That sections go is seen by whoever has to do with one of their pages."""
+    with Kernel(version, cpus=2, on_violation="record") as k:
+        driver = k.driver("hmm")
+        device = driver.device(size=SIZE)
+        driver.bind(device)
+        page = k.page(driver.devmem(device).pfn_first)
+        program = Program(k)
+        program.task("owner").call("device_release_driver", device)
+        program.task("user").call("get_page", page.pfn)
+        found = {
+            strategy: program.explore(strategy=strategy, stop_at_violation=False)
+            for strategy in ("dpor", "sleep")
+        }
+    assert all(f.exhaustive for f in found.values())
+    kinds = {s: {v.record.kind for v in f.found} for s, f in found.items()}
+    assert kinds["dpor"] == kinds["sleep"] >= {"refcount", "memmap-removed"}
+    assert found["dpor"].final_hash == found["sleep"].final_hash
+
+
+@pytest.mark.parametrize("version", ["memremap-v6", "v5.2"])
+def test_a_page_that_is_got_while_idle_ones_are_put_is_seen(version: str) -> None:
+    """Between the look at which pages are idle and their put, and before and after."""
+    with Kernel(version, cpus=2, on_violation="record") as k:
+        k.iomem.add(PMEM, PMEM + SIZE - 1, "Persistent Memory")
+        driver = k.driver("dax_pmem")
+        device = driver.device(PMEM, SIZE)
+        driver.bind(device)
+        page = k.page((PMEM >> 12) + 0x1800)
+        program = Program(k)
+        program.task("unbind").unbind(driver, device)
+        program.task("user").call("get_page", page.pfn).call("put_page", page.pfn)
+        found = program.explore(stop_at_violation=False)
+    assert found.exhaustive
+    messages = {v.record.message for v in found.found}
+    assert f"reference taken on pfn {page.pfn:#x}, whose count is 0" in messages
+    assert f"struct page of pfn {page.pfn:#x} is gone with its section" in messages
+    assert not any(m.startswith("reference dropped") for m in messages)
+
+
 @pytest.mark.parametrize("driver", ["pmem", "dax_pmem"])
 def test_final_page_put_race_is_absent_after_its_fix_in_every_schedule(driver: str) -> None:
     config = Config(preempt_rcu=False)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from memremap_emu import Kernel
+from memremap_emu.explore import Program
 
 START = 0x140000000
 SIZE = 1 << 27
@@ -49,3 +50,35 @@ def test_a_pagemap_in_hand_may_be_kept_after_its_kill() -> None:
         assert k.get_dev_pagemap((START >> 12) + 1, held) is not None
         held.put()
         device.devres_release_all()
+
+
+@pytest.mark.parametrize("strategy", ["dfs", "dpor", "sleep", "phases"])
+def test_whoever_looks_too_early_is_made_to_look_too_late(strategy: str) -> None:
+    """One put too many while the pagemap is alive; the order of both makes the difference."""
+    with Kernel(cpus=2, on_violation="record") as k:
+        driver = k.driver("hmm")
+        device = driver.device(size=SIZE)
+        driver.bind(device)
+        page = k.page(driver.devmem(device).pfn_first)
+        program = Program(k)
+        program.task("a").lookup(page.pfn)
+        program.task("b").put_page(page)
+        found = program.explore(strategy=strategy, stop_at_violation=False)
+    late = f"a pagemap that is alive has given up pfn {page.pfn:#x}"
+    assert found.exhaustive and 0 < found.violating < found.executions
+    assert [(v.record.kind, v.record.message) for v in found.found] == [("contract", late)]
+
+
+def test_the_watcher_costs_a_correct_teardown_no_execution() -> None:
+    """What it looks at is written by nobody there: 792 there are without it, too."""
+    with Kernel(cpus=2, on_violation="record") as k:
+        k.iomem.add(START, START + SIZE - 1, "Persistent Memory")
+        driver = k.driver("dax_pmem")
+        device = driver.device(START, SIZE)
+        driver.bind(device)
+        program = Program(k)
+        program.task("unbind").unbind(driver, device)
+        program.task("lookup").lookup((START >> 12) + 0x1000)
+        found = program.explore(stop_at_violation=False)
+    assert found.exhaustive and not found.violating
+    assert found.executions == 792

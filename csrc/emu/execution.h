@@ -174,6 +174,9 @@ struct rcu_exits {
  * @live: the machine is in the middle of that execution, and steps can be taken back
  * @starting: tasks go to their first visible operation
  * @seconds: that earlier slices took
+ * @asked: executions when it was last asked whether the search is worthwhile, EMU_PHASES
+ * @estimated: how many there would be in all, then
+ * @still: at how many questions in a row that has grown as they have
  * @cache: hashes of states, EMU_CACHE
  * @phases: states that begin a phase, EMU_PHASES
  * @frozen: first steps that are given and not searched
@@ -220,6 +223,9 @@ struct explorer {
 	bool live;
 	bool starting;
 	double seconds;
+	uint64_t asked;
+	double estimated;
+	unsigned int still;
 	struct proc procs[MAX_PROCS];
 	struct rcu_exits rcu_exits[2];
 	struct queued queued[2];

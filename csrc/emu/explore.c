@@ -44,6 +44,9 @@
 /* How far an estimate is trusted, see is_hopeless(). */
 #define DOUBTED_EXECUTIONS 10000.0
 #define MOST_DOUBT 1.25
+/* Questions in a row at which it has grown as the executions have, by so much at least. */
+#define NO_PROGRESS 3
+#define AS_EXECUTIONS 1.9
 
 enum outcome {
 	RUN_TO_END,
@@ -313,15 +316,35 @@ static double estimate(const struct explorer *x, unsigned int depth)
 }
 
 /*
+ * Has nothing more of the tree been seen, by the estimate, each time that there were twice as many
+ * executions?  A search that has been gone on with does not know, so only one asks that never is.
+ */
+static bool stands_still(struct explorer *x, double estimated)
+{
+	if (!x->strategy->phases)
+		return false;
+	if (x->asked != x->result->executions) {
+		x->still = x->estimated > 0 && estimated > AS_EXECUTIONS * x->estimated ?
+				   x->still + 1 :
+				   0;
+		x->estimated = estimated;
+		x->asked = x->result->executions;
+	}
+	return x->still >= NO_PROGRESS;
+}
+
+/*
  * Will more executions be needed than are worthwhile?  The estimate is often too high, by a half or
  * more to begin with; the more has been seen the less is allowed for that.
  */
-static bool is_hopeless(const struct explorer *x)
+static bool is_hopeless(struct explorer *x)
 {
 	const double doubt = DOUBTED_EXECUTIONS / (double)x->result->executions;
+	const double worthwhile = (double)x->options.worthwhile;
+	const double estimated = estimate(x, x->prefix);
 
-	return estimate(x, x->prefix) >
-	       (double)x->options.worthwhile * (1 + (doubt < MOST_DOUBT ? doubt : MOST_DOUBT));
+	return estimated > worthwhile * (1 + (doubt < MOST_DOUBT ? doubt : MOST_DOUBT)) ||
+	       (stands_still(x, estimated) && estimated > worthwhile / 2);
 }
 
 uint64_t next_question(uint64_t executions)

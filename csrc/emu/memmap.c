@@ -47,7 +47,14 @@ static inline void page_access(unsigned long pfn, unsigned long n, unsigned int 
 		kcsan_acquire(m, pfn_to_page(pfn));
 		if (write)
 			kcsan_release(m, pfn_to_page(pfn));
+		if (m->wipes)
+			wipe_stack();
 	}
+}
+
+void memmap_changes(unsigned long pfn, unsigned long n)
+{
+	page_access(pfn, n, RUN_WORDS, true, false);
 }
 
 static struct memmap *memmap(void)
@@ -256,6 +263,29 @@ static void check_count(const struct page *page, const unsigned long *word, int 
 				 "last reference dropped on pfn 0x%lx, which no pagemap owns", pfn);
 }
 
+/* Is the pagemap that has claimed a page one that somebody can find?  What it says may be wrong. */
+static bool is_alive(const struct machine *m, const unsigned long *word)
+{
+	const struct dev_pagemap *pgmap = (const struct dev_pagemap *)word[PAGE_PGMAP];
+
+	if (word[PAGE_PGMAP] - (uintptr_t)m->arena >= m->s->brk - sizeof(*pgmap) ||
+	    (uintptr_t)pgmap->ref - (uintptr_t)m->arena >= m->s->brk - sizeof(*pgmap->ref))
+		return false;
+	return !(pgmap->ref->percpu_count_ptr & __PERCPU_REF_DEAD);
+}
+
+/* Pages with these words are held by nobody any more: see memmap_given_up_by(). */
+static void pages_given_up(struct memmap *mm, const unsigned long *word)
+{
+	struct machine *m = this_machine();
+
+	if (likely(m->explorer == NULL) || !is_claimed(word) || !is_alive(m, word))
+		return;
+	explore_access(m, &mm->given_up, sizeof(mm->given_up), true);
+	machine_dirty(&mm->given_up, sizeof(mm->given_up));
+	mm->given_up++;
+}
+
 int page_ref_add_return(struct page *page, int nr)
 {
 	struct edit edit;
@@ -267,6 +297,8 @@ int page_ref_add_return(struct page *page, int nr)
 		check_count(page, edit.word, nr);
 	edit.word[PAGE_COUNTS] = counts(count, (int)(u32)(edit.word[PAGE_COUNTS] >> 32));
 	store_page(&edit);
+	if (unlikely(!count) && edit.home == &memmap()->pages)
+		pages_given_up(memmap(), edit.word);
 	return count;
 }
 
@@ -485,6 +517,12 @@ unsigned long memmap_claim_range(unsigned long pfn, unsigned long end, struct de
 	return n;
 }
 
+/* Ordinary pages that nobody uses?  All others are left to put_page() and its reports. */
+static bool is_idle(const struct run *run)
+{
+	return run && count_of(run->word) == 1 && is_claimed(run->word);
+}
+
 unsigned long memmap_put_idle_range(unsigned long pfn, unsigned long end)
 {
 	struct memmap *mm = memmap();
@@ -492,17 +530,22 @@ unsigned long memmap_put_idle_range(unsigned long pfn, unsigned long end)
 	unsigned long word[RUN_WORDS];
 	unsigned long n;
 
-	/* What is not an ordinary idle page is left to put_page() and its reports. */
-	if (!run || count_of(run->word) != 1 || !is_claimed(run->word))
+	if (!is_idle(run))
 		return 0;
 	n = step_length(mm, run, pfn, end);
 	page_access(pfn, n, PAGE_COUNTS, true, true);
+	/* Others may have come in between: of these pages, those that are still alike. */
+	run = run_map_find(page_runs(), pfn);
+	if (!is_idle(run))
+		return 0;
+	n = min(n, run_end(run) - pfn);
 	machine_dirty(&this_machine()->running->steps, sizeof(n));
 	this_machine()->running->steps += n;
 	for (int i = 0; i < RUN_WORDS; i++)
 		word[i] = run->word[i];
 	word[PAGE_COUNTS] = counts(0, (int)(u32)(word[PAGE_COUNTS] >> 32));
 	run_map_set(&mm->pages, pfn, n, word);
+	pages_given_up(mm, word);
 	return n;
 }
 
@@ -596,8 +639,13 @@ unsigned long memmap_held_ghosts(const struct memmap *mm, unsigned long *pfn)
 
 const struct dev_pagemap *memmap_given_up_by(unsigned long pfn)
 {
-	const struct run *run = run_map_find(page_runs(), pfn);
+	struct machine *m = this_machine();
+	const struct run *run;
 
+	/* Of the page itself it need not be: its count may change as long as it is not given up. */
+	if (unlikely(m->explorer != NULL))
+		explore_access(m, &memmap()->given_up, sizeof(memmap()->given_up), false);
+	run = run_map_find(page_runs(), pfn);
 	if (!run || !is_claimed(run->word) || count_of(run->word))
 		return NULL;
 	return (const struct dev_pagemap *)run->word[PAGE_PGMAP];

@@ -28,6 +28,7 @@
  * @open: what that page holds; @pages may say something older
  * @reported: page of a missing section that this call reported last, so that one
  *	put_page(), which looks at a page several times, is one report
+ * @given_up: pages that nobody held any more while their pagemap was alive
  * @no_pagemap: what pages that nobody claimed lead to
  * @no_ref: its reference, which never reaches zero
  */
@@ -44,6 +45,7 @@ struct memmap {
 	unsigned long open_pfn;
 	unsigned long open[RUN_WORDS];
 	unsigned long reported;
+	unsigned long given_up;
 	struct dev_pagemap no_pagemap;
 	struct percpu_ref no_ref;
 };
@@ -101,6 +103,9 @@ void memmap_name_page(struct memmap *memmap, unsigned long pfn);
 /** memmap_close_page() - bring @pages up to date, before somebody looks at its runs */
 void memmap_close_page(struct memmap *memmap);
 
+/** memmap_changes() - struct pages are about to come or go, whole: others see them or do not */
+void memmap_changes(unsigned long pfn, unsigned long n);
+
 /* Number of runs of struct pages and of sections, for statistics. */
 /** memmap_page_runs() - how many runs the struct pages make, the open one put back */
 static inline unsigned long memmap_page_runs(const struct memmap *memmap)
@@ -128,7 +133,7 @@ unsigned long memmap_held_ghosts(const struct memmap *memmap, unsigned long *pfn
  * memmap_given_up_by() - who has mapped a page that nobody holds any more
  * @pfn: page frame number
  *
- * Looks without being seen: neither an access nor a step of the running task.
+ * A visible operation: whoever gives up a page of a pagemap that is alive comes before it or after.
  *
  * Return: the pagemap of the page if its count is 0, else NULL.
  */

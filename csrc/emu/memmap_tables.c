@@ -69,9 +69,10 @@ void set_sections_present(unsigned long nr, unsigned long n, int nid, bool onlin
 				 nr + n - 1, kernel_data()->config.max_physmem_bits);
 		n = nr < NR_MEM_SECTIONS ? NR_MEM_SECTIONS - nr : 0;
 	}
-	memmap_close_page(mm);
 	pfn = section_nr_to_pfn(nr);
 	nr_pages = section_nr_to_pfn(n);
+	memmap_changes(pfn, nr_pages);
+	memmap_close_page(mm);
 	run_map_set(&mm->sections, nr, n, word);
 	for (int i = 0; i < RUN_WORDS; i++)
 		fresh[i] = ~0UL;
@@ -149,6 +150,7 @@ void clear_sections(unsigned long nr, unsigned long n)
 	unsigned long start = section_nr_to_pfn(nr);
 	unsigned long end = start + section_nr_to_pfn(n);
 
+	memmap_changes(start, end - start);
 	memmap_close_page(mm);
 	for (unsigned long i = run_map_index(&mm->pages, start);
 	     i < mm->pages.nr && mm->pages.runs[i].start < end; i++) {

@@ -202,11 +202,15 @@ static int64_t op_memremap_pages(const int64_t *args)
 static struct dev_pagemap *lookup_watched(unsigned long pfn)
 {
 	struct dev_pagemap *pgmap = get_dev_pagemap(pfn, NULL);
+	struct machine *m = this_machine();
 	bool dying;
 
 	if (!pgmap || memmap_given_up_by(pfn) != pgmap)
 		return pgmap;
 	/* It may have been killed since it was found. */
+	if (unlikely(m->explorer != NULL))
+		explore_access(m, &pgmap->ref->percpu_count_ptr,
+			       sizeof(pgmap->ref->percpu_count_ptr), false);
 	dying = pgmap->ref->percpu_count_ptr & __PERCPU_REF_DEAD;
 	if (!dying)
 		report_violation_in(VIOLATION_CONTRACT, "get_dev_pagemap",
