@@ -52,11 +52,6 @@ static inline void page_access(unsigned long pfn, unsigned long n, unsigned int 
 	}
 }
 
-void memmap_changes(unsigned long pfn, unsigned long n)
-{
-	page_access(pfn, n, RUN_WORDS, true, false);
-}
-
 static struct memmap *memmap(void)
 {
 	return &this_machine()->s->memmap;

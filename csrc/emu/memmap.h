@@ -103,9 +103,6 @@ void memmap_name_page(struct memmap *memmap, unsigned long pfn);
 /** memmap_close_page() - bring @pages up to date, before somebody looks at its runs */
 void memmap_close_page(struct memmap *memmap);
 
-/** memmap_changes() - struct pages are about to come or go, whole: others see them or do not */
-void memmap_changes(unsigned long pfn, unsigned long n);
-
 /* Number of runs of struct pages and of sections, for statistics. */
 /** memmap_page_runs() - how many runs the struct pages make, the open one put back */
 static inline unsigned long memmap_page_runs(const struct memmap *memmap)

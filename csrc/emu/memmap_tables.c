@@ -13,6 +13,15 @@ static struct memmap *memmap(void)
 	return &this_machine()->s->memmap;
 }
 
+/* Struct pages are about to come or go, whole: others see them or do not.  No frame of its own. */
+static __always_inline void pages_change(unsigned long pfn, unsigned long n)
+{
+	struct machine *m = this_machine();
+
+	if (unlikely(m->explorer != NULL))
+		explore_access(m, pfn_to_page(pfn), n * STRUCT_PAGE_SIZE, true);
+}
+
 /* ---- sections ---- */
 
 bool present_section_nr(unsigned long nr)
@@ -71,7 +80,7 @@ void set_sections_present(unsigned long nr, unsigned long n, int nid, bool onlin
 	}
 	pfn = section_nr_to_pfn(nr);
 	nr_pages = section_nr_to_pfn(n);
-	memmap_changes(pfn, nr_pages);
+	pages_change(pfn, nr_pages);
 	memmap_close_page(mm);
 	run_map_set(&mm->sections, nr, n, word);
 	for (int i = 0; i < RUN_WORDS; i++)
@@ -150,7 +159,7 @@ void clear_sections(unsigned long nr, unsigned long n)
 	unsigned long start = section_nr_to_pfn(nr);
 	unsigned long end = start + section_nr_to_pfn(n);
 
-	memmap_changes(start, end - start);
+	pages_change(start, end - start);
 	memmap_close_page(mm);
 	for (unsigned long i = run_map_index(&mm->pages, start);
 	     i < mm->pages.nr && mm->pages.runs[i].start < end; i++) {
