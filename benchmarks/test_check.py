@@ -14,16 +14,7 @@ from conftest import figure
 
 import memremap_emu
 
-MAP = Path(memremap_emu.__file__).parent / "maps" / "xeon-hpsa-memmap-4g.txt"
-
-
-FOUR_REGIONS = """\
-00100000-bfffffff : System RAM
-200000000-303ffffff : Persistent Memory
-440000000-23ffffffff : Persistent Memory
-2400000000-43bfffffff : Persistent Memory
-4400000000-63bfffffff : Persistent Memory
-"""
+MAPS = Path(memremap_emu.__file__).parent / "maps"
 
 
 def run_check(map_file: Path, *arguments: str) -> tuple[float, float, list[dict[str, object]]]:
@@ -43,7 +34,7 @@ def run_check(map_file: Path, *arguments: str) -> tuple[float, float, list[dict[
 
 def test_check_of_a_real_map() -> None:
     """One schedule; all drivers, all single faults."""
-    wall, cpu, runs = run_check(MAP, "--sequential")
+    wall, cpu, runs = run_check(MAPS / "xeon-hpsa-memmap-4g.txt", "--sequential")
     executions = sum(int(str(run["executions"])) for run in runs)
     assert executions > 1000
     figure("memremap-emu check --sequential, wall", wall, "s", goal=2.0)
@@ -51,11 +42,9 @@ def test_check_of_a_real_map() -> None:
     figure("one execution of it", wall / executions * 1e6, "us")
 
 
-def test_check_of_all_schedules(tmp_path: Path) -> None:
-    """Four ranges of persistent memory: every race, every single fault, within the bound."""
-    path = tmp_path / "iomem"
-    path.write_text(FOUR_REGIONS)
-    wall, cpu, runs = run_check(path)
+def test_check_of_all_schedules() -> None:
+    """A map with ranges of persistent memory: every race, every single fault, within the bound."""
+    wall, cpu, runs = run_check(MAPS / "four-region-nvdimm.txt")
     exhaustive = sum(bool(run["exhaustive"]) for run in runs) / len(runs)
     figure("memremap-emu check, four ranges, wall", wall, "s", goal=10.0)
     figure("memremap-emu check, four ranges, processor", cpu, "s")
