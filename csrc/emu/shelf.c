@@ -14,6 +14,7 @@ struct kept {
 
 static pthread_once_t shelves_made = PTHREAD_ONCE_INIT;
 static pthread_key_t shelves_of_thread;
+static bool has_key; /* a process has only so many: without one nothing is kept */
 
 static void drop_all(void *shelves)
 {
@@ -27,7 +28,7 @@ static void drop_all(void *shelves)
 
 static void make_shelves(void)
 {
-	pthread_key_create(&shelves_of_thread, drop_all);
+	has_key = !pthread_key_create(&shelves_of_thread, drop_all);
 }
 
 static struct kept *shelf_of(enum shelf kind)
@@ -35,7 +36,7 @@ static struct kept *shelf_of(enum shelf kind)
 	struct kept *shelves;
 
 	pthread_once(&shelves_made, make_shelves);
-	shelves = pthread_getspecific(shelves_of_thread);
+	shelves = has_key ? pthread_getspecific(shelves_of_thread) : NULL;
 	return shelves ? &shelves[kind] : NULL;
 }
 
@@ -62,6 +63,8 @@ bool shelf_keep(enum shelf kind, void *what, void (*drop)(void *what))
 {
 	struct kept *kept = shelf_of(kind);
 
+	if (!has_key)
+		return false;
 	if (!kept) {
 		struct kept *shelves = calloc(NR_SHELVES, sizeof(*shelves));
 
