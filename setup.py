@@ -12,7 +12,7 @@ Environment, for developers:
   wherever the thread-sanitizer instrumentation is not.
 * ``MEMREMAP_EMU_COVERAGE=1``: the emulated kernel counts its lines for gcov.
 * ``MEMREMAP_EMU_LTO=0``: gcc optimises no file of the machine together with others: a
-  second less, a search's speed a twentieth; for a gcc that cannot.
+  second less, a search's speed a twentieth.
 """
 
 import os
@@ -150,10 +150,18 @@ def compiler_is_clang(command: list[str]) -> bool:
     return "clang" in version.stdout
 
 
+def compiler_takes(command: list[str], flags: list[str]) -> bool:
+    """Whether it compiles with these flags: a gcc may be built without link-time optimisation."""
+    empty = [*command, *flags, "-x", "c", "-c", "-o", os.devnull, "-"]
+    tried = subprocess.run(empty, input="", text=True, capture_output=True, check=False)
+    return tried.returncode == 0
+
+
 class Flags:
     """The flags of each file of one module."""
 
-    def __init__(self, *, checked: bool, clang: bool) -> None:
+    def __init__(self, *, checked: bool, command: list[str]) -> None:
+        clang = compiler_is_clang(command)
         sanitizer = os.environ.get("MEMREMAP_EMU_SANITIZE")
         if sanitizer and sanitizer not in SANITIZERS:
             raise SystemExit(f"MEMREMAP_EMU_SANITIZE must be one of {sorted(SANITIZERS)}")
@@ -168,6 +176,7 @@ class Flags:
         self.track = CLANG_TRACK if clang else GCC_TRACK
         together = os.environ.get("MEMREMAP_EMU_LTO") != "0"
         together = together and not (clang or self.sanitizer or self.coverage)
+        together = together and compiler_takes(command, GCC_LINK_TIME)
         self.link_time = GCC_LINK_TIME if together else []
         self.instrument = CLANG_INSTRUMENT if clang else GCC_INSTRUMENT
 
@@ -218,10 +227,7 @@ class BuildKernel(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         compiler: Any = self.compiler
-        flags = Flags(
-            checked=ext.name.endswith("_checked"),
-            clang=compiler_is_clang(compiler.compiler_so),
-        )
+        flags = Flags(checked=ext.name.endswith("_checked"), command=compiler.compiler_so)
         compile_file: Callable[..., None] = compiler._compile
         compile_files: Callable[..., list[str]] = compiler.compile
 
