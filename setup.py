@@ -174,9 +174,9 @@ class Flags:
         self.warnings = ["-Wconversion", "-Werror"] if os.environ.get("MEMREMAP_EMU_WERROR") else []
         self.kernel = KERNEL_FLAGS if clang else KERNEL_FLAGS + GCC_KERNEL_FLAGS
         self.track = CLANG_TRACK if clang else GCC_TRACK
-        together = os.environ.get("MEMREMAP_EMU_LTO") != "0"
-        together = together and not (clang or self.sanitizer or self.coverage)
-        together = together and compiler_takes(command, GCC_LINK_TIME)
+        apart = clang or bool(self.sanitizer or self.coverage)
+        apart = apart or os.environ.get("MEMREMAP_EMU_LTO") == "0"
+        together = not apart and compiler_takes(command, GCC_LINK_TIME)
         self.link_time = GCC_LINK_TIME if together else []
         self.instrument = CLANG_INSTRUMENT if clang else GCC_INSTRUMENT
 

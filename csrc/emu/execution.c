@@ -11,8 +11,6 @@
 #include <linux/workqueue.h>
 
 #undef memset
-#undef memcpy
-#undef memcmp
 #include <string.h>
 
 #define PROLOGUE_WORDS 2048 /* of the stack, that an operation needs up to its first step */

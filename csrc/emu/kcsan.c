@@ -54,13 +54,13 @@ static inline const void *pc_of(accessed_t a)
 	return __ehdr_start + (uint32_t)a;
 }
 
-typedef uint16_t order_vector __attribute__((vector_size(16), may_alias));
-
 static void order_after(struct order *restrict a, const struct order *restrict b)
 {
 	for (unsigned int i = 0; i < KCSAN_TASKS; i++)
 		a->at[i] = a->at[i] < b->at[i] ? b->at[i] : a->at[i];
 }
+
+typedef uint16_t order_vector __attribute__((vector_size(16), may_alias));
 
 /* Does @a come after @b already? */
 static bool is_after(const struct order *a, const struct order *b)

@@ -277,8 +277,6 @@ static void pages_given_up(struct memmap *mm, const unsigned long *word)
 	if (likely(m->explorer == NULL) || !is_claimed(word) || !is_alive(m, word))
 		return;
 	explore_access(m, &mm->given_up, sizeof(mm->given_up), true);
-	machine_dirty(&mm->given_up, sizeof(mm->given_up));
-	mm->given_up++;
 }
 
 int page_ref_add_return(struct page *page, int nr)

@@ -28,7 +28,8 @@
  * @open: what that page holds; @pages may say something older
  * @reported: page of a missing section that this call reported last, so that one
  *	put_page(), which looks at a page several times, is one report
- * @given_up: pages that nobody held any more while their pagemap was alive
+ * @given_up: a place and no value: whoever gives up a page of a pagemap that is alive is taken to
+ *	write it, and whoever looks for that to read it
  * @no_pagemap: what pages that nobody claimed lead to
  * @no_ref: its reference, which never reaches zero
  */
