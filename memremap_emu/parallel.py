@@ -6,7 +6,9 @@ between two of them it is a position (`Search.save`), which shows what is still 
 steps that it has not come back to.  Each of these choices is an *item* (csrc/emu/items.c): a search
 that other processes begin before the main line gets there, in slices as well, and from whose own
 positions further items come.  When a search comes to a choice whose item has begun, it takes over
-what the item knows, finished or not, and is where it would be if it had done that itself.
+what the item knows, finished or not, and is where it would be if it had done that itself.  Slices
+are long as long as everybody has something to do; processes of this machine see when somebody has
+not, and come back with what their own positions have to offer.
 
 An item is what it was made for only if the steps before it, the choice and who is asleep there are
 the same when the search gets there.  It is made by guess: that nobody else is entered at that step
@@ -16,6 +18,7 @@ and nothing else.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -38,6 +41,8 @@ Position = dict[str, Any]
 #: Seconds that a choice must have taken for those that come after it to become items: no less may
 #: be expected of them, and less is not worth it.
 GRAIN = 0.03
+#: Seconds of a slice, where who is at work sees that somebody else has nothing to do.
+LONG_SLICE = 0.5
 #: Items per process that wait for the search to come to them, at most.
 _AHEAD = 64
 
@@ -213,6 +218,7 @@ class SharedSearch:
         self._item_options["worthwhile"] = 0
         self._most = options.get("max_executions", 0)
         self._seconds = 0.0
+        self._left = math.inf
         self._short = True
         self._saved: Position | None = None
         self._main = _Item(None)
@@ -279,8 +285,10 @@ class SharedSearch:
 
     def _hand_out(self, passed: float) -> None:
         """Gives every worker something to do, what the search comes to first before all else."""
+        limit = self._options.get("max_seconds", 0.0)
+        self._left = limit - passed if limit else math.inf
         free = self._workers.jobs - len(self._busy())
-        if free > 0 and self._main.slice is None and self._main_goes_on(passed):
+        if free > 0 and self._main.slice is None and self._main_goes_on():
             free -= 1
         executions = self._main.executions
         nothing_left = True
@@ -307,15 +315,14 @@ class SharedSearch:
             self._submit(item, self._item_options)
             free -= 1
         self._short = nothing_left
+        self._workers.be_quick(nothing_left and free > 0)
 
-    def _main_goes_on(self, passed: float) -> bool:
-        limit = self._options.get("max_seconds", 0.0)
-        over = bool(limit) and passed >= limit
-        if self._waits(self._main) and not over:
+    def _main_goes_on(self) -> bool:
+        if self._waits(self._main) and self._left > 0:
             return False
         options = self._options
-        if limit:
-            options = {**options, "max_seconds": max(limit - passed, 1e-9)}
+        if self._left < math.inf:
+            options = {**options, "max_seconds": max(self._left, 1e-9)}
         self._submit(self._main, options)
         return True
 
@@ -333,10 +340,12 @@ class SharedSearch:
         met, ahead = self._take_over(item)
         pause = 1 + max((choice.step for choice in ahead), default=-1)
         # If there is nothing else to do, what it has to offer is wanted soon.
-        seconds = GRAIN if self._short or item.clock < SLICE else SLICE
+        short = GRAIN if self._short or item.clock < SLICE else SLICE
+        seconds = LONG_SLICE if self._workers.hurries else short
+        seconds = max(min(seconds, self._left), GRAIN)
         position = item.position or self._saved
         item.slice = self._workers.submit(
-            advance, self._program, options, position, met, pause, seconds
+            advance, self._program, options, position, met, pause, seconds, GRAIN
         )
 
     def _take_over(self, item: _Item) -> tuple[list[Position], list[Choice]]:

@@ -345,11 +345,19 @@ class Search:
         """There is more to be done."""
         return Outcome(self._result().status) is Outcome.RUNNING
 
-    def run(self, seconds: float = 0.0, *, pause: int = 0) -> None:
+    def run(
+        self,
+        seconds: float = 0.0,
+        *,
+        pause: int = 0,
+        hurry: Any = None,
+        least: float = 0.0,
+    ) -> None:
         """Goes on for so long, 0: to the end.
 
         It comes back as well when another process is about to be tried at one of the first
-        ``pause`` steps.
+        ``pause`` steps, and, after ``least`` seconds, when somebody sets the one byte of the buffer
+        ``hurry``.
 
         Raises:
             ValueError, ScheduleError: as of `Program.explore`.
@@ -360,7 +368,8 @@ class Search:
             native, result = self._native, self._result()
             status = CLOSED
             if native.m:
-                status = native.lib.emu_search_run(self._search, seconds, pause)
+                byte = self._ffi.NULL if hurry is None else self._ffi.from_buffer(hurry)
+                status = native.lib.emu_search_run(self._search, seconds, pause, byte, least)
             if status & VIOLATION:
                 self._violations = tuple(native.violations(since_call=True))
             native.check(status & ~VIOLATION)

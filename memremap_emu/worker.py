@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from memremap_emu import workers
 from memremap_emu.search import Exploration, Options, Outcome
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def advance(
     items: list[dict[str, Any]],
     pause: int,
     seconds: float,
+    least: float,
 ) -> Advanced:
     """Goes on with a search for so long.
 
@@ -76,6 +78,7 @@ def advance(
         items: that it has come to, each where the one before stands, and takes over
         pause: first steps at which it comes back before it tries another process
         seconds: after which it comes back in any case
+        least: and after these, if somebody has nothing to do
 
     Raises:
         ProgramError, ValueError, TypeError: as of `Program.explore`.
@@ -91,7 +94,7 @@ def advance(
             for item in items:
                 search.take_over(item)
             try:
-                search.run(seconds, pause=pause)
+                search.run(seconds, pause=pause, hurry=workers.hurry(), least=least)
                 exploration = search.result
                 if main or exploration.outcome in _TOLD:
                     told = search.save()

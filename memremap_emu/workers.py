@@ -41,6 +41,7 @@ class Workers:
         gone: what it raises when a worker has ended in the middle of its work
         check: called when nobody has answered for `PATIENCE` seconds; raises `WorkerError` if
             nobody will
+        hurry: one byte, which all of them see as `hurry`; None: they cannot be told to be quick
     """
 
     def __init__(
@@ -50,11 +51,23 @@ class Workers:
         *,
         gone: tuple[type[BaseException], ...] = (BrokenExecutor,),
         check: Callable[[], None] = lambda: None,
+        hurry: Any = None,
     ) -> None:
         self.jobs = jobs
         self.check = check
+        self._hurry = hurry
         self._executor = executor
         self._gone: tuple[type[BaseException], ...] = (CancelledError, *gone)
+
+    @property
+    def hurries(self) -> bool:
+        """Those who are at work can be told to `be_quick`."""
+        return self._hurry is not None
+
+    def be_quick(self, quick: bool) -> None:
+        """Somebody has nothing to do, or no longer: who is at work may come back soon."""
+        if self._hurry is not None:
+            self._hurry.value = quick
 
     def submit(self, function: Callable[..., _T], *args: Any) -> Future[_T]:
         """Hands out a piece of work; WorkerError: nobody is there."""
@@ -83,9 +96,20 @@ class Workers:
         return WorkerError(f"a worker has ended in the middle of its work: {error}")
 
 
-def _begin(stop: Connection) -> None:
+#: Of a process that works for another one: see `hurry`.
+_hurry: Any = None
+
+
+def hurry() -> Any:
+    """For who works: a buffer of one byte, set if somebody waits for more; None: nobody tells."""
+    return _hurry
+
+
+def _begin(stop: Connection, hurry: Any) -> None:
     """Of a process: Ctrl-C goes to everybody at the terminal, and one answers; nobody stays
     behind when that one is gone."""
+    global _hurry
+    _hurry = hurry
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -110,12 +134,14 @@ def processes(jobs: int) -> Iterator[Workers]:
     method = "fork" if threading.active_count() == 1 else "forkserver"
     context = multiprocessing.get_context(method)
     reader, writer = context.Pipe(duplex=False)
-    executor = ProcessPoolExecutor(jobs, context, _begin, (reader,))
+    quick = context.RawValue("b", 0)
+    executor = ProcessPoolExecutor(jobs, context, _begin, (reader, quick))
     try:
-        yield Workers(executor, jobs)
+        yield Workers(executor, jobs, hurry=quick)
     except BaseException:
         # What they are at is no longer wanted; all of them see it, as none takes it out.
         writer.send_bytes(b"stop")
+        quick.value = 1
         raise
     finally:
         executor.shutdown(cancel_futures=True)

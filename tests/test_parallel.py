@@ -79,6 +79,7 @@ def race(version: str) -> Program:
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
     """Three, that come back after each execution: as many items as there can be."""
     monkeypatch.setattr(parallel, "SLICE", 1e-9)
+    monkeypatch.setattr(parallel, "LONG_SLICE", 1e-9)
     monkeypatch.setattr(parallel, "GRAIN", 1e-9)
     with ThreadPoolExecutor(3) as executor:
         yield Workers(executor, 3)
@@ -140,6 +141,22 @@ def smallest_protocol(users: int) -> Program:
     for number in range(users):
         program = program.task(f"user{number}", "ref_test_use ref")
     return program
+
+
+def test_a_search_that_is_awaited_comes_back() -> None:
+    """The byte is read after each execution; how long the least is, is asked of the clock."""
+    options: Any = {"stop_at_violation": False}
+    hurry = bytearray(1)
+    with smallest_protocol(3).boot() as booted, booted.search(**options) as search:
+        hurry[0] = 1
+        search.run(hurry=hurry)
+        assert search.running and search.result.executions == 1
+        search.run(hurry=hurry, least=3600.0)
+        assert search.result == smallest_protocol(3).explore(**options)
+    hurry[0] = 0
+    with smallest_protocol(3).boot() as booted, booted.search(**options) as search:
+        search.run(hurry=hurry)
+        assert not search.running
 
 
 @pytest.mark.parametrize("worthwhile", [1500, 2500, 10_000])

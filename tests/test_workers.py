@@ -38,6 +38,7 @@ CHECK = ["check", "--memmap", "1G!4G", "--driver", "dax_pmem", "--max-executions
 def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search of 2,565 executions takes many."""
     monkeypatch.setattr(parallel, "SLICE", 1e-3)
+    monkeypatch.setattr(parallel, "LONG_SLICE", 1e-3)
     monkeypatch.setattr(parallel, "GRAIN", 1e-3)
 
 
@@ -64,6 +65,20 @@ def test_processes_find_what_one_finds(jobs: int) -> None:
     assert search.result == alone
     assert search.statistics.used
     assert 0 <= search.statistics.wasted < search.statistics.seconds
+
+
+def test_who_is_at_work_comes_back_when_somebody_has_nothing_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the first slice would be the whole search."""
+    monkeypatch.setattr(parallel, "LONG_SLICE", 3600.0)
+    program = smallest_protocol(4)
+    with processes(2) as them:
+        assert them.hurries
+        search = SharedSearch(program, them, stop_at_violation=False)
+        search.run()
+    assert search.result == program.explore(stop_at_violation=False)
+    assert search.statistics.items > 1
 
 
 @pytest.mark.parametrize(

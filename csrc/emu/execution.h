@@ -185,6 +185,8 @@ struct rcu_exits {
  * @full: an item has found more than there is room for
  * @over: the execution at hand is over: what follows its last choice was taken over
  * @pause: first steps at which a new choice ends the run
+ * @hurry: is set if somebody waits for the run to end; NULL: nobody does
+ * @least: seconds after which it ends then
  * @settled: first steps that no choice of this run has changed
  * @final: hashes of final states, open addressing
  * @final_order: the same as they were met
@@ -240,6 +242,8 @@ struct explorer {
 	bool full;
 	bool over;
 	unsigned int pause;
+	const char *hurry;
+	double least;
 	unsigned int settled;
 	struct emu_search_frames *frames;
 	struct emu_search_frames *path;

@@ -465,6 +465,12 @@ static void judge_together(struct explorer *x)
 		r->status = EMU_EXPLORE_VIOLATION;
 }
 
+/* Is somebody waiting for this run, which has taken @seconds, to end? */
+static bool is_awaited(const struct explorer *x, double seconds)
+{
+	return x->hurry && seconds > x->least && __atomic_load_n(x->hurry, __ATOMIC_RELAXED);
+}
+
 void explore(struct explorer *x, double seconds)
 {
 	struct emu_explore_result *r = x->result;
@@ -492,7 +498,8 @@ void explore(struct explorer *x, double seconds)
 		}
 		if (bounded(x))
 			break;
-		if ((x->prefix && pauses(x)) || (seconds > 0 && x->seconds - before > seconds)) {
+		if ((x->prefix && pauses(x)) || is_awaited(x, x->seconds - before) ||
+		    (seconds > 0 && x->seconds - before > seconds)) {
 			r->estimate = estimate(x, x->prefix);
 			break;
 		}

@@ -265,7 +265,8 @@ int emu_search_new(emu_machine *m, const struct emu_program_task *tasks, int nr_
 	return machine_leave(m, &saved, status);
 }
 
-int emu_search_run(emu_search *search, double seconds, uint32_t pause)
+int emu_search_run(emu_search *search, double seconds, uint32_t pause, const char *hurry,
+		   double least)
 {
 	struct explorer *x = &search->x;
 	struct machine *m = x->m;
@@ -294,6 +295,8 @@ int emu_search_run(emu_search *search, double seconds, uint32_t pause)
 	m->wipes = x->strategy->caches;
 	m->backtraces = x->stacks;
 	x->pause = pause;
+	x->hurry = hurry;
+	x->least = least;
 	if (replays(x))
 		replay(x);
 	else

@@ -833,10 +833,14 @@ int emu_search_new(emu_machine *m, const struct emu_program_task *tasks, int nr_
  * @search: search
  * @seconds: give up after so long, to be called again; 0: never
  * @pause: give up as well when another process is about to be tried at one of so many first steps
+ * @hurry: a byte that somebody else, of another process even, sets to have it given up sooner; NULL:
+ *   nobody does
+ * @least: but not before so many seconds
  *
  * Return: EMU_OK, and the result says how it stands; EMU_BUSY; EMU_NO_MEMORY.
  */
-int emu_search_run(emu_search *search, double seconds, uint32_t pause);
+int emu_search_run(emu_search *search, double seconds, uint32_t pause, const char *hurry,
+		   double least);
 
 /**
  * emu_search_result() - what a search has found so far
