@@ -16,8 +16,8 @@ from conftest import figure
 
 from memremap_emu import Kernel
 from memremap_emu import program as data
+from memremap_emu.exploration import Exploration
 from memremap_emu.explore import Program
-from memremap_emu.search import Exploration
 
 START, SIZE = 0x140000000, 1 << 27
 PFN = (START >> 12) + 0x1000

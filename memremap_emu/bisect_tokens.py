@@ -18,9 +18,9 @@ from memremap_emu.bisect import Probe, Verdict
 from memremap_emu.contract import FUNCTIONS, STAGES, FaultPoint, fault_points, next_stage
 from memremap_emu.errors import Blocked, KernelError, TaskDied
 from memremap_emu.experiments import Program, Setup
+from memremap_emu.exploration import ScheduleError
 from memremap_emu.interleavings import Race, UnfitError
 from memremap_emu.runs import Bench, boot
-from memremap_emu.search import ScheduleError
 from memremap_emu.trace import Event, EventType
 from memremap_emu.versions import Selection
 

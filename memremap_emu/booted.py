@@ -11,6 +11,7 @@ from memremap_emu.device import Bio, Device, Driver
 from memremap_emu.device_state import first_device_page
 from memremap_emu.drivers import PciDriver
 from memremap_emu.errors import Blocked, KernelError, KernelPanic, TaskDied, ViolationRecord
+from memremap_emu.exploration import Options
 from memremap_emu.explore import Program as Tasks
 from memremap_emu.handles import Object
 from memremap_emu.kernel import Kernel
@@ -25,7 +26,7 @@ from memremap_emu.operations import (
     TaskSpec,
 )
 from memremap_emu.replaying import watch
-from memremap_emu.search import Options, Search
+from memremap_emu.search import Search
 from memremap_emu.trace import Event
 from memremap_emu.versions import Selection, select
 

@@ -25,13 +25,13 @@ from memremap_emu.experiments import (
     Program,
     Setup,
 )
+from memremap_emu.exploration import Bound
 from memremap_emu.interleavings import Race, UnfitError
 from memremap_emu.iomem import Range
 from memremap_emu.outcomes import Finding, Outcome
 from memremap_emu.ranges import BadInputError, MemoryMap
 from memremap_emu.repeating import Course
 from memremap_emu.runs import Bench
-from memremap_emu.search import Bound
 from memremap_emu.versions import DEFAULT_VERSION
 from memremap_emu.workers import Workers, workers
 

@@ -31,10 +31,10 @@ from memremap_emu import (
     tracefile,
 )
 from memremap_emu.experiments import ALL_DRIVERS
+from memremap_emu.exploration import ScheduleError
 from memremap_emu.faults import MAX_PLANS
 from memremap_emu.operations import ProgramError
 from memremap_emu.ranges import BadInputError
-from memremap_emu.search import ScheduleError
 from memremap_emu.versions import DEFAULT_VERSION, GRAMMAR, select, versions
 from memremap_emu.workers import WorkerError
 

@@ -12,20 +12,12 @@ from typing import Any
 
 from memremap_emu import argument_types, counterexample, interrupts, tokens
 from memremap_emu.counterexample import Counterexample
+from memremap_emu.exploration import Bound, Exploration, Found, Options, Outcome, Strategy
 from memremap_emu.operations import ProgramError
 from memremap_emu.parallel import SharedSearch
 from memremap_emu.program import Program
 from memremap_emu.ranges import BadInputError
-from memremap_emu.search import (
-    SLICE,
-    Bound,
-    Exploration,
-    Found,
-    Options,
-    Outcome,
-    Search,
-    Strategy,
-)
+from memremap_emu.search import SLICE, Search
 from memremap_emu.workers import WorkerError
 
 SCHEMA = 1

@@ -15,11 +15,11 @@ from typing import TypeVar
 
 from memremap_emu.booted import Booted, Replayed, SetUps
 from memremap_emu.errors import ViolationRecord
+from memremap_emu.exploration import Exploration, Found, Outcome, Step
 from memremap_emu.explore import Program as Tasks
 from memremap_emu.lock_orders import executions_of
 from memremap_emu.operations import GIVES_BACK, Operation, ProgramError
 from memremap_emu.program import Program
-from memremap_emu.search import Exploration, Found, Outcome, Step
 
 #: Executions of one search, if the user gives no other bound.
 DEFAULT_EXECUTIONS = 2000

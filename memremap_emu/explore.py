@@ -9,10 +9,11 @@ from memremap_emu import interrupts
 from memremap_emu._native import signed
 from memremap_emu.device import Bio, Device, Driver
 from memremap_emu.drivers import BuiltinDriver
+from memremap_emu.exploration import Exploration, Interrupted, Options
 from memremap_emu.handles import Object, handle_of
 from memremap_emu.memory import Page, PageMap
 from memremap_emu.percpu_ref import PerCpuRef
-from memremap_emu.search import SLICE, Exploration, Interrupted, Options, Search
+from memremap_emu.search import SLICE, Search
 from memremap_emu.sync import Completion, Mutex, SpinLock
 
 if TYPE_CHECKING:

@@ -24,9 +24,10 @@ from memremap_emu import counterexample, generate, interrupts, scenario
 from memremap_emu.booted import Booted, SetUps
 from memremap_emu.counterexample import Counterexample
 from memremap_emu.errors import NUMBER, Cause, ViolationRecord
+from memremap_emu.exploration import Found, Outcome
 from memremap_emu.operations import ProgramError
 from memremap_emu.program import Program
-from memremap_emu.search import SLICE, Found, Outcome
+from memremap_emu.search import SLICE
 from memremap_emu.versions import DEFAULT_VERSION, select
 
 #: Executions after which it is asked whether a search still finds new states.

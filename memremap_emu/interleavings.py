@@ -15,6 +15,7 @@ from memremap_emu.device_state import first_device_page
 from memremap_emu.drivers import BuiltinDriver, PciDriver
 from memremap_emu.errors import KernelError, ViolationRecord
 from memremap_emu.experiments import Experiment, Program, Setup
+from memremap_emu.exploration import Exploration, Strategy
 from memremap_emu.explore import Program as Tasks
 from memremap_emu.explore import ProgramTask
 from memremap_emu.kernel import Kernel
@@ -23,7 +24,6 @@ from memremap_emu.outcomes import LOG_LINES, Finding, Outcome
 from memremap_emu.ranges import SECTION_SIZE
 from memremap_emu.replaying import watch
 from memremap_emu.runs import IO_SIZE
-from memremap_emu.search import Exploration, Strategy
 
 #: Granule of what two devices in one section get.
 _HALF_ALIGN = 2 << 20
@@ -191,7 +191,7 @@ class Race:
     ) -> Explored:
         """Searches all schedules: with the ``fault``-th fallible call failing (0: none), or with
         every set of up to ``max_faults`` calls.  The other bounds are those of
-        `memremap_emu.search.Options`."""
+        `memremap_emu.exploration.Options`."""
         self._start.restore()
         with self._failing(fault):
             exploration = self._tasks().explore(

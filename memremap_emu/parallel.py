@@ -26,7 +26,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memremap_emu import interrupts
-from memremap_emu.search import SLICE, Exploration, Options, Outcome, check_position
+from memremap_emu.exploration import Exploration, Options, Outcome
+from memremap_emu.search import SLICE, check_position
 from memremap_emu.worker import Advanced, advance
 from memremap_emu.workers import PATIENCE
 

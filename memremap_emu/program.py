@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from memremap_emu import interrupts, program_json
 from memremap_emu.booted import Booted, Replayed
 from memremap_emu.config import Config
+from memremap_emu.exploration import Exploration, Interrupted, Options
 from memremap_emu.operations import (
     EVENTS,
     DeviceSpec,
@@ -38,7 +39,7 @@ from memremap_emu.operations import (
 )
 from memremap_emu.parallel import SharedSearch
 from memremap_emu.program_check import Checker
-from memremap_emu.search import Exploration, Interrupted, Options, check_position
+from memremap_emu.search import check_position
 from memremap_emu.versions import DEFAULT_VERSION, Selection
 from memremap_emu.workers import workers
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memremap_emu import columns
+from memremap_emu.exploration import Exploration
 from memremap_emu.explore import Program
 from memremap_emu.kernel import Kernel
 from memremap_emu.lock_orders import executions_of
-from memremap_emu.search import Exploration
 from memremap_emu.trace import Event
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from memremap_emu.booted import Replayed
 from memremap_emu.check import Report, RunReport, Violation
 from memremap_emu.experiments import Setup
+from memremap_emu.exploration import Bound
 from memremap_emu.outcomes import Finding, Outcome
-from memremap_emu.search import Bound
 from memremap_emu.tokens import ProgramReplay, Replay
 
 SCHEMA = 1

@@ -24,13 +24,13 @@ from memremap_emu.columns import render_calls
 from memremap_emu.device import Device, Driver
 from memremap_emu.drivers import BuiltinDriver, PciDriver
 from memremap_emu.errors import Blocked, KernelError, TaskDied, ViolationRecord
+from memremap_emu.exploration import Exploration, ScheduleError
 from memremap_emu.faults import FaultInjection
 from memremap_emu.json_fields import Fields
 from memremap_emu.kernel import Kernel
 from memremap_emu.memory import Page, PageMap
 from memremap_emu.percpu_ref import PerCpuRef
 from memremap_emu.program import Program
-from memremap_emu.search import Exploration, ScheduleError
 from memremap_emu.sync import Completion
 from memremap_emu.versions import Selection, modes, versions
 

@@ -21,10 +21,10 @@ from memremap_emu.budget import Budget
 from memremap_emu.device import Device
 from memremap_emu.device_state import first_device_page
 from memremap_emu.errors import Blocked, KernelError
+from memremap_emu.exploration import Exploration
 from memremap_emu.kernel import Kernel, Snapshot
 from memremap_emu.program import Program
 from memremap_emu.sample import Sample
-from memremap_emu.search import Exploration
 from memremap_emu.versions import DEFAULT_VERSION
 
 _START, _SIZE = 0x140000000, 128 << 20
@@ -331,7 +331,7 @@ def checks_shutdown(
 
     Args:
         version: instead of the program's own
-        strategy: how to search, see `memremap_emu.search.Strategy`
+        strategy: how to search, see `memremap_emu.exploration.Strategy`
         max_executions: give up after so many, 0: never
         max_seconds: give up after so long, 0: never; pytest's ``--memremap-budget`` takes the place
             of both bounds

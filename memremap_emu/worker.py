@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memremap_emu import workers
-from memremap_emu.search import Exploration, Options, Outcome
+from memremap_emu.exploration import Exploration, Options, Outcome
 
 if TYPE_CHECKING:
     from memremap_emu.booted import Booted

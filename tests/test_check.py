@@ -32,11 +32,11 @@ from memremap_emu.experiments import (
     mode_named,
     program_named,
 )
+from memremap_emu.exploration import Bound
 from memremap_emu.outcomes import Finding
 from memremap_emu.ranges import MemoryMap
 from memremap_emu.repeating import Course
 from memremap_emu.runs import Bench
-from memremap_emu.search import Bound
 from memremap_emu.trace import EventType
 from memremap_emu.versions import versions
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from memremap_emu import Config, Kernel
+from memremap_emu.exploration import Exploration
 from memremap_emu.explore import Program, ProgramTask
 from memremap_emu.radix_tree import RadixTree
-from memremap_emu.search import Exploration
 from memremap_emu.sync import Mutex
 
 PMEM = 0x140000000

@@ -18,8 +18,8 @@ import pytest
 
 from memremap_emu import Config, Kernel
 from memremap_emu.errors import MachineClosed
+from memremap_emu.exploration import Bound, Event, Exploration, Interrupted, Outcome, ScheduleError
 from memremap_emu.explore import Program
-from memremap_emu.search import Bound, Event, Exploration, Interrupted, Outcome, ScheduleError
 from tests.sanitizers import counts_equal_states
 
 PMEM = 0x140000000

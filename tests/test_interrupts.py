@@ -12,7 +12,8 @@ from types import FrameType
 import pytest
 
 from memremap_emu import interrupts
-from memremap_emu.search import Interrupted, Outcome, Search
+from memremap_emu.exploration import Interrupted, Outcome
+from memremap_emu.search import Search
 from tests.test_parallel import smallest_protocol
 
 

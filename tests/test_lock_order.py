@@ -11,9 +11,9 @@ import pytest
 from memremap_emu import Kernel, program
 from memremap_emu.cli import main
 from memremap_emu.counterexample import as_text, minimise
+from memremap_emu.exploration import Exploration
 from memremap_emu.explore import Program
 from memremap_emu.lock_orders import NEXT_EXECUTION, executions_of
-from memremap_emu.search import Exploration
 from memremap_emu.tokens import encode_program
 
 

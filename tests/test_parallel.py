@@ -14,9 +14,9 @@ import pytest
 
 from memremap_emu import parallel
 from memremap_emu.booted import Booted
+from memremap_emu.exploration import Exploration
 from memremap_emu.parallel import SharedSearch
 from memremap_emu.program import Program
-from memremap_emu.search import Exploration
 from memremap_emu.workers import Workers
 
 START, SIZE = 0x140000000, 1 << 27

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from memremap_emu.exploration import ScheduleError
 from memremap_emu.operations import CALLS, EVENTS, STEPS, Operation, ProgramError
 from memremap_emu.program import Program
-from memremap_emu.search import ScheduleError
 
 START, SIZE = 0x140000000, 1 << 27
 

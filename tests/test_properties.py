@@ -11,8 +11,8 @@ import pytest
 from hypothesis import find
 
 from memremap_emu import Kernel, KernelError, Violation
+from memremap_emu.exploration import Exploration
 from memremap_emu.program import Program
-from memremap_emu.search import Exploration
 from memremap_emu.strategies import drivers
 
 START, SIZE = 0x140000000, 1 << 27

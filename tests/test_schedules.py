@@ -10,8 +10,8 @@ from itertools import islice
 import pytest
 
 from memremap_emu import Kernel
+from memremap_emu.exploration import Event
 from memremap_emu.explore import Program
-from memremap_emu.search import Event
 from tests.test_explore import generated_program, searched, teardown_against_a_held_page
 
 

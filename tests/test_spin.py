@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from memremap_emu.exploration import Exploration
 from memremap_emu.program import Program
-from memremap_emu.search import Exploration
 from tests.mutants import table
 
 MODEL = Path(__file__).parent / "models" / "percpu_ref.pml"

@@ -13,10 +13,10 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from memremap_emu import Config, Kernel, stateful
 from memremap_emu.errors import KernelError, TaskDied
+from memremap_emu.exploration import Exploration
 from memremap_emu.memory import MemoryType
 from memremap_emu.operations import DeviceSpec, DriverSpec
 from memremap_emu.program import Program
-from memremap_emu.search import Exploration
 from memremap_emu.stateful import NotExhaustive, ShutdownMachine, checks_shutdown
 from memremap_emu.strategies import (
     configs,

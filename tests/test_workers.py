@@ -24,10 +24,10 @@ import pytest
 
 from memremap_emu import interrupts, parallel, workers
 from memremap_emu.cli import main
+from memremap_emu.exploration import Bound, Interrupted, Outcome
 from memremap_emu.operations import ProgramError
 from memremap_emu.parallel import SharedSearch
 from memremap_emu.program import Program
-from memremap_emu.search import Bound, Interrupted, Outcome
 from memremap_emu.workers import WorkerError, processes
 from tests.test_parallel import race, smallest_protocol
 
