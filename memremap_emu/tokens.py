@@ -33,7 +33,6 @@ PROGRAM_PREFIX = "mrp1."
 MAX_SIZE = 32 << 20
 #: Of a schedule.
 MAX_STEPS = 4096
-MAX_PROCESSES = 16
 #: Part of the format: what most tokens contain.
 _DICTIONARY = (
     b"0000000-fffffff : Reserved\n    : Kernel code\n : Crash kernel\n  : namespace0.0\n"
@@ -129,7 +128,7 @@ def decode_program(token: str) -> ProgramReplay:
     try:
         document, kind, number, pairs = fields
         program = Program.from_json(json.dumps(document))
-        schedule = _schedule(pairs, limit=1 << 8)
+        schedule = _schedule(pairs)
         if not schedule:
             raise ValueError("no schedule")
         return ProgramReplay(program, _text(kind), _number(number), schedule)
@@ -187,13 +186,13 @@ def _runs(schedule: bytes) -> list[int]:
     return pairs
 
 
-def _schedule(pairs: Any = (), limit: int = MAX_PROCESSES) -> bytes:
+def _schedule(pairs: Any = ()) -> bytes:
     numbers = [_number(n) for n in pairs]
     if len(numbers) % 2 or sum(numbers[1::2]) > MAX_STEPS:
         raise ValueError("not a schedule")
     schedule = b""
     for process, steps in zip(numbers[::2], numbers[1::2], strict=True):
-        if process >= limit or not steps:
+        if process > 0xFF or not steps:
             raise ValueError("not a schedule")
         schedule += bytes([process]) * steps
     return schedule

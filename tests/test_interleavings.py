@@ -153,6 +153,22 @@ def test_failing_calls_race_too() -> None:
     assert set() in kinds
 
 
+def test_a_token_has_the_calls_that_fail_in_its_schedule(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    setup, program = setup_of("hmm", "private", "memremap-v6"), program_named("probe-lookup")
+    with Race(setup, program) as race:
+        found = race.explore(max_faults=1, max_executions=BOUND)
+    ((finding, schedule),) = [f for f in found.findings if f[0].kind == "hang"]
+    assert max(schedule) > 0x80
+    experiment = Experiment(setup, program, (), schedule)
+    token = tokens.encode(tokens.Replay(experiment, finding.kind, tokens.digest(finding.cause)))
+    assert main(["replay", token]) == 1
+    out = capsys.readouterr().out
+    assert "() fails\n" in out
+    assert out.endswith("reproduced\n")
+
+
 def test_a_device_that_does_not_bind_is_unfit() -> None:
     text = "100000000-103ffffff : System RAM\n104000000-107ffffff : Persistent Memory\n"
     setup = Setup("memremap-v6", text, mode_named("dax_pmem", "plain"), 0x104000000, 0x107FFFFFF)
@@ -201,7 +217,7 @@ def test_check_sequential_explores_nothing(
     assert " bounded, not exhaustive" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("pairs", [[0], [99, 1], [0, 0], [0, 5000]])
+@pytest.mark.parametrize("pairs", [[0], [256, 1], [0, 0], [0, 5000]])
 def test_damaged_schedules_are_refused(pairs: list[int]) -> None:
     with pytest.raises(ValueError, match="not a schedule"):
         tokens._schedule(pairs)
