@@ -60,15 +60,15 @@ _UNSAID = frozenset({"snprintf_kernel"})
 _WIDTH = 20
 
 
-def render(events: Sequence[Event], tasks: Sequence[str], broken: Sequence[str]) -> str:
+def render(events: Sequence[Event], tasks: Sequence[tuple[int, str]], broken: Sequence[str]) -> str:
     """The columns as text.
 
     Args:
         events: of one execution, see `memremap_emu.trace.Trace.events`
-        tasks: names of the program's tasks, in order
+        tasks: CPU and name of the program's tasks, in order
         broken: lines below them: what the execution broke
     """
-    heads = [f"CPU{number}: {name}" for number, name in enumerate(tasks)]
+    heads = [f"CPU{cpu}: {name}" for cpu, name in tasks]
     rows = _rows(events, heads)
     return _lines(rows, heads, broken)
 

@@ -85,4 +85,5 @@ def _watch(kernel: Kernel, tasks: Program, names: Sequence[str], schedule: bytes
             if (one.kind, one.message) == (record.kind, record.message):
                 broken += [f"   {line}" for line in stacks.pop(number).columns()]
                 break
-    return Watched(found, tuple(events), columns.render(events, names, broken))
+    heads = [(task.cpu, name) for task, name in zip(tasks.tasks, names, strict=True)]
+    return Watched(found, tuple(events), columns.render(events, heads, broken))

@@ -104,6 +104,15 @@ def test_a_call_that_fails_is_marked() -> None:
     assert "  devm_add_action() fails\n  waits for &devmem->completion\n" in shown
 
 
+@pytest.mark.parametrize("cpu, head", [(None, "CPU0: c"), (1, "CPU1: c")])
+def test_heads_say_on_which_cpu_a_task_is(cpu: int | None, head: str) -> None:
+    """Two CPUs for three tasks: the third is on that of the first, unless it says otherwise."""
+    program = Program(cpus=2).object("m", "mutex").task("a", "mutex_unlock m", cpu=1)
+    program = program.task("b", "mutex_unlock m").task("c", "mutex_unlock m", cpu=cpu)
+    shown = program.replay(program.explore().schedule).columns
+    assert shown.splitlines()[0].split() == ["CPU1:", "a", "CPU1:", "b", *head.split()]
+
+
 def test_events_of_others_and_repetitions_are_left_out() -> None:
     def event(kind: EventType, name: str, task: int, argument: int = 0) -> Event:
         return Event(kind, name, task, 0, False, argument)
@@ -117,8 +126,8 @@ def test_events_of_others_and_repetitions_are_left_out() -> None:
         event(EventType.BLOCK, "&a", 7),
         event(EventType.FUNC, "percpu_ref_exit", 12),
     ]
-    assert render(events, ["a", "b"], ["=> bug: b"]) == (
-        "CPU0: a               CPU1: b\n"
+    assert render(events, [(3, "a"), (0, "b")], ["=> bug: b"]) == (
+        "CPU3: a               CPU0: b\n"
         "--------------------  --------------------\n"
         "  percpu_ref_exit()\n"
         "                      put_page(0x10)\n"
