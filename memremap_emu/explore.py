@@ -130,7 +130,8 @@ class Program:
         partial-order reduction.
 
         The kernel is afterwards in the state of the first violating execution if
-        ``stop_at_violation`` ended it, else in the state it was in before.
+        ``stop_at_violation`` ended it, in that of the schedule if it was given one, else in the
+        state it was in before.
 
         Args:
             options: see `Options`

@@ -113,6 +113,29 @@ def test_heads_say_on_which_cpu_a_task_is(cpu: int | None, head: str) -> None:
     assert shown.splitlines()[0].split() == ["CPU1:", "a", "CPU1:", "b", *head.split()]
 
 
+def test_a_schedule_that_ends_well_is_shown_too() -> None:
+    program = Program().object("c", "completion")
+    program = program.task("a", "complete c").task("b", "wait_for_completion c")
+    replayed = program.replay(b"\0\1")
+    assert not replayed.violations
+    assert [line.split() for line in replayed.columns.splitlines()[2:]] == [
+        ["complete()"],
+        ["wait_for_completion()"],
+    ]
+
+
+def test_a_lookup_that_finds_nothing_puts_nothing() -> None:
+    program = (
+        Program()
+        .memory(0x100000000, 0x107FFFFFF)
+        .device("dax", "dax_pmem", 0x100000000, 0x8000000)
+        .task("look", "get_dev_pagemap dax 0", "watched_lookup dax 0", "expect_mapped dax 0")
+    )
+    shown = program.replay(b"\0" * 7).columns
+    assert "get_dev_pagemap(0x106000)\n" in shown
+    assert "put_dev_pagemap" not in shown
+
+
 def test_events_of_others_and_repetitions_are_left_out() -> None:
     def event(kind: EventType, name: str, task: int, argument: int = 0) -> Event:
         return Event(kind, name, task, 0, False, argument)

@@ -468,7 +468,8 @@ static int64_t op_lookup(const int64_t *args)
 		report_violation_in(VIOLATION_REFCOUNT, "get_dev_pagemap",
 				    "the index leads to a percpu_ref that was exited");
 	pgmap = lookup_watched((unsigned long)args[0]);
-	put_dev_pagemap(pgmap);
+	if (pgmap)
+		put_dev_pagemap(pgmap);
 	return pgmap != NULL;
 }
 
@@ -491,7 +492,8 @@ static int64_t op_expect_mapped(const int64_t *args)
 			report_violation_in(VIOLATION_CONTRACT, "get_dev_pagemap",
 					    "does not find pfn 0x%lx of %s, which is bound",
 					    (unsigned long)args[1], dev_name(dev));
-		put_dev_pagemap(pgmap);
+		else
+			put_dev_pagemap(pgmap);
 	}
 	device_unlock(dev);
 	return pgmap != NULL;

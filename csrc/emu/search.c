@@ -309,8 +309,12 @@ int emu_search_run(emu_search *search, double seconds, uint32_t pause, const cha
 	m->handle_serial = max(serials, m->handle_serial);
 	m->refused = false;
 	m->arena_full = false;
-	/* What the last execution did stays to be looked at, unless it was none. */
-	if (search->result.status != EMU_EXPLORE_VIOLATION)
+	/*
+	 * What the last execution did stays to be looked at, if that was a
+	 * violation or the schedule that was asked for.
+	 */
+	if (search->result.status != EMU_EXPLORE_VIOLATION &&
+	    !(replays(x) && search->result.status == EMU_EXPLORE_EXHAUSTED))
 		snapshot_restore(m, x->snapshot);
 	return machine_leave(m, &saved, EMU_OK);
 }

@@ -106,7 +106,8 @@ static noinline struct dev_pagemap *lookup_dev_pagemap(unsigned long pfn)
 /* get_dev_pagemap() of a page that @pgmap does not cover. */
 struct dev_pagemap *__get_dev_pagemap(unsigned long pfn, struct dev_pagemap *pgmap)
 {
-	put_dev_pagemap(pgmap);
+	if (pgmap)
+		put_dev_pagemap(pgmap);
 	return lookup_dev_pagemap(pfn);
 }
 
