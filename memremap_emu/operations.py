@@ -132,7 +132,7 @@ STEPS = {
     "nothing": "",
 }
 #: Lists of steps of such a driver besides its actions, in the order of the machine's numbers.
-EVENTS = ("probe", "remove", "release", "kill", "cleanup", "page_free", "map_failed")
+EVENTS = ("probe", "remove", "release", "kill", "cleanup", "page_free", "map_failed", "fault")
 #: Of these, those that need nothing that ``alloc`` makes.
 MEMORY_STEPS = frozenset(
     {"request_region", "kzalloc", "rcu_barrier", "synchronize_rcu", "fail", "nothing"}
@@ -182,6 +182,7 @@ class DriverSpec:
     cleanup: tuple[Operation, ...] = ()
     page_free: tuple[Operation, ...] = ()
     map_failed: tuple[Operation, ...] = ()
+    fault: tuple[Operation, ...] = ()
     actions: tuple[tuple[str, tuple[Operation, ...]], ...] = ()
     type: str = "plain"
 

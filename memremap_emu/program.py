@@ -121,6 +121,7 @@ class Program:
         cleanup: Sequence[str | Operation] = (),
         page_free: Sequence[str | Operation] = (),
         map_failed: Sequence[str | Operation] = (),
+        fault: Sequence[str | Operation] = (),
         actions: Mapping[str, Sequence[str | Operation]] | None = None,
         type: str = "plain",
     ) -> Program:
@@ -143,6 +144,7 @@ class Program:
             cleanup: the other one (from ``final-put`` on)
             page_free: when a page is nobody's
             map_failed: when ``memremap_pages`` fails, before the list that it is in ends
+            fault: when the CPU touches a private page; a step that fails is a SIGBUS
             actions: lists that ``add_action`` names
             type: of the memory: ``plain``, ``private``, ``public``, ``fs_dax``, ``pci_p2pdma``
         """
@@ -155,6 +157,7 @@ class Program:
             "cleanup": cleanup,
             "page_free": page_free,
             "map_failed": map_failed,
+            "fault": fault,
         }
         spec = DriverSpec(
             name,

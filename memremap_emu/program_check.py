@@ -109,8 +109,13 @@ class Checker:
             raise ProgramError(f"{path}.mode", f"no mode; known: {', '.join(modes)}")
         self._range(spec.start, spec.size, path)
 
-    def _is_private(self, name: str | int) -> bool:
-        return any(spec.name == name and spec.driver == "hmm" for spec in self._program.devices)
+    def _is_of(self, name: str | int, driver: str) -> bool:
+        return any(spec.name == name and spec.driver == driver for spec in self._program.devices)
+
+    def _has_private_memory(self, name: str | int) -> bool:
+        return self._is_of(name, "hmm") or any(
+            spec.name == name and spec.type == "private" for spec in self._program.drivers
+        )
 
     def _own_driver(self, spec: DriverSpec) -> None:
         path = f"drivers.{spec.name}"
@@ -163,7 +168,7 @@ class Checker:
             raise ProgramError(path, f"{operation.call} is for {where}")
         if len(operation.args) != len(call.kinds):
             raise ProgramError(path, f"{operation.call} takes {' '.join(call.kinds) or 'nothing'}")
-        if operation.call == "expect_mapped" and self._is_private(operation.args[0]):
+        if operation.call == "expect_mapped" and self._is_of(operation.args[0], "hmm"):
             raise ProgramError(path, "private memory is mapped wherever there is room")
         for arg, kind in zip(operation.args, call.kinds, strict=True):
             if kind == "number":
@@ -173,3 +178,7 @@ class Checker:
                 raise ProgramError(path, f"nothing is called {arg!r}")
             elif self._names[arg] != kind:
                 raise ProgramError(path, f"{arg} is no {kind}")
+        if operation.call == "fault" and not self._has_private_memory(operation.args[0]):
+            raise ProgramError(path, f"{operation.args[0]} has no private memory")
+        if operation.call == "use_p2pmem" and not self._is_of(operation.args[0], "p2pdma"):
+            raise ProgramError(path, f"{operation.args[0]} has no memory of a BAR")

@@ -51,7 +51,7 @@ def document(program: Program) -> dict[str, Any]:
 def _driver_document(spec: DriverSpec) -> dict[str, Any]:
     found: dict[str, Any] = {"start": hex(spec.start), "size": hex(spec.size)}
     for event in EVENTS:
-        if steps := getattr(spec, event):
+        if (steps := getattr(spec, event)) or event == "probe":
             found[event] = [str(step) for step in steps]
     if spec.actions:
         found["actions"] = {name: [str(s) for s in steps] for name, steps in spec.actions}

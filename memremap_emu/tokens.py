@@ -143,7 +143,7 @@ def decode(token: str) -> Replay:
         TokenError: with the reason.
     """
     if not token.startswith(PREFIX):
-        raise TokenError(f"a replay token begins with {PREFIX!r}")
+        raise TokenError(f"a replay token begins with {PREFIX!r} or {PROGRAM_PREFIX!r}")
     return _replay(_unpack(token.removeprefix(PREFIX)))
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,7 +66,11 @@ EVERYTHING = (
 )
 
 
-@pytest.mark.parametrize("program", [race(), own("memremap-v6", **OLD), EVERYTHING])
+#: A driver that does nothing.
+EMPTY = Program().driver("mine", START, SIZE, probe=[]).task("bind", "bind mine")
+
+
+@pytest.mark.parametrize("program", [race(), own("memremap-v6", **OLD), EVERYTHING, EMPTY])
 def test_a_program_prints_as_its_builder_and_goes_to_json_and_back(program: Program) -> None:
     assert eval(repr(program)) == program
     assert Program.from_json(program.to_json()) == program
@@ -137,6 +142,18 @@ def test_a_probe_that_fails_gives_back_what_it_had() -> None:
     assert found.exhaustive and not found.found
 
 
+def test_a_driver_of_ones_own_answers_faults_of_its_private_memory() -> None:
+    lists = {**NEW, "fault": ["kill"], "kill": ["nothing"]}
+    program = own("v5.2", **lists, type="private")
+    assert Program.from_json(program.to_json()) == program
+    once, twice = ["fault mine 0"], ["fault mine 0", "fault mine 0"]
+    for faults, killed_twice in ((once, False), (twice, True)):
+        tried = replace(program, tasks=()).task("cpu", *faults)
+        found = tried.explore(stop_at_violation=False)
+        shown = [f for f in found.found if "more than once" in f.record.message]
+        assert bool(shown) == killed_twice, found.found
+
+
 def changed(**change: Any) -> str:
     return json.dumps(EVERYTHING.document() | change)
 
@@ -185,6 +202,8 @@ def in_driver(**change: Any) -> str:
         (changed(tasks={}), "tasks"),
         (changed(tasks={"t": {}}), "tasks.t.do"),
         (changed(tasks={"t": {"do": ["bind p", "submit_bio p"]}}), "tasks.t.do[1]"),
+        (changed(tasks={"t": {"do": ["fault mine 0"]}}), "tasks.t.do[0]"),
+        (changed(tasks={"t": {"do": ["bind p", "use_p2pmem p"]}}), "tasks.t.do[1]"),
         (changed(tasks={"t": {"do": [], "cpu": 2}}), "tasks.t.cpu"),
         (changed(tasks={"a" * 16: {"do": []}}), "tasks." + "a" * 16),
         (changed(tasks={str(n): {"do": []} for n in range(9)}), "tasks"),

@@ -10,6 +10,7 @@
 #include <linux/err.h>
 #include <linux/ioport.h>
 #include <linux/listed_driver.h>
+#include <linux/mm.h>
 #include <linux/platform_device.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -68,6 +69,18 @@ static void listed_page_free(struct page *page, void *_data)
 	listed_run(data->driver, data->dev, data, LISTED_PAGE_FREE);
 }
 
+static int listed_page_fault(struct vm_area_struct *vma, unsigned long addr,
+			     const struct page *page, unsigned int flags, pmd_t *pmdp)
+{
+	struct listed_data *data = page_pgmap(page)->data;
+
+	(void)vma;
+	(void)addr;
+	(void)flags;
+	(void)pmdp;
+	return listed_run(data->driver, data->dev, data, LISTED_PAGE_FAULT) ? VM_FAULT_SIGBUS : 0;
+}
+
 static void listed_action(void *_action)
 {
 	const struct listed_action *action = _action;
@@ -95,6 +108,8 @@ static int listed_alloc(const struct listed_driver *driver, struct device *dev)
 		data->pgmap.cleanup = listed_pagemap_cleanup;
 	if (driver->nr[LISTED_PAGE_FREE])
 		data->pgmap.page_free = listed_page_free;
+	if (driver->nr[LISTED_PAGE_FAULT])
+		data->pgmap.page_fault = listed_page_fault;
 	for (int i = 0; i < MAX_LISTED_ACTIONS; i++) {
 		data->actions[i].data = data;
 		data->actions[i].event = (enum listed_event)(LISTED_ACTION + i);

@@ -41,6 +41,7 @@ enum listed_event {
 	LISTED_PAGEMAP_CLEANUP,
 	LISTED_PAGE_FREE,
 	LISTED_MAP_FAILED, /* devm_memremap_pages() has, and probe returns its error then */
+	LISTED_PAGE_FAULT, /* the CPU touched a private page */
 	LISTED_ACTION /* the first of the actions */
 };
 
