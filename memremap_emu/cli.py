@@ -317,17 +317,15 @@ def _replay(arguments: argparse.Namespace) -> int:
         if replay.experiment.program.tasks:
             outcome = interleavings.execute(replay.experiment)
         else:
-            outcome = runs.execute(replay.experiment)
+            outcome = runs.execute(replay.experiment, columns=True)
     except (ScheduleError, interleavings.UnfitError) as e:
         raise BadInputError(f"the token does not fit this version: {e}") from None
     except Exception as e:
         return _complain(f"internal error: {type(e).__name__}: {e}")
+    same = next((f for f in outcome.findings if tokens.digest(f.cause) == replay.digest), None)
     if arguments.trace != "columns":
-        if not outcome.events:
-            raise BadInputError("what this token runs has one task, and no trace is kept of it")
         names = [name for name, _ in replay.experiment.program.tasks]
         sys.stdout.write(tracefile.render(arguments.trace, outcome.events, names))
-        return VIOLATIONS if outcome.findings else OK
-    same = next((f for f in outcome.findings if tokens.digest(f.cause) == replay.digest), None)
-    sys.stdout.write(report.replay_as_text(replay, outcome, same))
+    else:
+        sys.stdout.write(report.replay_as_text(replay, outcome, same))
     return OK if same is None else VIOLATIONS

@@ -56,7 +56,7 @@ class Outcome:
         history: operations and how they ended
         log: the kernel log of the execution
         columns: who did what when; where no tasks race, if asked for
-        events: where tasks race: all that was recorded
+        events: all that was recorded; where no tasks race, if asked for
     """
 
     findings: list[Finding] = field(default_factory=list)

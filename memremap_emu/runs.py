@@ -130,7 +130,7 @@ def execute(experiment: Experiment, *, columns: bool = False) -> Outcome:
 
     Args:
         experiment: whose program has no tasks that race
-        columns: the outcome shall have them: what each call did
+        columns: the outcome shall have them, and events: what each call did
     """
     with boot(experiment.setup) as kernel:
         bench = Bench(experiment.setup, kernel)
@@ -138,7 +138,8 @@ def execute(experiment: Experiment, *, columns: bool = False) -> Outcome:
         outcome = bench.run(experiment.program, experiment.faults)
         if columns:
             broken = [f"=> {found.kind}: {found.message}" for found in outcome.findings]
-            outcome.columns = render_calls(kernel.trace.events(start), broken)
+            outcome.events = tuple(kernel.trace.events(start))
+            outcome.columns = render_calls(outcome.events, broken)
         return outcome
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from memremap_emu import cli, ranges, runs
+from memremap_emu import cli, ranges, runs, tokens
 
 REAL_MAP = Path(ranges.__file__).parent / "maps" / "xeon-hpsa-memmap-4g.txt"
 SMALL = "00100000-bfffffff : System RAM\n140000000-17fffffff : Persistent Memory\n"
@@ -268,11 +268,29 @@ def test_replay_of_what_does_not_show_any_more_is_exit_0(
     cli.main(["check", "--iomem", small, "--max-faults", "0", "--driver", "dax_pmem"])
     token = re.findall(r"memremap-emu replay (\S+)", capfd.readouterr().out)[0]
     original = runs.execute
-    monkeypatch.setattr(runs, "execute", lambda experiment: runs.Outcome(history=["bind"]))
+    monkeypatch.setattr(runs, "execute", lambda experiment, **_: runs.Outcome(history=["bind"]))
     assert cli.main(["replay", token]) == 0
     assert "not reproduced" in capfd.readouterr().out
     monkeypatch.setattr(runs, "execute", original)
     assert cli.main(["replay", token]) == 1
+
+
+@pytest.mark.parametrize("trace", ["columns", "ftrace", "chrome"])
+def test_replay_shows_a_run_of_one_task_as_every_trace(
+    small: str, trace: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--max-faults", "0", "--driver", "dax_pmem", "--sequential"]
+    cli.main(["check", "--iomem", small, *arguments])
+    token = re.findall(r"memremap-emu replay (\S+)", capfd.readouterr().out)[0]
+    assert cli.main(["replay", token, "--trace", trace]) == 1
+    shown = capfd.readouterr().out
+    assert "arch_remove_memory" in shown and "percpu_ref_exit" in shown
+    if trace == "chrome":
+        assert len(json.loads(shown)["traceEvents"]) > 100
+    # What else is broken is not what was asked.
+    fields = tokens._unpack(token.removeprefix(tokens.PREFIX))
+    fields[2][1] ^= 1
+    assert cli.main(["replay", tokens.PREFIX + tokens._pack(fields), "--trace", trace]) == 0
 
 
 @pytest.mark.parametrize("token", ["", "x", "mre1.", "mre1.@@@", "mre1.AAAA", "mre1." + "A" * 400])
