@@ -19,9 +19,9 @@
 #include <string.h>
 
 static const struct op_table *const tables[] = {
-	&ops_percpu_ref, &ops_sync,  &ops_rcu,	  &ops_device, &ops_devres,
-	&ops_resource,	 &ops_radix, &ops_memory, &ops_driver, &ops_constants,
-	&ops_printk,	 &ops_hmm,   &ops_pci,	  &ops_module, &ops_listed,
+	&ops_percpu_ref, &ops_sync,   &ops_rcu,	   &ops_device,	   &ops_devres, &ops_resource,
+	&ops_radix,	 &ops_memory, &ops_driver, &ops_constants, &ops_printk, &ops_hmm,
+	&ops_pci,	 &ops_module, &ops_listed, &ops_page,	   &ops_loops,
 };
 
 /**

@@ -27,7 +27,7 @@ struct op_table {
 
 extern const struct op_table ops_percpu_ref, ops_sync, ops_rcu, ops_device, ops_devres,
 	ops_resource, ops_radix, ops_memory, ops_driver, ops_constants, ops_printk, ops_hmm,
-	ops_pci, ops_module, ops_listed;
+	ops_pci, ops_module, ops_listed, ops_page, ops_loops;
 
 #define OP_TABLE(name, array) const struct op_table name = { array, ARRAY_SIZE(array) }
 
@@ -63,6 +63,8 @@ int call_in_passing(struct machine *m, task_fn fn, const int64_t *args, int narg
 /** bad_argument() - end the running operation: EMU_BAD_ARGUMENT with this text */
 int64_t bad_argument(const char *fmt, ...);
 
+/** pfn_in_range() - does the physical address space reach so far? */
+bool pfn_in_range(int64_t pfn);
 /** page_at() - the struct page of @pfn, NULL (and the operation is refused) if there can be none */
 struct page *page_at(int64_t pfn);
 /** anything_left_behind() - would emu_quiescence() tell of something that is no note? */

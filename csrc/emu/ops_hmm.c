@@ -134,16 +134,6 @@ static int64_t op_devmem_field(const int64_t *args)
 
 /* ---- page faults ---- */
 
-static bool pfn_in_range(int64_t pfn)
-{
-	const struct kernel_config *c = &kernel_data()->config;
-
-	if (pfn >= 0 && (unsigned long)pfn < 1UL << (c->max_physmem_bits - c->page_shift))
-		return true;
-	bad_argument("pfn beyond the physical address space");
-	return false;
-}
-
 static swp_entry_t private_entry(int64_t pfn, bool write)
 {
 	return make_device_private_entry(pfn_to_page((unsigned long)pfn), write);
@@ -152,7 +142,7 @@ static swp_entry_t private_entry(int64_t pfn, bool write)
 /* The CPU touches what a device-private entry stands for: pfn, address, flags, write. */
 static int64_t op_private_fault(const int64_t *args)
 {
-	if (!pfn_in_range(args[0]))
+	if (!page_at(args[0]))
 		return 0;
 	return device_private_entry_fault(NULL, (unsigned long)args[1],
 					  private_entry(args[0], args[3] != 0),
@@ -164,7 +154,7 @@ static int64_t op_private_fault_loop(const int64_t *args)
 {
 	int64_t sigbus = 0;
 
-	if (!pfn_in_range(args[0]))
+	if (!page_at(args[0]))
 		return 0;
 	if (args[1] < 0 || args[1] > 1L << 32)
 		return bad_argument("a number of rounds");
@@ -190,7 +180,7 @@ static int64_t __attribute__((no_sanitize("address"))) op_linear_access(const in
 {
 	volatile char *p = __va(PFN_PHYS((unsigned long)args[0]));
 
-	if (!pfn_in_range(args[0]))
+	if (!page_at(args[0]))
 		return 0;
 	if (linear_mapping_present((unsigned long)args[0]))
 		return 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Operations on device memory: pagemaps, pages, sections, zones, memory types. */
+/* Operations on device memory: pagemaps, sections, zones, mappings. */
 #include <linux/percpu-refcount.h>
 
 #include "ops.h"
@@ -10,7 +10,6 @@
 #include <linux/memory_hotplug.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
-#include <linux/outline.h>
 #include <linux/pgtable.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -22,22 +21,6 @@ struct host_pagemap {
 	struct dev_pagemap pgmap;
 	int64_t page_free;
 };
-
-static bool pfn_in_range(int64_t pfn)
-{
-	const struct kernel_config *c = &kernel_data()->config;
-
-	return pfn >= 0 && (unsigned long)pfn < 1UL << (c->max_physmem_bits - c->page_shift);
-}
-
-struct page *page_at(int64_t pfn)
-{
-	if (!pfn_in_range(pfn)) {
-		bad_argument("pfn beyond the physical address space");
-		return NULL;
-	}
-	return pfn_to_page((unsigned long)pfn);
-}
 
 static void host_kill(struct percpu_ref *ref)
 {
@@ -232,127 +215,6 @@ static int64_t op_put_dev_pagemap(const int64_t *args)
 	return 0;
 }
 
-int64_t op_get_page(const int64_t *args);
-int64_t op_get_page(const int64_t *args)
-{
-	struct page *page = page_at(args[0]);
-
-	if (page)
-		outline_get_page(page);
-	return 0;
-}
-
-int64_t op_put_page(const int64_t *args);
-int64_t op_put_page(const int64_t *args)
-{
-	struct page *page = page_at(args[0]);
-
-	if (page)
-		outline_put_page(page);
-	return 0;
-}
-
-enum page_field {
-	FIELD_COUNT,
-	FIELD_MAPCOUNT,
-	FIELD_FLAGS, /* locked, active, waiters, reserved */
-	FIELD_ZONE,
-	FIELD_NID,
-	FIELD_PGMAP, /* 0 none, 1 a pagemap, 2 own list, 3 poison, 4 uninitialised */
-	FIELD_HMM_DATA,
-	FIELD_MAPPING,
-	FIELD_PGMAP_HANDLE,
-	FIELD_IS_PRIVATE,
-	FIELD_IS_PUBLIC,
-	FIELD_IS_ZONE_DEVICE,
-	FIELD_POISONED,
-	FIELD_VALID,
-	FIELD_ONLINE,
-	FIELD_OF_DEVICE, /* there, initialised, and of a pagemap */
-};
-
-static int64_t pgmap_kind(const struct page *page)
-{
-	unsigned long word = page_pgmap_word(page);
-
-	if (!word)
-		return 0;
-	/* Behind the compound head's word: lru is the second word of the page. */
-	if (word == (unsigned long)page + 8)
-		return 2;
-	if (word == ~0UL)
-		return 4;
-	return word >> 48 == 0xdead ? 3 : 1;
-}
-
-static int64_t op_page_field(const int64_t *args)
-{
-	struct page *page;
-
-	/* These two are questions about any pfn, also about one behind the last. */
-	if (args[1] == FIELD_VALID)
-		return pfn_in_range(args[0]) && pfn_valid((unsigned long)args[0]);
-	if (args[1] == FIELD_ONLINE)
-		return pfn_in_range(args[0]) && pfn_to_online_page((unsigned long)args[0]) != NULL;
-	if (args[1] == FIELD_OF_DEVICE &&
-	    !(pfn_in_range(args[0]) && pfn_valid((unsigned long)args[0])))
-		return false;
-	page = page_at(args[0]);
-	if (!page)
-		return 0;
-	switch (args[1]) {
-	case FIELD_OF_DEVICE:
-		return !page_is_poisoned(page) && pgmap_kind(page) == 1;
-	case FIELD_COUNT:
-		return page_count(page);
-	case FIELD_MAPCOUNT:
-		return page_mapcount(page);
-	case FIELD_FLAGS:
-		return PageLocked(page) | PageActive(page) << 1 | PageWaiters(page) << 2 |
-		       PageReserved(page) << 3;
-	case FIELD_ZONE:
-		return page_zonenum(page);
-	case FIELD_NID:
-		return page_to_nid(page);
-	case FIELD_PGMAP:
-		return pgmap_kind(page);
-	case FIELD_HMM_DATA:
-		return (int64_t)page_hmm_data(page);
-	case FIELD_MAPPING:
-		return (int64_t)page_mapping(page);
-	case FIELD_PGMAP_HANDLE:
-		return pgmap_kind(page) == 1 ? object_or_new('P', page_pgmap(page), NULL) : 0;
-	case FIELD_IS_PRIVATE:
-		return is_device_private_page(page);
-	case FIELD_IS_PUBLIC:
-		return is_device_public_page(page);
-	case FIELD_IS_ZONE_DEVICE:
-		return is_zone_device_page(page);
-	case FIELD_POISONED:
-		return page_is_poisoned(page);
-	default:
-		return bad_argument("no such field");
-	}
-}
-
-/* 0..3 the flags of FIELD_FLAGS, 4 mapping, 5 hmm_data */
-static int64_t op_page_set(const int64_t *args)
-{
-	struct page *page = page_at(args[0]);
-
-	if (!page)
-		return 0;
-	if (args[1] >= 0 && args[1] <= PG_reserved)
-		change_page_flag(page, (enum pageflags)args[1], args[2] != 0);
-	else if (args[1] == 4)
-		set_page_mapping(page, (unsigned long)args[2]);
-	else if (args[1] == 5)
-		set_page_hmm_data(page, (unsigned long)args[2]);
-	else
-		return bad_argument("no such field");
-	return 0;
-}
-
 static int64_t op_get_ops(const int64_t *args)
 {
 	(void)args;
@@ -499,98 +361,6 @@ static int64_t op_expect_mapped(const int64_t *args)
 	return pgmap != NULL;
 }
 
-/* Loops that benchmarks time. */
-static int64_t op_pagemap_loop(const int64_t *args)
-{
-	struct dev_pagemap *pgmap = NULL;
-	int64_t hits = 0;
-
-	if (!pfn_in_range(args[0]) || args[2] < 0 || args[2] > 1L << 32)
-		return bad_argument("a pfn and a number of rounds");
-	watchdog_off();
-	if (args[1] == 2) { /* the pagemap in hand answers */
-		pgmap = get_dev_pagemap((unsigned long)args[0], NULL);
-		for (int64_t i = 0; i < args[2]; i++) {
-			barrier();
-			hits += get_dev_pagemap((unsigned long)args[0], pgmap) != NULL;
-		}
-		put_dev_pagemap(pgmap);
-		return hits;
-	}
-	for (int64_t i = 0; i < args[2]; i++) {
-		pgmap = get_dev_pagemap((unsigned long)args[0], NULL);
-		hits += pgmap != NULL;
-		put_dev_pagemap(pgmap);
-	}
-	return hits;
-}
-
-/* The yardstick of references: an atomic increment and decrement, and no mark for either. */
-static noinline int64_t __untracked atomic_pairs(int64_t n)
-{
-	long counter = 1;
-
-	for (int64_t i = 0; i < n; i++) {
-		__atomic_add_fetch(&counter, 1, __ATOMIC_SEQ_CST);
-		barrier();
-		__atomic_sub_fetch(&counter, 1, __ATOMIC_SEQ_CST);
-		barrier();
-	}
-	return 0;
-}
-
-static int64_t op_ref_loop(const int64_t *args)
-{
-	struct percpu_ref *ref = ARG(struct percpu_ref, 0);
-	int64_t hits = 0;
-
-	if (args[2] < 0 || args[2] > 1L << 32)
-		return bad_argument("a number of rounds");
-	watchdog_off();
-	if (args[1])
-		return atomic_pairs(args[2]);
-	for (int64_t i = 0; i < args[2]; i++) {
-		if (percpu_ref_tryget_live(ref)) {
-			barrier();
-			percpu_ref_put(ref);
-			hits++;
-		}
-	}
-	return hits;
-}
-
-#define STACK_FRAME 512L
-
-/* A frame of its own for each call, and the compiler knows no way around it. */
-static noinline int64_t use_stack(int64_t bytes)
-{
-	volatile char frame[STACK_FRAME];
-
-	frame[0] = 1;
-	frame[STACK_FRAME - 1] = 2;
-	return bytes > STACK_FRAME ? use_stack(bytes - STACK_FRAME) + frame[0] : frame[0];
-}
-
-/* A call chain of about so many bytes, for whoever wants to see where stacks end. */
-static int64_t op_use_stack(const int64_t *args)
-{
-	return use_stack(args[0]);
-}
-
-/* The yardstick of a restore: copies 4 KiB from here to there. */
-static int64_t op_copy_loop(const int64_t *args)
-{
-	char from[4096] = { 1 }, to[4096];
-
-	if (args[0] < 0 || args[0] > 1L << 32)
-		return bad_argument("a number of rounds");
-	for (int64_t i = 0; i < args[0]; i++) {
-		__builtin_memcpy(to, from, sizeof(to));
-		__asm__ volatile("" : : "r"(to), "r"(from) : "memory");
-	}
-	return 0;
-}
-
 static const struct op ops[] = {
 	OP("pagemap_new", "iiixs", "P", op_pagemap_new),
 	OP("pagemap_set_ref", "Pri", "v", op_pagemap_set_ref),
@@ -601,10 +371,6 @@ static const struct op ops[] = {
 	OP("devm_memremap_pages", "DP", "u", op_memremap_pages),
 	OP("get_dev_pagemap", "ip", "P", op_get_dev_pagemap),
 	OP("put_dev_pagemap", "P", "v", op_put_dev_pagemap),
-	OP("get_page", "i", "v", op_get_page),
-	OP("put_page", "i", "v", op_put_page),
-	OP("page_field", "ii", "u", op_page_field),
-	OP("page_set", "iii", "v", op_page_set),
 	OP("dev_pagemap_get_ops", "", "v", op_get_ops),
 	OP("dev_pagemap_put_ops", "", "v", op_put_ops),
 	OP("devmap_managed_key", "", "b", op_key_enabled),
@@ -618,9 +384,5 @@ static const struct op ops[] = {
 	OP("va", "i", "u", op_va),
 	OP("lookup", "ii", "b", op_lookup),
 	OP("expect_mapped", "Di", "b", op_expect_mapped),
-	OP("get_dev_pagemap_loop", "iii", "u", op_pagemap_loop),
-	OP("percpu_ref_loop", "Rii", "u", op_ref_loop),
-	OP("copy_4k_loop", "i", "v", op_copy_loop),
-	OP("use_stack", "i", "i", op_use_stack),
 };
 OP_TABLE(ops_memory, ops);
