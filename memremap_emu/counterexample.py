@@ -25,6 +25,8 @@ from memremap_emu.program import Program
 DEFAULT_EXECUTIONS = 2000
 #: Executions after which it is asked whether the violation has shown.
 _FIRST = 20
+#: Parts of a program that are tried where the whole has too many schedules.
+_PARTS = 24
 _T = TypeVar("_T")
 
 
@@ -167,6 +169,22 @@ class _Search:
         except (ProgramError, ValueError):
             return None
         return best
+
+    def least_of_a_part(self, program: Program) -> tuple[Program, _Least | None]:
+        """Where the whole has too many schedules, a part of it may have few enough: one that shows
+        the violation, or the program if none of the first few does."""
+        parts, tried = [program], {program}
+        for part in parts:
+            for smaller in (*_smaller(part), *_without_pairs(part)):
+                if smaller in tried or not as_honest(smaller, program):
+                    continue
+                if len(tried) > _PARTS:
+                    return program, None
+                tried.add(smaller)
+                parts.append(smaller)
+                if (found := self.least(smaller)) is not None:
+                    return smaller, found
+        return program, None
 
     def ends_well(self, tasks: Tasks) -> bool:
         """Does any schedule not break it?"""
@@ -322,8 +340,10 @@ def minimise(
     search = _Search(like, max_executions, max_preemptions, max_faults, setups)
     best = search.least(program)
     minimal = best is not None and best.complete
+    search.some_end_well = search.ends_well(setups.of(program).tasks(program.tasks))
+    if best is None:
+        program, best = search.least_of_a_part(program)
     if best is not None:
-        search.some_end_well = search.ends_well(setups.of(program).tasks(program.tasks))
         progress = True
         while progress:
             progress = False

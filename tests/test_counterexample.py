@@ -50,6 +50,26 @@ ABBA = (
 )
 
 
+def test_what_has_too_many_schedules_is_made_smaller_by_its_parts() -> None:
+    """A lookup beside an unbind, and two more that hide it from a search within the bound."""
+    part = (
+        Program("v5.2")
+        .memory(START, START + SIZE - 1)
+        .device("dax", "dax_pmem", START, SIZE)
+        .setup("bind dax")
+        .task("unbind", "unbind dax")
+        .task("look", "watched_lookup dax 0")
+    )
+    whole = part.task("more", *["get_dev_pagemap dax 1"] * 4)
+    found = whole.explore()
+    (violation,) = found.violations
+    with pytest.raises(ValueError, match="within the bounds"):
+        minimise(whole, violation, max_executions=20)
+    least = minimise(whole, violation, schedule=found.schedule, max_executions=300)
+    assert least.program == part
+    assert (least.preemptions, least.minimal) == (1, False)
+
+
 def test_what_the_violation_does_not_need_is_left_out() -> None:
     found = LARGE.explore()
     least = minimise(LARGE, found.violations[0], max_executions=400)
