@@ -212,6 +212,13 @@ class Program:
             lines.append(f".task({', '.join(words)})")
         return "(\n    " + "\n    ".join(lines) + "\n)"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """The same for IPython and for examples of Hypothesis, which would show the fields."""
+        for number, line in enumerate(repr(self).splitlines()):
+            if number:
+                printer.break_()
+            printer.text(line)
+
     # --- JSON ---
 
     def to_json(self, *, indent: int | None = 2) -> str:

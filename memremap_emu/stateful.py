@@ -343,6 +343,8 @@ def checks_shutdown(
         @functools.wraps(build)
         def test(*args: Any, **kwargs: Any) -> None:
             program = build(*args, **kwargs)
+            if not isinstance(program, Program):
+                raise TypeError(f"{build.__qualname__}() returns {program!r}, not a program")
             if version is not None:
                 program = program.of(version)
             bound = budget.chosen or Budget(executions=max_executions, seconds=max_seconds)

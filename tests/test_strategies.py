@@ -199,6 +199,20 @@ def test_the_final_page_put_race_shrinks_to_what_a_person_would_write() -> None:
     assert len(schedule) <= 2
 
 
+def test_an_example_that_fails_is_shown_as_its_builder() -> None:
+    @given(programs(kinds=["dax_pmem"]))
+    @settings(database=None, derandomize=True)
+    def fails(program: Program) -> None:
+        raise AssertionError
+
+    with pytest.raises(AssertionError) as caught:
+        fails()
+    shown = "\n".join(caught.value.__notes__)
+    assert "program=(\n" in shown
+    assert "\n        Program('memremap-v6', cpus=" in shown
+    assert "\n        .device('mine', 'dax_pmem', 0x140000000, 0x8000000)\n" in shown
+
+
 @given(drivers("v5.2"))
 def test_drivers_follow_the_rules_of_their_version(spec: DriverSpec) -> None:
     program = (
@@ -301,6 +315,15 @@ def test_a_shutdown_is_explored_for_as_long_as_its_test_says() -> None:
         return race("v5.2")
 
     with pytest.warns(NotExhaustive, match=r"not exhaustive \(seconds\)"):
+        shutdown()
+
+
+def test_a_shutdown_that_is_no_program_is_refused() -> None:
+    @checks_shutdown()
+    def shutdown() -> Any:
+        return None
+
+    with pytest.raises(TypeError, match=r"shutdown\(\) returns None, not a program"):
         shutdown()
 
 
