@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from memremap_emu import scenario
-from memremap_emu.scenario import Scenario, Status
+from memremap_emu.scenario import Scenario, ScenarioError, Status
 from memremap_emu.versions import Patch, Selection, patches, prefix
 
 
@@ -80,14 +80,26 @@ class Result:
 
 
 def scenario_probe(wanted: Scenario) -> Probe:
-    """Does the scenario show its bug?"""
+    """Does the scenario show its bug?
+
+    A program whose set-up fails on a kernel, as its driver does not bind there, say, is not
+    applicable to it.
+    """
 
     def probe(kernel: Selection) -> Verdict:
-        outcome = scenario.run(wanted, kernel)
+        if wanted.missing:
+            raise ValueError(f"{wanted.id} cannot be run: {wanted.missing}")
+        try:
+            outcome = scenario.run(wanted, kernel)
+        except ScenarioError as e:
+            if wanted.program is None:
+                raise
+            return Verdict(None, str(e).removeprefix(f"{wanted.id}: "))
         if outcome.status is Status.NOT_APPLICABLE:
             return Verdict(None)
         if outcome.status is Status.MISSING:
-            raise ValueError(f"{wanted.id} cannot be run: {wanted.missing}")
+            note = f"{outcome.executions} executions, bounded, not exhaustive"
+            return Verdict(False, note, certain=False)
         return Verdict(outcome.status is Status.VIOLATED)
 
     return probe

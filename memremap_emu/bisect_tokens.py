@@ -16,10 +16,12 @@ from dataclasses import dataclass, replace
 from memremap_emu import tokens
 from memremap_emu.bisect import Probe, Verdict
 from memremap_emu.contract import FUNCTIONS, STAGES, FaultPoint, fault_points, next_stage
+from memremap_emu.counterexample import faults_of
 from memremap_emu.errors import Blocked, KernelError, TaskDied
 from memremap_emu.experiments import Program, Setup
-from memremap_emu.exploration import ScheduleError
+from memremap_emu.exploration import Exploration, ScheduleError
 from memremap_emu.interleavings import Race, UnfitError
+from memremap_emu.operations import ProgramError
 from memremap_emu.runs import Bench, boot
 from memremap_emu.trace import Event, EventType
 from memremap_emu.versions import Selection
@@ -91,6 +93,39 @@ def token_probe(replay: tokens.Replay, max_executions: int = DEFAULT_EXECUTIONS)
     if replay.experiment.program.tasks:
         return _RaceProbe(replay, max_executions)
     return _sequential_probe(replay)
+
+
+def program_probe(replay: tokens.ProgramReplay, max_executions: int = DEFAULT_EXECUTIONS) -> Probe:
+    """Does a program of one's own show the violation of its token?"""
+
+    def shows(found: Exploration) -> bool:
+        return any(tokens.digest(f.record.cause) == replay.digest for f in found.found)
+
+    def probe(kernel: Selection) -> Verdict:
+        try:
+            with replay.program.boot(kernel) as booted:
+                start = booted.kernel.snapshot()
+                with suppress(ScheduleError):
+                    again = booted.tasks().explore(schedule=replay.schedule, check_quiescence=True)
+                    if shows(again):
+                        return Verdict(True, "in the schedule of the token")
+                start.restore()
+                found = booted.tasks().explore(
+                    stop_at_violation=False,
+                    check_quiescence=True,
+                    max_executions=max_executions,
+                    max_faults=faults_of(replay.schedule),
+                )
+        except ProgramError as e:
+            return Verdict(None, str(e))
+        done = _executions(found.executions)
+        if shows(found):
+            return Verdict(True, f"in one of {done}")
+        if found.exhaustive:
+            return Verdict(False, f"{done}, exhaustive")
+        return Verdict(False, f"{done}, bounded, not exhaustive", certain=False)
+
+    return probe
 
 
 def _sequential_probe(replay: tokens.Replay) -> Probe:
@@ -197,7 +232,11 @@ class _RaceProbe:
         self._schedule = replay.experiment.schedule
         self._fault = replay.experiment.faults[0] if replay.experiment.faults else 0
         self._max_executions = max_executions
-        self._failing = self._failing_at_home() if self._fault else None
+        # A call that fails is named by the token, or in its schedule.
+        inside = faults_of(self._schedule)
+        if inside + bool(self._fault) > 1:
+            raise ValueError("the token has several calls that fail, and one can be followed")
+        self._failing = self._failing_at_home() if inside or self._fault else None
 
     def _failing_at_home(self) -> _Failing:
         """The call that fails where the token comes from.
@@ -213,7 +252,8 @@ class _RaceProbe:
             calls = _calls_of_tasks(setup, self._program)[failing.task]
             if find(calls, failing.call) is not None:
                 return failing
-        raise ValueError(f"fallible call {self._fault} cannot be told on {setup.version}")
+        name = f"fallible call {self._fault}" if self._fault else "the call that fails"
+        raise ValueError(f"{name} cannot be told on {setup.version}")
 
     def __call__(self, kernel: Selection) -> Verdict:
         setup = replace(self._replay.experiment.setup, version=str(kernel))

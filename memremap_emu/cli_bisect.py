@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from memremap_emu import bisect, bisect_tokens, scenario, tokens
@@ -29,7 +30,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "scenario",
         metavar="SCENARIO",
         help="a scenario file, the id of one that comes with the package (memremap-emu bugs), "
-        "or a replay token of check",
+        "or a replay token of check or explore",
     )
     parser.add_argument(
         "--good",
@@ -45,8 +46,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--max-executions",
         metavar="N",
         type=_bound,
-        default=bisect_tokens.DEFAULT_EXECUTIONS,
-        help="executions of a race on one kernel, at least 1 (default: %(default)s)",
+        help="executions of a race on one kernel, at least 1 (default: what the scenario says, or "
+        f"{bisect_tokens.DEFAULT_EXECUTIONS})",
     )
     parser.set_defaults(run=_run)
 
@@ -57,12 +58,20 @@ def _bound(text: str) -> int:
     return int(text)
 
 
-def _probe(text: str, max_executions: int) -> tuple[str, bisect.Probe]:
+def _probe(text: str, max_executions: int | None) -> tuple[str, bisect.Probe]:
+    bound = max_executions or bisect_tokens.DEFAULT_EXECUTIONS
+    if text.startswith(tokens.PROGRAM_PREFIX):
+        try:
+            replayed = tokens.decode_program(text)
+        except ValueError as e:
+            raise BadInputError(str(e)) from None
+        title = f"{replayed.kind}: a program of one's own"
+        return title, bisect_tokens.program_probe(replayed, bound)
     if text.startswith(tokens.PREFIX):
         try:
             replay = tokens.decode(text)
             select(replay.experiment.setup.version)
-            probe = bisect_tokens.token_probe(replay, max_executions)
+            probe = bisect_tokens.token_probe(replay, bound)
         except ValueError as e:
             raise BadInputError(str(e)) from None
         setup = replay.experiment.setup
@@ -81,7 +90,10 @@ def _probe(text: str, max_executions: int) -> tuple[str, bisect.Probe]:
     if len(known) > 1:
         # A file with modes has several: the first is the one without.
         known = known[:1]
-    return f"{known[0].id}: {known[0].title}", bisect.scenario_probe(known[0])
+    wanted = known[0]
+    if max_executions is not None:
+        wanted = replace(wanted, max_executions=max_executions)
+    return f"{wanted.id}: {wanted.title}", bisect.scenario_probe(wanted)
 
 
 def _position(text: str) -> int:

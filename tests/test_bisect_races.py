@@ -13,6 +13,7 @@ from memremap_emu import bisect, bisect_tokens, cli, tokens
 from memremap_emu.bisect import Result
 from memremap_emu.experiments import Experiment, Setup, mode_named, program_named
 from memremap_emu.interleavings import Race
+from memremap_emu.program import Program
 from memremap_emu.versions import patches, prefix
 
 PMEM = "100000000-107ffffff : Persistent Memory\n"
@@ -177,6 +178,43 @@ def test_the_call_that_fails_in_a_race_has_another_number_on_another_kernel() ->
     result = walk(token)
     assert changes(result) == []
     assert all(tried.shows for tried in result.tries)
+
+
+def test_a_call_that_fails_in_the_schedule_itself_is_followed_too() -> None:
+    """As check finds it, which searches schedules and failing calls at once."""
+    setup, program = (
+        setup_of("hmm_public", "coherent", "memremap-v6"),
+        program_named("probe-lookup"),
+    )
+    with Race(setup, program) as race:
+        found = race.explore(max_faults=1, max_executions=BOUND).findings
+    ((finding, schedule),) = [f for f in found if f[0].kind == "hang"]
+    experiment = Experiment(setup, program, (), schedule)
+    replay = tokens.Replay(experiment, finding.kind, tokens.digest(finding.cause))
+    result = walk(tokens.encode(replay))
+    assert changes(result) == [("hmm-memremap", True), ("final-put", False)]
+    assert result.tries[-1].verdict.note == "no such call"
+    twice = Experiment(setup, program, (), schedule + bytes([schedule[-1], 0x81]))
+    with pytest.raises(ValueError, match="several calls that fail"):
+        bisect_tokens.token_probe(tokens.Replay(twice, finding.kind, 0))
+
+
+def test_bisect_takes_the_token_of_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    program = (
+        Program("v5.2")
+        .memory(0x100000000, 0x107FFFFFF)
+        .device("dax", "dax_pmem", 0x100000000, 1 << 27)
+        .setup("bind dax")
+        .task("unbind", "unbind dax")
+        .task("look", "watched_lookup dax 0")
+    )
+    found = program.explore()
+    token = tokens.encode_program(program, found.violations[0], found.schedule)
+    assert cli.main(["bisect", token, "--good", "v5.0", "--bad", "v5.2"]) == 0
+    assert "introduces the violation: final-put" in capsys.readouterr().out
+    cli.main(["bisect", token, "--max-executions", "7"])
+    assert "v4.19                    ok (7 executions, bounded" in capsys.readouterr().out
+    assert cli.main(["bisect", token[:-4]]) == 2
 
 
 def test_the_same_violation_by_another_call_that_fails_is_another_experiment() -> None:

@@ -278,6 +278,34 @@ def test_bisect_takes_a_scenario_file(tmp_path: Path) -> None:
     assert cli.main(["bisect", str(file)]) == 1  # nothing shows anywhere
 
 
+def test_bisect_goes_on_where_a_program_cannot_be_set_up_or_not_be_decided(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    driver = {
+        "start": "0x100000000",
+        "size": "0x8000000",
+        "probe": ["alloc", "init_ref", "add_action exit", "memremap_pages"],
+        "release": ["complete"],
+        "kill": ["kill"],
+        "actions": {"exit": ["wait", "exit"]},
+    }
+    program = {
+        "schema": 1,
+        "memory": [["0x100000000", "0x107ffffff", "Persistent Memory"]],
+        "drivers": {"mine": driver},
+        "setup": ["bind mine", "get_page mine 0"],
+        "tasks": {"u": {"do": ["unbind mine"]}, "p": {"do": ["put_page mine 0"]}},
+    }
+    own = {"schema": 1, "id": "OWN", "title": "t", "invariant": "i", "program": program}
+    file = tmp_path / "own.json"
+    file.write_text(json.dumps(own | {"violations": [{"kind": "bug"}]}))
+    cli.main(["bisect", str(file), "--max-executions", "7"])
+    shown = capsys.readouterr().out
+    assert "memunmap-pages         ok (7 executions, bounded, not exhaustive)\n" in shown
+    assert "final-put              not-applicable (drivers.mine: does not bind: " in shown
+    assert "Not every search was exhaustive" in shown
+
+
 def token_of(version: str, program: str, kind: str, failing: str | None = None) -> str:
     """A token of the first violation of this kind, with a call of a mapping's failing."""
     setup = Setup(version, MAP, mode_named("dax_pmem", "plain"), 0x400000000, 0x43FFFFFFF)
