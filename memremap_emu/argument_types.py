@@ -50,11 +50,18 @@ def seconds(text: str) -> float:
     return value
 
 
+def _address(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must be an address")
+    return text
+
+
 def add_scheduler(parser: argparse.ArgumentParser) -> None:
     """Adds ``--scheduler``."""
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
+        type=_address,
         help="let the workers of a Dask cluster share the work instead of processes of this "
         "machine, tcp://HOST:8786 say; needs the extra [cluster]",
     )

@@ -182,6 +182,8 @@ def cluster(address: str) -> Iterator[Workers]:
     # What it has to say is said here, in one line.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
+        # A client that is made for what is no address waits in vain when it is taken away.
+        distributed.comm.get_address_host(address)
         client = _within(
             2 * CONNECT,
             lambda: distributed.Client(address, timeout=CONNECT, set_as_default=False),

@@ -325,6 +325,21 @@ def test_a_scheduler_that_is_not_there(
         assert f"no Dask scheduler at {address}" in capsys.readouterr().err
 
 
+def test_what_is_no_address_is_told_in_one_line(file: str) -> None:
+    for address in ("nonsense", "bad://x", "inproc://", ""):
+        done = subprocess.run(
+            [sys.executable, "-m", "memremap_emu", "explore", file, "--scheduler", address],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 2
+        last = done.stderr.splitlines()[-1]
+        if address:
+            assert last == done.stderr.rstrip("\n")
+            assert last.startswith(f"memremap-emu: no Dask scheduler at {address}: ")
+        else:
+            assert last.endswith("argument --scheduler: must be an address")
+
+
 def test_a_scheduler_that_says_nothing(
     file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
