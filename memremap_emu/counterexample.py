@@ -27,6 +27,10 @@ DEFAULT_EXECUTIONS = 2000
 _FIRST = 20
 #: Parts of a program that are tried where the whole has too many schedules.
 _PARTS = 24
+#: Functions that take a lock for whoever calls them: who that is says more.
+_TAKES_LOCKS = frozenset(
+    {"__spin_lock_irqsave", "complete", "finish_wait", "prepare_to_wait", "wake_up_all"}
+)
 _T = TypeVar("_T")
 
 
@@ -97,7 +101,8 @@ def _place(step: Step) -> str:
     if not step.functions:
         return "a callback"
     inner, *outer = step.functions
-    return f"{inner}() [{outer[0]}]" if outer else f"{inner}()"
+    caller = next((name for name in outer if name not in _TAKES_LOCKS), "")
+    return f"{inner}() [{caller}]" if caller else f"{inner}()"
 
 
 def steps_of(schedule: bytes) -> list[bytes]:

@@ -15,8 +15,16 @@ from typing import Any
 import pytest
 
 from memremap_emu import cli, tokens
-from memremap_emu.counterexample import as_text, minimise, processes, steps_of, turning_point
+from memremap_emu.counterexample import (
+    Turning,
+    as_text,
+    minimise,
+    processes,
+    steps_of,
+    turning_point,
+)
 from memremap_emu.program import Program
+from memremap_emu.search import Step
 
 START, SIZE = 0x140000000, 1 << 27
 
@@ -48,6 +56,17 @@ ABBA = (
     .task("ab", "mutex_lock a", "mutex_lock b", "mutex_unlock b", "mutex_unlock a")
     .task("ba", "mutex_lock b", "mutex_lock a", "mutex_unlock a", "mutex_unlock b")
 )
+
+
+def test_a_lock_is_named_with_the_function_that_needs_it() -> None:
+    def place(*functions: str) -> str:
+        step = Step(0, 1, functions, 1)
+        return str(Turning(0, step, step, ("a", "b"), True)).split("comes before")[0]
+
+    waking = ("spin_lock", "__spin_lock_irqsave", "wake_up_all", "percpu_ref_call_confirm", "x")
+    assert "after a: spin_lock() [percpu_ref_call_confirm] (step 1)" in place(*waking)
+    assert "if b: spin_lock() [percpu_ref_call_confirm] " in place(*waking)
+    assert "after a: spin_lock() (step 1)" in place("spin_lock", "__spin_lock_irqsave")
 
 
 def test_what_has_too_many_schedules_is_made_smaller_by_its_parts() -> None:
