@@ -44,6 +44,8 @@ def register() -> None:
     from hypothesis import HealthCheck, settings
 
     examples = int(os.environ.get("MEMREMAP_EMU_EXAMPLES") or 2000)
+    if examples < 1:
+        raise ValueError("must be at least 1")
     # Registering a profile that is in use changes the settings of everybody's tests.
     if _in_use() == "ci" and settings.get_profile("ci") is not _ci:
         settings.register_profile(_ASIDE, settings.get_profile("ci"))

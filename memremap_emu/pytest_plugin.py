@@ -178,8 +178,12 @@ class ScenarioFile(pytest.File):
     """A file of scenarios."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """One test for each; `memremap_emu.scenario.ScenarioError` for what is none."""
-        for number, found in enumerate(scenario.load(self.path)):
+        """One test for each; an error of collection for what is none."""
+        try:
+            scenarios = scenario.load(self.path)
+        except (scenario.ScenarioError, OSError) as e:
+            raise self.CollectError(str(e)) from None
+        for number, found in enumerate(scenarios):
             item = ScenarioItem.from_parent(self, name=found.id)
             item.number = number
             yield item
@@ -238,9 +242,13 @@ class Replayed(pytest.Item):
         replay = tokens.decode_program(self.token)
         outcome = replay.program.replay(replay.schedule)
         outcome = replace(outcome, columns=columns.shorten(outcome.columns, _LONGEST))
-        same = any(tokens.digest(v.cause) == replay.digest for v in outcome.violations)
-        if same:
-            raise AssertionError(report.program_replay_as_text(replay, outcome, same))
+        same = next(
+            (v for v in outcome.violations if tokens.digest(v.cause) == replay.digest), None
+        )
+        if same is not None:
+            text = report.program_replay_as_text(replay, outcome, True)
+            # The first line is what pytest's summary shows.
+            raise AssertionError(f"{same.kind}: {same.message}\n{text}")
 
     def reportinfo(self) -> tuple[str, None, str]:
         """What pytest calls it."""

@@ -178,7 +178,7 @@ def parse(text: str, source: str) -> list[Scenario]:
     """
     try:
         document = json.loads(text)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise ScenarioError(f"{source}: {e}") from None
     try:
         return _read(Fields(document, ""))
@@ -284,7 +284,11 @@ def load(path: str | Path) -> list[Scenario]:
         ScenarioError: as of `parse`.
         OSError: the file cannot be read.
     """
-    return parse(Path(path).read_text(), str(path))
+    try:
+        text = Path(path).read_text()
+    except UnicodeDecodeError:
+        raise ScenarioError(f"{path}: not a text") from None
+    return parse(text, str(path))
 
 
 def bundled() -> list[Scenario]:

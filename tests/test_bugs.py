@@ -169,6 +169,16 @@ def test_a_wrong_scenario_is_refused_with_file_and_reason(
 def test_text_that_is_no_json_is_refused() -> None:
     with pytest.raises(ScenarioError, match=r"x\.json: Expecting value"):
         parse("no", "x.json")
+    with pytest.raises(ScenarioError, match=r"x\.json: maximum recursion depth"):
+        parse("[" * 100_000, "x.json")
+
+
+def test_a_file_that_is_no_text_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.json").write_bytes(b"\xff")
+    assert cli.main(["bisect", str(tmp_path / "own.json")]) == 2
+    assert capsys.readouterr().err.endswith("own.json: not a text\n")
 
 
 # --- kernels by description ---

@@ -329,7 +329,9 @@ def test_a_shutdown_that_breaks_a_rule_is_shown_as_columns_and_can_be_replayed(
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*CPU0: unbind * CPU1: user*", "*<== memmap-removed*"])
     line = next(text for text in result.outlines if "memremap-emu replay mrp1." in text)
-    run(pytester, "--memremap-replay", line.split()[-1]).assert_outcomes(failed=2)
+    replayed = run(pytester, "--memremap-replay", line.split()[-1])
+    replayed.assert_outcomes(failed=2)
+    replayed.stdout.fnmatch_lines(["FAILED *memremap-replay-0 - memmap-removed: struct page*"])
 
 
 def test_a_budget_is_how_far_an_exploration_goes(pytester: pytest.Pytester) -> None:
@@ -379,6 +381,17 @@ def test_a_scenario_shows_what_each_call_did(pytester: pytest.Pytester) -> None:
     )
     again = run(pytester, "a.scenario.json::PINNED", "--memremap-version", "memremap-v6")
     again.stdout.fnmatch_lines(["pytest a.scenario.json::PINNED --memremap-version memremap-v6"])
+
+
+@pytest.mark.parametrize("data", [b"{}", b"[]", b"[" * 100_000, b"\xff"])
+def test_what_is_no_scenario_is_an_error_without_a_traceback(
+    pytester: pytest.Pytester, data: bytes
+) -> None:
+    (pytester.path / "c.scenario.json").write_bytes(data)
+    result = run(pytester)
+    result.assert_outcomes(errors=1)
+    assert "scenario.py" not in str(result.stdout)
+    result.stdout.re_match_lines([r".*c\.scenario\.json: \w.*"])
 
 
 def test_a_scenario_of_tasks_shows_who_did_what_when(pytester: pytest.Pytester) -> None:
@@ -516,6 +529,8 @@ def test_a_profile_ci_of_a_conftest_is_in_use_in_ci(
 def test_a_number_of_examples_that_is_none_is_refused(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MEMREMAP_EMU_EXAMPLES", "0")
+    assert run(pytester).ret == pytest.ExitCode.USAGE_ERROR
     monkeypatch.setenv("MEMREMAP_EMU_EXAMPLES", "many")
     result = run(pytester)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
