@@ -15,9 +15,9 @@ from memremap_emu.versions import Selection, select, versions
 SCHEMA = 1
 #: Bugs of the same machinery for which there is no scenario, and why.
 LEFT_OUT = {
-    "A17": "the driver that it needs came with v5.1, which is not among the versions",
     "A18": "what it needs of private memory with an altmap no driver here does",
-    "B02": "needs exploration: two hot-adds at the same time; page tables are not emulated",
+    "B02": "what two hot-adds at the same time lose is an entry of a page table; these are not "
+    "emulated",
     "B03, B04, B05": "page-table walkers (GUP) are not emulated",
     "B08": "the refusal that cures it is in every version",
     "B11": "the order that was wrong is that of a driver before v4.9",

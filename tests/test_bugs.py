@@ -109,6 +109,7 @@ def test_bugs_says_in_text_what_is_missing_and_what_is_left_out(
         assert any(line.split()[:1] == [bug.id] for line in out.splitlines())
         assert not bug.missing or f"  {bug.id}: {bug.missing}" in out
     assert "left out:" in out
+    assert "needs exploration" not in out
 
 
 def test_bugs_refuses_an_unknown_version(capsys: pytest.CaptureFixture[str]) -> None:
