@@ -8,6 +8,7 @@ import math
 
 from memremap_emu import ranges
 from memremap_emu.faults import MAX_PLANS
+from memremap_emu.search import MAX_FAULTS
 
 
 def count(text: str) -> int:
@@ -21,6 +22,13 @@ def faults(text: str) -> int:
     """A number of failing calls of one execution."""
     if not text.isdecimal() or int(text) > MAX_PLANS:
         raise argparse.ArgumentTypeError(f"must be a whole number, 0 to {MAX_PLANS}")
+    return int(text)
+
+
+def searched_faults(text: str) -> int:
+    """A number of failing calls of one execution of a search, which chooses them."""
+    if not text.isdecimal() or int(text) > MAX_FAULTS:
+        raise argparse.ArgumentTypeError(f"must be a whole number, 0 to {MAX_FAULTS}")
     return int(text)
 
 

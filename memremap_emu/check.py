@@ -32,6 +32,7 @@ from memremap_emu.outcomes import Finding, Outcome
 from memremap_emu.ranges import BadInputError, MemoryMap
 from memremap_emu.repeating import Course
 from memremap_emu.runs import Bench
+from memremap_emu.search import MAX_FAULTS
 from memremap_emu.versions import DEFAULT_VERSION
 from memremap_emu.workers import Workers, workers
 
@@ -42,8 +43,6 @@ DEFAULT_BUDGET = 60.0
 #: Executions of one program over its schedules, if the user gives no other bound, as long as
 #: they will be enough by the estimate on the way.
 WORTHWHILE_EXECUTIONS = 120_000
-#: Failing calls of one execution in which tasks race, at most.
-MAX_FAULTS = 4
 #: One fault point met more often than this in one operation is a loop over sections, all alike: the
 #: first, the second, the middle and the last time are looked at, the others held against them.
 MANY = 64

@@ -17,7 +17,7 @@ from memremap_emu.operations import ProgramError
 from memremap_emu.parallel import SharedSearch
 from memremap_emu.program import Program
 from memremap_emu.ranges import BadInputError
-from memremap_emu.search import SLICE, Search
+from memremap_emu.search import MAX_FAULTS, SLICE, Search
 from memremap_emu.workers import WorkerError
 
 SCHEMA = 1
@@ -42,11 +42,43 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="dpor",
         help="how to search (default: dpor)",
     )
-    parser.add_argument("--max-executions", metavar="N", type=argument_types.count, default=0)
-    parser.add_argument("--max-seconds", metavar="S", type=argument_types.seconds, default=0.0)
-    parser.add_argument("--max-preemptions", metavar="N", type=argument_types.count, default=2)
-    parser.add_argument("--max-faults", metavar="N", type=argument_types.count, default=0)
-    parser.add_argument("--seed", metavar="N", type=argument_types.count, default=0)
+    parser.add_argument(
+        "--max-executions",
+        metavar="N",
+        type=argument_types.count,
+        default=0,
+        help="stop after so many (default: 0, never; pct, random and guided need a bound)",
+    )
+    parser.add_argument(
+        "--max-seconds",
+        metavar="S",
+        type=argument_types.seconds,
+        default=0.0,
+        help="stop after so long (default: never)",
+    )
+    parser.add_argument(
+        "--max-preemptions",
+        metavar="N",
+        type=argument_types.count,
+        default=2,
+        help="of preemptions: steps that take the processor from somebody who could go on; of pct: "
+        "changes of priority; the others have no such bound (default: 2)",
+    )
+    parser.add_argument(
+        "--max-faults",
+        metavar="N",
+        type=argument_types.searched_faults,
+        default=0,
+        help=f"calls that fail in one execution, at most {MAX_FAULTS}: which ones is searched, too "
+        "(default: 0)",
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=argument_types.count,
+        default=0,
+        help="of pct and random (default: 0)",
+    )
     parser.add_argument(
         "--as-found", action="store_true", help="do not make what is found any smaller"
     )

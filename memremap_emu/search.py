@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a search runs before Python looks for signals.
 SLICE = 0.1
+#: Failing calls of one execution that a search chooses, at most.
+MAX_FAULTS = 4
 _MAX_STEPS = 4096
 #: Functions between a visible operation and the scheduler; they name nothing.
 _OF_THE_MACHINE = (
