@@ -51,7 +51,6 @@ spin_unlock()
 percpu_ref_free()
                       spin_lock()
                       spin_unlock()
-                        <== use-after-free
                       percpu_ref_tryget_live()
                         <== use-after-free
 => use-after-free: write of 56 bytes at +0 in an object of 112 bytes allocated in op_alloc() and freed in op_free()
@@ -111,6 +110,19 @@ def test_heads_say_on_which_cpu_a_task_is(cpu: int | None, head: str) -> None:
     program = program.task("b", "mutex_unlock m").task("c", "mutex_unlock m", cpu=cpu)
     shown = program.replay(program.explore().schedule).columns
     assert shown.splitlines()[0].split() == ["CPU1:", "a", "CPU1:", "b", *head.split()]
+
+
+def test_a_rule_is_broken_by_the_operation_that_breaks_it() -> None:
+    """Also by the first thing that it does, before anybody else could see any of it."""
+    program = Program().object("r", "percpu_ref").task("a", "percpu_ref_free r")
+    program = program.task("b", "rcu_read_lock", "percpu_ref_use r", "rcu_read_unlock")
+    shown = [line.strip() for line in program.replay(b"\0\1\1\1").columns.splitlines()]
+    assert shown[2:6] == [
+        "percpu_ref_free()",
+        "rcu_read_lock()",
+        "percpu_ref_use()",
+        "<== use-after-free",
+    ]
 
 
 def test_a_schedule_that_ends_well_is_shown_too() -> None:

@@ -64,6 +64,7 @@ static void vreport(enum violation_kind kind, const char *func, const char *fmt,
 	v->trace_end = s->trace_end;
 	snprintf(v->func, sizeof(v->func), "%s", func ? func : "");
 	vsnprintf_kernel(v->message, sizeof(v->message), fmt, args);
+	operation_breaks_a_rule(m);
 	trace_event(m, EVENT_VIOLATION, (uint64_t)kind, (uint64_t)s->nr_violations);
 }
 
