@@ -21,11 +21,16 @@ from memremap_emu.operations import (
     DriverSpec,
     Operation,
     ProgramError,
+    TaskSpec,
 )
 from memremap_emu.versions import select
 
 if TYPE_CHECKING:
     from memremap_emu.program import Program
+
+
+#: What ends a section of the task that runs it, and what begins one.
+_SECTIONS = {"rcu_read_unlock": "rcu_read_lock", "preempt_enable": "preempt_disable"}
 
 
 class Checker:
@@ -84,6 +89,18 @@ class Checker:
                 raise ProgramError(f"{path}.cpu", f"must be 0 to {p.cpus - 1}")
             for number, operation in enumerate(task.operations):
                 self._operation(operation, f"{path}.do[{number}]", setup=False)
+            self._sections(task, path)
+
+    def _sections(self, task: TaskSpec, path: str) -> None:
+        """What ends a section is for a task that has begun one."""
+        open_ones = dict.fromkeys(_SECTIONS.values(), 0)
+        for number, operation in enumerate(task.operations):
+            if operation.call in open_ones:
+                open_ones[operation.call] += 1
+            elif beginning := _SECTIONS.get(operation.call):
+                if not open_ones[beginning]:
+                    raise ProgramError(f"{path}.do[{number}]", f"no {beginning} before it")
+                open_ones[beginning] -= 1
 
     def _name(self, name: str, kind: str, path: str) -> None:
         if not name or not name[0].isalpha() or len(name) > 32 or not name.isascii():

@@ -203,6 +203,8 @@ def in_driver(**change: Any) -> str:
         (changed(tasks={"t": {}}), "tasks.t.do"),
         (changed(tasks={"t": {"do": ["bind p", "submit_bio p"]}}), "tasks.t.do[1]"),
         (changed(tasks={"t": {"do": ["fault mine 0"]}}), "tasks.t.do[0]"),
+        (changed(tasks={"t": {"do": ["preempt_disable", "rcu_read_unlock"]}}), "tasks.t.do[1]"),
+        (changed(tasks={"t": {"do": ["preempt_enable"]}}), "tasks.t.do[0]"),
         (changed(tasks={"t": {"do": ["bind p", "use_p2pmem p"]}}), "tasks.t.do[1]"),
         (changed(tasks={"t": {"do": [], "cpu": 2}}), "tasks.t.cpu"),
         (changed(tasks={"a" * 16: {"do": []}}), "tasks." + "a" * 16),
