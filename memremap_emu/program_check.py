@@ -124,6 +124,10 @@ class Checker:
         modes = ("raw", "memory", "fsdax") if spec.driver == "pmem" else ("fsdax",)
         if spec.mode not in modes:
             raise ProgramError(f"{path}.mode", f"no mode; known: {', '.join(modes)}")
+        if spec.altmap and spec.driver not in BuiltinDriver._BUILTIN:
+            raise ProgramError(f"{path}.altmap", f"{spec.driver} has none")
+        if spec.start and spec.driver == "hmm":
+            raise ProgramError(f"{path}.start", "private memory goes where there is room")
         self._range(spec.start, spec.size, path)
 
     def _is_of(self, name: str | int, driver: str) -> bool:

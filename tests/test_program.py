@@ -188,6 +188,8 @@ def in_driver(**change: Any) -> str:
         (changed(devices={"p": {"driver": "nvme", "size": 1}}), "devices.p.driver"),
         (changed(devices={"p": {"driver": "pmem", "size": 1, "mode": "x"}}), "devices.p.mode"),
         (changed(devices={"p": {"driver": "pmem", "size": 0}}), "devices.p"),
+        (changed(devices={"p": {"driver": "hmm", "size": 1, "start": 1}}), "devices.p.start"),
+        (changed(devices={"p": {"driver": "hmm", "size": 1, "altmap": True}}), "devices.p.altmap"),
         (changed(devices={"p": {"driver": "pmem"}}), "devices.p.size"),
         (changed(devices={"p": {"driver": "pmem", "size": 1, "x": 1}}), "devices.p.x"),
         (changed(setup=["jump"]), "setup[0]"),
