@@ -17,7 +17,7 @@ from memremap_emu.operations import ProgramError
 from memremap_emu.parallel import SharedSearch
 from memremap_emu.program import Program
 from memremap_emu.ranges import BadInputError
-from memremap_emu.search import MAX_FAULTS, SLICE, Search
+from memremap_emu.search import MAX_FAULTS, MAX_FOUND, SLICE, Search
 from memremap_emu.workers import WorkerError
 
 SCHEMA = 1
@@ -220,10 +220,12 @@ _Shown = list[tuple[Found, Counterexample | None]]
 
 
 def _as_text(program: Program, found: Exploration, shown: _Shown) -> str:
+    # Others that came after these have not been kept.
+    more = " or more" if len(found.found) == MAX_FOUND else ""
     lines = [
         f"{program.version}: {found.executions} executions, {found.asleep + found.cached} given "
         f"up, {found.steps} steps, {found.final_states} final states: "
-        f"{len(found.found) or 'no'} violations, {_bounds(found)}"
+        f"{len(found.found) or 'no'}{more} violations, {_bounds(found)}"
     ]
     for number, (violation, least) in enumerate(shown, 1):
         lines.append("")

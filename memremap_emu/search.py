@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a search runs before Python looks for signals.
 SLICE = 0.1
+#: Distinct violations that a search keeps.
+MAX_FOUND = 16
 #: Failing calls of one execution that a search chooses, at most.
 MAX_FAULTS = 4
 _MAX_STEPS = 4096

@@ -297,6 +297,30 @@ def test_a_file_that_cannot_be_read_leaves_the_output_alone(
         assert out == "still there\n" and err.startswith(f"memremap-emu: {path}: {reason}")
 
 
+def test_violations_that_were_not_kept_are_not_denied(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A ref that is exited as soon as it has been killed breaks many rules."""
+    program = (
+        Program()
+        .memory(START, START + SIZE - 1)
+        .driver(
+            "mine",
+            START,
+            SIZE,
+            probe=["alloc", "init_ref", "add_action exit", "memremap_pages"],
+            map_failed=["remove_action exit", "exit"],
+            release=["complete"],
+            kill=["kill"],
+            actions={"exit": ["wait", "exit"]},
+        )
+        .task("probe", "bind mine")
+    )
+    (tmp_path / "p.json").write_text(program.to_json())
+    assert cli.main(["explore", str(tmp_path / "p.json"), "--max-faults", "1", "--as-found"]) == 1
+    assert ": 16 or more violations, exhaustive\n" in capsys.readouterr().out
+
+
 def test_options_that_make_no_sense_are_refused(
     race_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
