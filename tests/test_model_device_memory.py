@@ -394,6 +394,8 @@ class DeviceMemoryMachine(RuleBasedStateMachine):
         first = {left[0] for left in self.model.waiting.values()}
         for pfn in [pfn for pfn in self.held if self.model.owner(pfn) in first]:
             self.put(pfn)
+            # A page behind the pagemap, in its section, goes with the last one that is waited for.
+            self.settle()
         for held in [held for held in self.handles if held in first]:
             self.let_go(held)
 
