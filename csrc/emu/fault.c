@@ -49,6 +49,18 @@ bool fault_here(struct machine *m, const char *name, bool slab)
 	return fault_among(m, name, 1, slab) == 0;
 }
 
+/* Whose call is the n-th: that depends on who comes first. */
+static void give_way_to_others(struct machine *m, const char *name, bool slab)
+{
+	const struct machine_state *s = m->s;
+
+	for (int i = 0; i < s->nr_plans; i++)
+		if (plan_concerns(&s->plans[i], name, slab)) {
+			explore_access(m, s->plans, sizeof(s->plans), true);
+			return;
+		}
+}
+
 unsigned long fault_among(struct machine *m, const char *name, unsigned long n, bool slab)
 {
 	struct machine_state *s = m->s;
@@ -58,6 +70,8 @@ unsigned long fault_among(struct machine *m, const char *name, unsigned long n, 
 
 	if (!n)
 		return 0;
+	if (unlikely(m->explorer != NULL))
+		give_way_to_others(m, name, slab);
 	for (i = 0; i < s->nr_plans; i++)
 		if (plan_concerns(&s->plans[i], name, slab))
 			free_run = min(free_run, calls_until_due(&s->plans[i]));
