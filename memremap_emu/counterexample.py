@@ -26,7 +26,9 @@ DEFAULT_EXECUTIONS = 2000
 #: Executions after which it is asked whether the violation has shown.
 _FIRST = 20
 #: Parts of a program that are tried where the whole has too many schedules.
-_PARTS = 24
+DEFAULT_PARTS = 24
+#: Times as many executions for its point of no return, where one of many may be what is wanted.
+_TURNING = 3
 #: Functions that take a lock for whoever calls them: who that is says more.
 _TAKES_LOCKS = frozenset(
     {"__spin_lock_irqsave", "complete", "finish_wait", "prepare_to_wait", "wake_up_all"}
@@ -151,6 +153,7 @@ class _Search:
         max_executions: int,
         max_preemptions: int,
         max_faults: int,
+        parts: int,
         setups: SetUps,
     ) -> None:
         self._cause = like.cause
@@ -158,6 +161,7 @@ class _Search:
         self._max_executions = max_executions
         self._max_preemptions = max_preemptions
         self._max_faults = max_faults
+        self._parts = parts
         self._setups = setups
         #: What is left must have schedules that end well, as what it is made from has: else it
         #: fails for another reason.
@@ -183,7 +187,7 @@ class _Search:
             for smaller in (*_smaller(part), *_without_pairs(part)):
                 if smaller in tried or not as_honest(smaller, program):
                     continue
-                if len(tried) > _PARTS:
+                if len(tried) > self._parts:
                     return program, None
                 tried.add(smaller)
                 parts.append(smaller)
@@ -315,6 +319,7 @@ def minimise(
     max_executions: int = DEFAULT_EXECUTIONS,
     max_preemptions: int = 3,
     max_faults: int = 0,
+    parts: int = DEFAULT_PARTS,
     setups: SetUps | None = None,
 ) -> Counterexample:
     """The least that still shows a violation with the same cause.
@@ -326,6 +331,7 @@ def minimise(
         max_executions: of each search on the way
         max_preemptions: of a schedule
         max_faults: failing calls of an execution
+        parts: so many parts of the program are tried where the whole has too many schedules
         setups: machines to be used again, those of a campaign say
 
     Raises:
@@ -340,9 +346,10 @@ def minimise(
                 max_executions=max_executions,
                 max_preemptions=max_preemptions,
                 max_faults=max_faults,
+                parts=parts,
                 setups=setups,
             )
-    search = _Search(like, max_executions, max_preemptions, max_faults, setups)
+    search = _Search(like, max_executions, max_preemptions, max_faults, parts, setups)
     best = search.least(program)
     minimal = best is not None and best.complete
     search.some_end_well = search.ends_well(setups.of(program).tasks(program.tasks))
@@ -371,7 +378,11 @@ def minimise(
     path: tuple[tuple[str, int, str], ...] = ()
     if len(executions_of(schedule)) == 1:
         turning = turning_point(
-            program, record.kind, schedule, max_executions=max_executions, setups=setups
+            program,
+            record.kind,
+            schedule,
+            max_executions=_TURNING * max_executions,
+            setups=setups,
         )
         booted, names = setups.of(program), processes(program)
         steps = _path(booted, booted.tasks(program.tasks), schedule)

@@ -39,7 +39,7 @@ SEARCHES = (
     ("pct", 0),
 )
 #: Executions of each search that makes a counterexample smaller.
-MINIMISING = 100
+MINIMISING, PARTS = 100, 4
 #: After so many programs one more violation of a rule that was broken before is looked into.
 LATER = 40
 #: Programs that are remembered, at most, and set-ups that are kept.
@@ -359,6 +359,7 @@ class Campaign:
                 max_executions=MINIMISING,
                 max_preemptions=1,
                 max_faults=counterexample.faults_of(found.schedule),
+                parts=PARTS,
                 setups=setups,
             )
         except ValueError:
