@@ -132,6 +132,15 @@ static bool preempts(const struct explorer *x, const struct step *step)
 	return x->depth && step->proc != step[-1].proc && step->enabled & 1U << step[-1].proc;
 }
 
+/*
+ * Is @proc the worker, between two items?  Whoever takes the lock of their queue may do the one that
+ * it is about to take, and it is not there any more: no race tells of that.
+ */
+static bool takes_item(const struct explorer *x, unsigned int proc)
+{
+	return proc == PROC_WORKER && !x->procs[PROC_WORKER].task;
+}
+
 static void keep_path(struct explorer *x, const struct step *step, uint32_t enabled)
 {
 	const struct emu_task *task = x->procs[step->proc].task;
@@ -191,6 +200,11 @@ static enum outcome run_once(struct explorer *x)
 		begin_step(x, step);
 		step->access = *pending_of(x, step->proc);
 		step->access.kind = kind_now(&step->access);
+		if (takes_item(x, step->proc))
+			step->access = (struct access){ .kind = ACCESS_NONE };
+		else if (unlikely(enabled & 1U << PROC_WORKER) && clocks && last &&
+			 takes_item(x, PROC_WORKER) && conflicts(&step->access, &x->worker))
+			step->backtrack |= 1U << PROC_WORKER;
 		if (clocks) {
 			if (last || !step->index)
 				account(x, x->depth, last);
@@ -334,16 +348,17 @@ static bool stands_still(struct explorer *x, double estimated)
 }
 
 /*
- * Will more executions be needed than are worthwhile?  The estimate is often too high, by a half or
- * more to begin with; the more has been seen the less is allowed for that.
+ * Will more executions be needed from here on than are worthwhile?  The estimate is often too high,
+ * by a half or more to begin with; the more has been seen the less is allowed for that.
  */
 static bool is_hopeless(struct explorer *x)
 {
-	const double doubt = DOUBTED_EXECUTIONS / (double)x->result->executions;
+	const double done = (double)x->result->executions;
+	const double doubt = DOUBTED_EXECUTIONS / done;
 	const double worthwhile = (double)x->options.worthwhile;
 	const double estimated = estimate(x, x->prefix);
 
-	return estimated > worthwhile * (1 + (doubt < MOST_DOUBT ? doubt : MOST_DOUBT)) ||
+	return estimated - done > worthwhile * (1 + (doubt < MOST_DOUBT ? doubt : MOST_DOUBT)) ||
 	       (stands_still(x, estimated) && estimated > worthwhile / 2);
 }
 

@@ -719,7 +719,7 @@ enum emu_strategy {
  */
 struct emu_explore_options {
 	uint64_t max_executions;
-	uint64_t worthwhile; /* give up if more are needed for certain, by the estimate */
+	uint64_t worthwhile; /* give up if more will be needed for certain, by the estimate */
 	double max_seconds;
 	int32_t stop_at_violation;
 	int32_t stop_at_success; /* with the first execution that breaks no rule ... */
