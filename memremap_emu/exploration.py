@@ -115,7 +115,8 @@ class Event(NamedTuple):
     Attributes:
         process: who takes it
         number: its how-manieth step, from 1
-        access: ``none``, ``read``, ``write``, ``acquire`` (of a lock) or ``free`` (of an object)
+        access: ``none``, ``read``, ``write``, ``acquire`` (of a lock), ``free`` (of an object) or
+            ``release`` (of a lock that somebody tries to have)
     """
 
     process: int
@@ -182,8 +183,8 @@ class Options(TypedDict, total=False):
 
     Attributes:
         max_executions: give up after so many complete executions, 0 never (default)
-        worthwhile: give up if more will be needed, by the estimate after 1,024, 2,048, 4,096 ...
-            executions, which is doubted, less and less; 0 never (default)
+        worthwhile: give up if more will be needed from there on, by the estimate after 1,024,
+            2,048, 4,096 ... executions, which is doubted, less and less; 0 never (default)
         max_seconds: give up after so long, 0 never (default)
         stop_at_violation: end with the first execution that breaks a rule (default)
         stop_at_success: end with the first that breaks none or, given the kind of a violation,

@@ -39,13 +39,13 @@ MAX_FAULTS = 4
 _MAX_STEPS = 4096
 #: Functions between a visible operation and the scheduler; they name nothing.
 _OF_THE_MACHINE = (
-    *("explore_", "__tsan_", "__lock", "object_free"),
+    *("explore_", "__tsan_", "__lock", "object_free", "_raw_spin_lock_irqsave"),
     *("page_access", "load_page", "0x"),
 )
 
 
 def _event(event: Any) -> Event:
-    access = ("none", "read", "write", "acquire", "free")[event.kind]
+    access = ("none", "read", "write", "acquire", "free", "release")[event.kind]
     return Event(int(event.proc), int(event.number), access)
 
 

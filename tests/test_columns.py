@@ -53,10 +53,6 @@ percpu_ref_free()
                       spin_unlock()
                       percpu_ref_tryget_live()
                         <== use-after-free
-=> use-after-free: write of 56 bytes at +0 in an object of 112 bytes allocated in op_alloc() and freed in op_free()
-   access [user]             allocation  free [owner]
-   -------------             ----------  ------------
-   percpu_ref_tryget_live()  op_alloc()  op_free()
 => use-after-free: read of 8 bytes at +8 in an object of 112 bytes allocated in op_alloc() and freed in op_free()
    access [user]             allocation  free [owner]
    -------------             ----------  ------------

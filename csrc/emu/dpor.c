@@ -369,11 +369,16 @@ void account(struct explorer *x, unsigned int d, bool races)
 {
 	struct step *step = &x->steps[d];
 	struct proc *p = &x->procs[step->proc];
-	struct candidates candidates = candidates_of(x, d);
-	const unsigned int freed = candidates.freed;
-	const struct clock before = p->clock;
-	unsigned int nr_met = 0, i;
+	unsigned int freed, nr_met = 0, i;
+	struct candidates candidates;
 	struct lock_clock *lock;
+	struct clock before;
+
+	if (unlikely(!p->task) && step->proc != PROC_WORKER)
+		join_callback(x, step->proc);
+	candidates = candidates_of(x, d);
+	freed = candidates.freed;
+	before = p->clock;
 
 	step->index = ++p->steps;
 	while ((i = next_candidate(x, &candidates, step, &before))) {

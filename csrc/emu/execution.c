@@ -173,6 +173,18 @@ void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const vo
 	give_way_in_section(m);
 }
 
+void explore_unlock(struct machine *m, const void *lock)
+{
+	const struct access access = {
+		.start = (uintptr_t)lock,
+		.end = (uintptr_t)lock + 1,
+		.kind = ACCESS_RELEASE,
+	};
+
+	if (m->explorer->tries)
+		explore_point(m, &access);
+}
+
 struct lock_clock *lock_clock(struct explorer *x, const void *object)
 {
 	const size_t at = ((uintptr_t)object >> 3) * 0x9e3779b1U >> 7;
@@ -386,19 +398,25 @@ void begin_step(struct explorer *x, struct step *step)
 			    (size_t)(stack_top(m, p->task->stack) - (char *)p->task->sp));
 }
 
-/* The oldest callback of @flavour begins: after it was queued, and after those it waited for. */
-static struct emu_task *take_callback(struct explorer *x, struct proc *p, int flavour)
+void join_callback(struct explorer *x, unsigned int proc)
+{
+	const int flavour = (int)(proc - PROC_RCU);
+	const struct queued *q = &x->queued[flavour];
+
+	join(&x->procs[proc].clock, &q->clock[q->head % MAX_QUEUED]);
+	join_exits(&x->procs[proc].clock, &x->rcu_exits[flavour], rcu_oldest_clock(x->m, flavour));
+}
+
+/* The oldest callback of @flavour begins. */
+static struct emu_task *take_callback(struct explorer *x, int flavour)
 {
 	struct queued *q = &x->queued[flavour];
-	const unsigned long asked = rcu_oldest_clock(x->m, flavour);
-	struct emu_task *task = rcu_flavour_task(x->m, flavour);
 
 	if (keeps_clocks(x)) {
 		undo_record(x->m, &q->head, sizeof(q->head));
-		join(&p->clock, &q->clock[q->head++ % MAX_QUEUED]);
-		join_exits(&p->clock, &x->rcu_exits[flavour], asked);
+		q->head++;
 	}
-	return task;
+	return rcu_flavour_task(x->m, flavour);
 }
 
 void run_proc(struct explorer *x, unsigned int proc)
@@ -411,7 +429,7 @@ void run_proc(struct explorer *x, unsigned int proc)
 		if (proc == PROC_WORKER) {
 			p->task = worker_task(m);
 		} else {
-			p->task = take_callback(x, p, (int)(proc - PROC_RCU));
+			p->task = take_callback(x, (int)(proc - PROC_RCU));
 		}
 		if (!p->task)
 			return;

@@ -93,7 +93,7 @@ struct step {
 	uint32_t backtrack;
 	uint32_t done;
 	uint32_t sleep;
-};
+} __attribute__((aligned(64)));
 
 struct lock_clock {
 	const void *object;
@@ -195,6 +195,8 @@ struct rcu_exits {
  * @stacks: of what violations are about; NULL: no schedule is replayed
  * @lock_union: orders of locks, of all executions so far
  * @orders: in which orders dependent steps came; NULL: nobody wants to know
+ * @worker: what may leave the worker, or give it, another item: the lock of the queue is taken
+ * @tries: some task asks whether a lock is free and does not wait for it
  */
 struct explorer {
 	struct machine *m;
@@ -250,6 +252,8 @@ struct explorer {
 	struct stacks *stacks;
 	struct lock_union *lock_union;
 	struct orders *orders;
+	struct access worker;
+	bool tries;
 	uint64_t final[MAX_FINAL_STATES];
 	uint64_t final_order[MAX_FINAL_STATES];
 	struct step steps[MAX_STEPS];
@@ -275,12 +279,20 @@ static inline bool overlap(const struct access *a, const struct access *b)
 	return a->start < b->end && b->start < a->end;
 }
 
+/* Of one lock: who has it lets go of it before the next one has it, and nobody else can. */
+static inline bool hands_over(enum access_kind a, enum access_kind b)
+{
+	return unlikely(a == ACCESS_RELEASE) ? b == ACCESS_RELEASE || b == ACCESS_ACQUIRE :
+	       unlikely(b == ACCESS_RELEASE) ? a == ACCESS_ACQUIRE :
+					       false;
+}
+
 /* May the order of two steps that begin with these, @a of @kind, make a difference? */
 static inline bool conflicts_as(const struct access *a, enum access_kind kind,
 				const struct access *b)
 {
 	if (overlap(a, b))
-		if (kind != ACCESS_READ || b->kind != ACCESS_READ)
+		if ((kind != ACCESS_READ || b->kind != ACCESS_READ) && !hands_over(kind, b->kind))
 			return true;
 	return (a->rcu_read & b->rcu_write) || (a->rcu_write & b->rcu_read) ||
 	       (a->rcu_write & b->rcu_write & RCU_QUEUES);
@@ -323,8 +335,14 @@ static inline const struct access *pending_of(const struct explorer *x, unsigned
 {
 	static const struct access nothing = { .kind = ACCESS_NONE };
 	const struct emu_task *task = x->procs[proc].task;
+	const struct access *callback;
 
-	return task ? &task->pending : &nothing;
+	if (likely(task != NULL))
+		return &task->pending;
+	if (proc == PROC_WORKER)
+		return &x->worker;
+	callback = rcu_oldest_access(x->m, (int)(proc - PROC_RCU));
+	return callback ? callback : &nothing;
 }
 
 /** kind_now() - what @access would be now: a compare-and-exchange that fails only looks */
@@ -338,6 +356,8 @@ static inline enum access_kind kind_now(const struct access *access)
 
 /** begin_step() - @step->proc is about to go: what it may change is kept */
 void begin_step(struct explorer *x, struct step *step);
+/** join_callback() - the oldest callback comes after it was queued, and after those it waited for */
+void join_callback(struct explorer *x, unsigned int proc);
 /** run_proc() - let @proc go to its next visible operation */
 void run_proc(struct explorer *x, unsigned int proc);
 /** run_program_task() - what the task of a program runs */

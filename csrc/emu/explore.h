@@ -25,6 +25,7 @@ enum access_kind {
 	ACCESS_WRITE,
 	ACCESS_ACQUIRE, /* of a lock: possible only while it is free */
 	ACCESS_FREE, /* of all of an object */
+	ACCESS_RELEASE, /* of a lock, where somebody looks without waiting whether it is free */
 };
 
 /**
@@ -75,6 +76,8 @@ unsigned long explore_fallible(struct machine *m, unsigned long n);
 /** explore_acquire() - the same for a lock, that others cannot have as well if @exclusive */
 void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const void *lock),
 		     bool exclusive);
+/** explore_unlock() - the same before a lock is released, where some task only tries to have one */
+void explore_unlock(struct machine *m, const void *lock);
 /** explore_release() - whoever acquires @object later comes after this */
 void explore_release(struct machine *m, const void *object);
 /** explore_wake() - what @task does once it runs comes after this */

@@ -90,16 +90,19 @@ static void __lock_event(enum event_type type, const struct lock_state *lock, bo
 }
 
 /*
- * Waits for the lock and takes it; while schedules are explored, it is waited for by not being
- * chosen.  No frame of its own: stacks show who called for a lock.
+ * Waits for the lock in @object and takes it, for @func; while schedules are explored, it is waited
+ * for by not being chosen.  No frame of its own: stacks show who called for a lock.
  */
-static __always_inline void take(struct lock_state *lock, bool reader)
+static __always_inline void take(struct lock_state *lock, const void *object, size_t size,
+				 bool reader, const char *func)
 {
 	struct machine *m = this_machine();
 	bool (*const ready)(const void *) = reader ? is_readable : is_free;
 
 	if (unlikely(m->explorer != NULL))
 		explore_acquire(m, lock, ready, !reader);
+	/* Others have come in between: it may be gone by now. */
+	kasan_touch(object, size, true, func);
 	while (!ready(lock)) {
 		lock->waiters++;
 		task_block(kinds[lock->kind], lock, lock->name);
@@ -178,9 +181,15 @@ void __spin_lock_init(spinlock_t *lock, const char *name)
 
 void spin_lock(spinlock_t *lock)
 {
-	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
-	take(&lock->state, false);
+	take(&lock->state, lock, sizeof(*lock), false, __func__);
+}
+
+void _raw_spin_lock_irqsave(spinlock_t *lock, const void *object, size_t size, const char *func)
+{
+	current->irqs_disabled++;
+	preempt_disable();
+	take(&lock->state, object, size, false, func);
 }
 
 void spin_unlock(spinlock_t *lock)
@@ -222,9 +231,8 @@ void __rwlock_init(rwlock_t *lock, const char *name)
 
 void read_lock(rwlock_t *lock)
 {
-	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
-	take(&lock->state, true);
+	take(&lock->state, lock, sizeof(*lock), true, __func__);
 }
 
 void read_unlock(rwlock_t *lock)
@@ -236,9 +244,8 @@ void read_unlock(rwlock_t *lock)
 
 void write_lock(rwlock_t *lock)
 {
-	kasan_touch(lock, sizeof(*lock), true, __func__);
 	preempt_disable();
-	take(&lock->state, false);
+	take(&lock->state, lock, sizeof(*lock), false, __func__);
 }
 
 void write_unlock(rwlock_t *lock)
@@ -257,9 +264,8 @@ void __mutex_init(struct mutex *lock, const char *name)
 
 void mutex_lock(struct mutex *lock)
 {
-	kasan_touch(lock, sizeof(*lock), true, __func__);
 	might_sleep();
-	take(&lock->state, false);
+	take(&lock->state, lock, sizeof(*lock), false, __func__);
 }
 
 /* No signals here: the interruptible forms never are interrupted. */
@@ -279,9 +285,9 @@ int mutex_trylock(struct mutex *lock)
 {
 	struct machine *m = this_machine();
 
-	kasan_touch(lock, sizeof(*lock), true, __func__);
 	if (unlikely(m->explorer != NULL))
 		explore_access(m, lock, 1, true);
+	kasan_touch(lock, sizeof(*lock), true, __func__);
 	if (lock->state.owner)
 		return 0;
 	lock->state.owner = current;
@@ -291,6 +297,10 @@ int mutex_trylock(struct mutex *lock)
 
 void mutex_unlock(struct mutex *lock)
 {
+	struct machine *m = this_machine();
+
+	if (unlikely(m->explorer != NULL))
+		explore_unlock(m, lock);
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	check_owner(&lock->state, __builtin_return_address(0));
 	let_go(&lock->state, false);
@@ -298,6 +308,10 @@ void mutex_unlock(struct mutex *lock)
 
 bool mutex_is_locked(struct mutex *lock)
 {
+	struct machine *m = this_machine();
+
+	if (unlikely(m->explorer != NULL))
+		explore_access(m, lock, 1, false);
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	return lock->state.owner != NULL;
 }
@@ -309,9 +323,8 @@ void __init_rwsem(struct rw_semaphore *sem, const char *name)
 
 void down_read(struct rw_semaphore *sem)
 {
-	kasan_touch(sem, sizeof(*sem), true, __func__);
 	might_sleep();
-	take(&sem->state, true);
+	take(&sem->state, sem, sizeof(*sem), true, __func__);
 }
 
 void up_read(struct rw_semaphore *sem)
@@ -322,9 +335,8 @@ void up_read(struct rw_semaphore *sem)
 
 void down_write(struct rw_semaphore *sem)
 {
-	kasan_touch(sem, sizeof(*sem), true, __func__);
 	might_sleep();
-	take(&sem->state, false);
+	take(&sem->state, sem, sizeof(*sem), false, __func__);
 }
 
 void up_write(struct rw_semaphore *sem)

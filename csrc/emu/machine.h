@@ -21,6 +21,7 @@
 
 #include <linux/kernel_data.h>
 #include <linux/sched.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 
 #include "explore.h"
@@ -530,6 +531,8 @@ struct rcu_item;
 void rcu_init(struct machine *m);
 /** rcu_oldest_clock() - when the grace period of the oldest callback was asked for; there is one */
 unsigned long rcu_oldest_clock(const struct machine *m, int flavour);
+/** rcu_oldest_access() - what it begins with; NULL: there is none */
+const struct access *rcu_oldest_access(const struct machine *m, int flavour);
 /** rcu_flavour_due() - may the oldest callback of one flavour run? */
 bool rcu_flavour_due(struct machine *m, int flavour);
 /** rcu_flavour_task() - take it: a task that is ready to run */
@@ -543,6 +546,14 @@ struct emu_task *rcu_next_task(struct machine *m);
 bool rcu_callback_due(struct machine *m);
 /** rcu_wake_waiters() - wake whoever waits for a grace period that has ended */
 void rcu_wake_waiters(struct machine *m);
+
+/* --- locks.c --- */
+
+/**
+ * _raw_spin_lock_irqsave() - the lock of @object, of @size bytes, which @func uses; released by
+ *	spin_unlock_irq().  Stacks show its name.
+ */
+void _raw_spin_lock_irqsave(spinlock_t *lock, const void *object, size_t size, const char *func);
 
 /* --- observe.c --- */
 

@@ -258,25 +258,53 @@ static void check_count(const struct page *page, const unsigned long *word, int 
 				 "last reference dropped on pfn 0x%lx, which no pagemap owns", pfn);
 }
 
-/* Is the pagemap that has claimed a page one that somebody can find?  What it says may be wrong. */
-static bool is_alive(const struct machine *m, const unsigned long *word)
+/* The ref of the pagemap that has claimed a page; what that says may be wrong: NULL. */
+static const struct percpu_ref *ref_of(const struct machine *m, const unsigned long *word)
 {
 	const struct dev_pagemap *pgmap = (const struct dev_pagemap *)word[PAGE_PGMAP];
 
-	if (word[PAGE_PGMAP] - (uintptr_t)m->arena >= m->s->brk - sizeof(*pgmap) ||
+	if (!is_claimed(word) ||
+	    word[PAGE_PGMAP] - (uintptr_t)m->arena >= m->s->brk - sizeof(*pgmap) ||
 	    (uintptr_t)pgmap->ref - (uintptr_t)m->arena >= m->s->brk - sizeof(*pgmap->ref))
-		return false;
-	return !(pgmap->ref->percpu_count_ptr & __PERCPU_REF_DEAD);
+		return NULL;
+	return pgmap->ref;
+}
+
+static bool is_alive(const struct percpu_ref *ref)
+{
+	return !(ref->percpu_count_ptr & __PERCPU_REF_DEAD);
 }
 
 /* Pages with these words are held by nobody any more: see memmap_given_up_by(). */
 static void pages_given_up(struct memmap *mm, const unsigned long *word)
 {
 	struct machine *m = this_machine();
+	const struct percpu_ref *ref;
 
-	if (likely(m->explorer == NULL) || !is_claimed(word) || !is_alive(m, word))
+	if (likely(m->explorer == NULL))
 		return;
-	explore_access(m, &mm->given_up, sizeof(mm->given_up), true);
+	ref = ref_of(m, word);
+	if (ref && is_alive(ref))
+		explore_access(m, &mm->given_up, sizeof(mm->given_up), true);
+}
+
+void memmap_lose_given_up(struct memmap *mm, unsigned long start, unsigned long end)
+{
+	struct machine *m = this_machine();
+
+	if (likely(m->explorer == NULL))
+		return;
+	memmap_close_page(mm);
+	for (unsigned long i = run_map_index(&mm->pages, start);
+	     i < mm->pages.nr && mm->pages.runs[i].start < end; i++) {
+		const unsigned long *word = mm->pages.runs[i].word;
+		const struct percpu_ref *ref = count_of(word) ? NULL : ref_of(m, word);
+
+		if (!ref || !is_alive(ref))
+			continue;
+		explore_access(m, &mm->given_up, sizeof(mm->given_up), true);
+		return;
+	}
 }
 
 int page_ref_add_return(struct page *page, int nr)

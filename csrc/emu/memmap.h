@@ -136,6 +136,13 @@ unsigned long memmap_held_ghosts(const struct memmap *memmap, unsigned long *pfn
  * Return: the pagemap of the page if its count is 0, else NULL.
  */
 const struct dev_pagemap *memmap_given_up_by(unsigned long pfn);
+/**
+ * memmap_lose_given_up() - struct pages are about to go: no lookup finds any more that they were
+ *	given up
+ *
+ * A visible operation if some were and their pagemap is alive.
+ */
+void memmap_lose_given_up(struct memmap *memmap, unsigned long start, unsigned long end);
 
 /**
  * memmap_maps() - all run maps, for snapshots, hashes and checks

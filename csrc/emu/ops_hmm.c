@@ -139,11 +139,21 @@ static swp_entry_t private_entry(int64_t pfn, bool write)
 	return make_device_private_entry(pfn_to_page((unsigned long)pfn), write);
 }
 
+/* That the page is there is looked at by plain reads alone: who takes it away comes first or last. */
+static void give_way_for_fault(int64_t pfn)
+{
+	struct machine *m = this_machine();
+
+	if (unlikely(m->explorer != NULL))
+		explore_access(m, pfn_to_page((unsigned long)pfn), STRUCT_PAGE_SIZE, false);
+}
+
 /* The CPU touches what a device-private entry stands for: pfn, address, flags, write. */
 static int64_t op_private_fault(const int64_t *args)
 {
 	if (!page_at(args[0]))
 		return 0;
+	give_way_for_fault(args[0]);
 	return device_private_entry_fault(NULL, (unsigned long)args[1],
 					  private_entry(args[0], args[3] != 0),
 					  (unsigned int)args[2], NULL);
@@ -159,9 +169,11 @@ static int64_t op_private_fault_loop(const int64_t *args)
 	if (args[1] < 0 || args[1] > 1L << 32)
 		return bad_argument("a number of rounds");
 	watchdog_off();
-	for (int64_t i = 0; i < args[1]; i++)
+	for (int64_t i = 0; i < args[1]; i++) {
+		give_way_for_fault(args[0]);
 		sigbus += device_private_entry_fault(NULL, 0, private_entry(args[0], false), 0,
 						     NULL) == VM_FAULT_SIGBUS;
+	}
 	return sigbus;
 }
 

@@ -16,7 +16,7 @@
 #define KIND_BITS 3
 #define EVENT_BITS 24
 
-_Static_assert(MAX_STEPS < 1 << NUMBER_BITS && ACCESS_FREE < 1 << KIND_BITS &&
+_Static_assert(MAX_STEPS < 1 << NUMBER_BITS && ACCESS_RELEASE < 1 << KIND_BITS &&
 		       MAX_PROCS < 1 << (EVENT_BITS - NUMBER_BITS - KIND_BITS),
 	       "an event has room");
 

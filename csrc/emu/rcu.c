@@ -23,6 +23,7 @@ enum { FLAVOUR_RCU, FLAVOUR_SCHED };
  * struct rcu_item - one queued callback
  * @head: what the kernel queued
  * @func: its function, kept here: the head may be overwritten by a second queuing
+ * @access: what it begins with
  */
 struct rcu_item {
 	struct rcu_item *next;
@@ -31,6 +32,7 @@ struct rcu_item {
 	unsigned long clock;
 	int cpu;
 	const void *owner;
+	struct access access;
 };
 
 void rcu_init(struct machine *m)
@@ -215,13 +217,27 @@ static uint8_t grace_period(int flavour)
 	return (uint8_t)(1U << flavour);
 }
 
+/* Of a head, which is queued, taken off the queue, or freed with what it is in. */
+static struct access use_of(const struct rcu_head *head, uint8_t rcu_write)
+{
+	return (struct access){
+		.start = (uintptr_t)head,
+		.end = (uintptr_t)head + sizeof(head->next),
+		.kind = ACCESS_WRITE,
+		.rcu_write = rcu_write,
+	};
+}
+
 static void queue_callback(int flavour, struct rcu_head *head, rcu_callback_t func)
 {
 	struct machine *m = this_machine();
 	struct machine_state *s = m->s;
+	const struct access access = use_of(head, grace_period(flavour) | RCU_QUEUE(flavour));
 	struct rcu_queue *q = &s->rcu[flavour];
 	struct rcu_item *item;
 
+	if (unlikely(m->explorer != NULL))
+		explore_point(m, &access);
 	kasan_touch(head, sizeof(*head), true, "__call_rcu");
 	for (item = q->head; item; item = item->next)
 		if (item->head == head) {
@@ -229,7 +245,6 @@ static void queue_callback(int flavour, struct rcu_head *head, rcu_callback_t fu
 				  (const void *)func);
 			return; /* leaked, as with DEBUG_OBJECTS_RCU_HEAD */
 		}
-	give_way_for(m, grace_period(flavour) | RCU_QUEUE(flavour));
 	head->func = func;
 	head->next = NULL;
 	item = machine_alloc(m, sizeof(*item));
@@ -238,6 +253,7 @@ static void queue_callback(int flavour, struct rcu_head *head, rcu_callback_t fu
 	item->clock = s->kernel.rcu_clock++;
 	item->cpu = current->cpu;
 	item->owner = m->running->owner;
+	item->access = use_of(head, 0);
 	*q->tail = item;
 	q->tail = &item->next;
 	q->pending++;
@@ -309,6 +325,13 @@ static int64_t run_callback(const int64_t *args)
 unsigned long rcu_oldest_clock(const struct machine *m, int flavour)
 {
 	return m->s->rcu[flavour].head->clock;
+}
+
+const struct access *rcu_oldest_access(const struct machine *m, int flavour)
+{
+	const struct rcu_item *item = m->s->rcu[flavour].head;
+
+	return item ? &item->access : NULL;
 }
 
 bool rcu_flavour_due(struct machine *m, int flavour)

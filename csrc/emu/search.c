@@ -20,6 +20,7 @@
 #undef vsnprintf
 #undef memset
 #undef memcpy
+#undef strcmp
 #undef strlen
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,11 +70,20 @@ static int decode_ops(struct machine *m, const struct emu_op *ops, size_t n, int
 	return EMU_OK;
 }
 
+/* Who waits for a lock comes after its release anyway: that is a step only for who does not. */
+static bool tries(const struct emu_op *op)
+{
+	const char *name = find_op(op->op)->info.name;
+
+	return !strcmp(name, "mutex_trylock") || !strcmp(name, "mutex_is_locked");
+}
+
 /* A copy of a task: the host's may be gone when the search goes on. */
 static int copy_task(struct emu_search *search, int i, const struct emu_program_task *from)
 {
 	struct explorer *x = &search->x;
 	struct emu_op *ops = calloc(from->nr_ops + 1, sizeof(*ops));
+	int status;
 
 	snprintf(search->names[i], sizeof(search->names[i]), "%s", from->name);
 	x->decoded[i] = calloc(from->nr_ops + 1, TASK_ARGS * sizeof(int64_t));
@@ -88,7 +98,10 @@ static int copy_task(struct emu_search *search, int i, const struct emu_program_
 		.ops = ops,
 		.nr_ops = from->nr_ops,
 	};
-	return decode_ops(x->m, ops, from->nr_ops, x->decoded[i]);
+	status = decode_ops(x->m, ops, from->nr_ops, x->decoded[i]);
+	for (size_t n = 0; n < from->nr_ops && status == EMU_OK; n++)
+		x->tries |= tries(&ops[n]);
+	return status;
 }
 
 static void unmap_search(void *search)
@@ -196,6 +209,11 @@ static int search_new(struct machine *m, const struct emu_program_task *tasks, i
 	x->result->status = EMU_EXPLORE_RUNNING;
 	x->strategy = strategy_numbered(options->strategy);
 	x->random = options->seed;
+	x->worker = (struct access){
+		.start = (uintptr_t)&m->s->kernel.workqueue.workqueue_lock,
+		.end = (uintptr_t)&m->s->kernel.workqueue.workqueue_lock + 1,
+		.kind = ACCESS_READ,
+	};
 	for (int i = 0; i < nr_tasks && status == EMU_OK; i++)
 		status = copy_task(search, i, &tasks[i]);
 	if (status == EMU_OK && x->strategy->caches && !cache_prepare(x))

@@ -33,22 +33,16 @@ static void wake_up_some(wait_queue_head_t *wq, unsigned int exclusive)
 
 void wake_up(wait_queue_head_t *wq)
 {
-	unsigned long flags;
-
-	kasan_touch(wq, sizeof(*wq), true, __func__);
-	spin_lock_irqsave(&wq->lock, flags);
+	_raw_spin_lock_irqsave(&wq->lock, wq, sizeof(*wq), __func__);
 	wake_up_some(wq, 1);
-	spin_unlock_irqrestore(&wq->lock, flags);
+	spin_unlock_irq(&wq->lock);
 }
 
 void wake_up_all(wait_queue_head_t *wq)
 {
-	unsigned long flags;
-
-	kasan_touch(wq, sizeof(*wq), true, __func__);
-	spin_lock_irqsave(&wq->lock, flags);
+	_raw_spin_lock_irqsave(&wq->lock, wq, sizeof(*wq), __func__);
 	wake_up_some(wq, UINT_MAX);
-	spin_unlock_irqrestore(&wq->lock, flags);
+	spin_unlock_irq(&wq->lock);
 }
 
 void init_wait(struct wait_queue_entry *wait)
@@ -73,12 +67,9 @@ static void queue_wait(wait_queue_head_t *wq, struct wait_queue_entry *wait)
 
 void prepare_to_wait(wait_queue_head_t *wq, struct wait_queue_entry *wait)
 {
-	unsigned long flags;
-
-	kasan_touch(wq, sizeof(*wq), true, __func__);
-	spin_lock_irqsave(&wq->lock, flags);
+	_raw_spin_lock_irqsave(&wq->lock, wq, sizeof(*wq), __func__);
 	queue_wait(wq, wait);
-	spin_unlock_irqrestore(&wq->lock, flags);
+	spin_unlock_irq(&wq->lock);
 }
 
 void prepare_to_wait_exclusive(wait_queue_head_t *wq, struct wait_queue_entry *wait)
@@ -89,13 +80,10 @@ void prepare_to_wait_exclusive(wait_queue_head_t *wq, struct wait_queue_entry *w
 
 void finish_wait(wait_queue_head_t *wq, struct wait_queue_entry *wait)
 {
-	unsigned long flags;
-
-	kasan_touch(wq, sizeof(*wq), true, __func__);
-	spin_lock_irqsave(&wq->lock, flags);
+	_raw_spin_lock_irqsave(&wq->lock, wq, sizeof(*wq), __func__);
 	if (!list_empty(&wait->entry))
 		list_del_init(&wait->entry);
-	spin_unlock_irqrestore(&wq->lock, flags);
+	spin_unlock_irq(&wq->lock);
 }
 
 void schedule_wait(wait_queue_head_t *wq, struct wait_queue_entry *wait, const char *what)
@@ -114,12 +102,9 @@ void __init_completion(struct completion *x, const char *name)
 /* Under the lock, unlike the kernel's: others come before it or after it. */
 void reinit_completion(struct completion *x)
 {
-	unsigned long flags;
-
-	kasan_touch(x, sizeof(*x), true, __func__);
-	spin_lock_irqsave(&x->wait.lock, flags);
+	_raw_spin_lock_irqsave(&x->wait.lock, x, sizeof(*x), __func__);
 	x->done = 0;
-	spin_unlock_irqrestore(&x->wait.lock, flags);
+	spin_unlock_irq(&x->wait.lock);
 }
 
 static void completes(const struct completion *x)
@@ -132,27 +117,21 @@ static void completes(const struct completion *x)
 
 void complete(struct completion *x)
 {
-	unsigned long flags;
-
-	kasan_touch(x, sizeof(*x), true, __func__);
 	completes(x);
-	spin_lock_irqsave(&x->wait.lock, flags);
+	_raw_spin_lock_irqsave(&x->wait.lock, x, sizeof(*x), __func__);
 	if (x->done != UINT_MAX)
 		x->done++;
 	wake_up_some(&x->wait, 1);
-	spin_unlock_irqrestore(&x->wait.lock, flags);
+	spin_unlock_irq(&x->wait.lock);
 }
 
 void complete_all(struct completion *x)
 {
-	unsigned long flags;
-
-	kasan_touch(x, sizeof(*x), true, __func__);
 	completes(x);
-	spin_lock_irqsave(&x->wait.lock, flags);
+	_raw_spin_lock_irqsave(&x->wait.lock, x, sizeof(*x), __func__);
 	x->done = UINT_MAX;
 	wake_up_some(&x->wait, UINT_MAX);
-	spin_unlock_irqrestore(&x->wait.lock, flags);
+	spin_unlock_irq(&x->wait.lock);
 }
 
 /* Takes one complete(), sleeping for it until the clock has passed @deadline (0: never). */
@@ -162,11 +141,10 @@ static bool wait_for_done(struct completion *x, unsigned long deadline)
 	struct wait_queue_entry wait;
 	bool taken = false;
 
-	kasan_touch(x, sizeof(*x), true, "wait_for_completion");
 	might_sleep();
 	if (unlikely(m->explorer != NULL) && !deadline)
 		lockdep_wait(m, x, x->name);
-	spin_lock_irq(&x->wait.lock);
+	_raw_spin_lock_irqsave(&x->wait.lock, x, sizeof(*x), "wait_for_completion");
 	init_wait(&wait);
 	wait.exclusive = true;
 	while (!x->done && !(deadline && m->s->clock >= deadline)) {
@@ -218,8 +196,7 @@ bool try_wait_for_completion(struct completion *x)
 {
 	bool taken = false;
 
-	kasan_touch(x, sizeof(*x), true, __func__);
-	spin_lock_irq(&x->wait.lock);
+	_raw_spin_lock_irqsave(&x->wait.lock, x, sizeof(*x), __func__);
 	if (x->done) {
 		if (x->done != UINT_MAX)
 			x->done--;
@@ -233,11 +210,20 @@ bool completion_done(struct completion *x)
 {
 	bool done;
 
-	kasan_touch(x, sizeof(*x), true, __func__);
-	spin_lock_irq(&x->wait.lock);
+	_raw_spin_lock_irqsave(&x->wait.lock, x, sizeof(*x), __func__);
 	done = x->done != 0;
 	spin_unlock_irq(&x->wait.lock);
 	return done;
+}
+
+/* Visible: whoever asks comes before it or after it. */
+static void set_static_key(struct static_key *key, int enabled)
+{
+	struct machine *m = this_machine();
+
+	if (unlikely(m->explorer != NULL))
+		explore_access(m, &key->enabled, sizeof(key->enabled), true);
+	key->enabled = enabled;
 }
 
 void static_branch_enable(struct static_key *key)
@@ -246,7 +232,7 @@ void static_branch_enable(struct static_key *key)
 
 	/* Patching text excludes CPU hotplug, hence memory hotplug's writer too. */
 	down_read(&hotplug->cpu_hotplug_lock);
-	WRITE_ONCE(key->enabled, 1);
+	set_static_key(key, 1);
 	up_read(&hotplug->cpu_hotplug_lock);
 }
 
@@ -255,6 +241,6 @@ void static_branch_disable(struct static_key *key)
 	struct memory_hotplug_data *hotplug = &kernel_data()->memory_hotplug;
 
 	down_read(&hotplug->cpu_hotplug_lock);
-	WRITE_ONCE(key->enabled, 0);
+	set_static_key(key, 0);
 	up_read(&hotplug->cpu_hotplug_lock);
 }

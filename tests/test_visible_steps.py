@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the machine's services read and write is seen by a search that reduces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations
+
+import pytest
+
+from memremap_emu import Config, Kernel
+from memremap_emu.errors import KernelError
+from memremap_emu.exploration import Exploration
+from memremap_emu.explore import Program
+from memremap_emu.program import Program as ProgramData
+
+START, SIZE = 0x148000000, 0x8000000
+
+
+def causes(found: Exploration) -> set[tuple[str, str, str]]:
+    return {(f.record.kind, f.record.func, str(f.record.cause)) for f in found.found}
+
+
+def explored(program: Program, strategy: str) -> Exploration:
+    found = program.explore(strategy=strategy, stop_at_violation=False)
+    assert found.exhaustive
+    return found
+
+
+def agree(build: Callable[[Kernel], Program], *, states: bool = True) -> set[tuple[str, str, str]]:
+    """Searches that reduce find what all schedules show; that."""
+    found = {}
+    for strategy in ("dfs", "dpor", "sleep", "phases"):
+        with Kernel("v5.2", cpus=2, on_violation="record") as k:
+            found[strategy] = explored(build(k), strategy)
+    full = found["dfs"]
+    for strategy, one in found.items():
+        assert causes(one) == causes(full), strategy
+        if states:
+            assert one.final_hash == full.final_hash, strategy
+    return causes(full)
+
+
+def test_a_lock_is_tried_while_it_is_held_and_behind_its_release() -> None:
+    """Whoever finds it taken and releases it all the same takes it away from its owner."""
+
+    def build(k: Kernel) -> Program:
+        lock, ref = k.mutex("m"), k.percpu_ref(flags=1)
+        program = Program(k)
+        program.task("tries").call("mutex_trylock", lock).unlock(lock)
+        program.task("has it").lock(lock).get(ref).unlock(lock).get(ref)
+        return program
+
+    assert {kind for kind, _, _ in agree(build)} == {"lock-order"}
+
+
+def test_that_a_lock_is_tried_in_vain_shows_in_the_final_state() -> None:
+    def build(k: Kernel) -> Program:
+        lock, ref = k.mutex("m"), k.percpu_ref(flags=1)
+        program = Program(k)
+        program.task("has it").lock(lock).get(ref).unlock(lock).get(ref)
+        program.task("tries").call("mutex_trylock", lock)
+        return program
+
+    agree(build)
+
+
+@pytest.mark.parametrize(
+    ("use", "free", "function"),
+    [
+        ("mutex_trylock", "mutex_free", "mutex_trylock"),
+        ("mutex_lock", "mutex_free", "mutex_lock"),
+        ("complete", "completion_free", "complete"),
+        ("wait_for_completion", "completion_free", "wait_for_completion"),
+    ],
+)
+def test_what_is_freed_before_it_is_used_is_seen_there(use: str, free: str, function: str) -> None:
+    """Behind the step in which others may free it, not before."""
+
+    def build(k: Kernel) -> Program:
+        of = k.mutex("m") if "mutex" in use else k.completion()
+        if "wait" in use:
+            of.complete()  # type: ignore[union-attr]
+        ref = k.percpu_ref(flags=1)
+        program = Program(k)
+        program.task("user").get(ref).call(use, of)
+        program.task("owner").call(free, of)
+        return program
+
+    found = agree(build, states=False)
+    assert ("use-after-free", function) in {(kind, func) for kind, func, _ in found}
+
+
+def listed(version: str, **more: object) -> ProgramData:
+    lists = {"probe": ["request_region", "alloc", "init_ref", "memremap_pages"], **more}
+    return ProgramData(version, cpus=2).driver("mine", START, SIZE, **lists)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("strategy", ["dpor", "phases"])
+@pytest.mark.parametrize("key_first", [False, True])
+def test_a_page_is_put_before_and_after_its_driver_can_be_told(
+    strategy: str, key_first: bool
+) -> None:
+    """The key says whether idle pages are announced; that it changes is a step."""
+    data = (
+        listed(
+            "v5.2",
+            remove=["wait"],
+            kill=["kill"],
+            cleanup=["exit"],
+            page_free=["complete"],
+            type="fs_dax",
+        )
+        .memory(0x140000000, 0x14FFFFFFF)
+        .device("pmem0", "pmem", 0x140000000, SIZE, mode="fsdax")
+        .setup("bind pmem0", "bind mine", "get_page mine 0")
+        .task("user", "put_page mine 0", "unbind mine")
+    )
+    with data.boot() as booted:
+        program = booted.tasks()
+        key = program.task("key").call("dev_pagemap_put_ops")
+        if key_first:
+            program.tasks = [key, *(t for t in program.tasks if t is not key)]
+        found = explored(program, strategy)
+    kinds = {f.record.kind for f in found.found}
+    # Who is told ends, and what it ends is used by those that are late; who is not waits for ever.
+    assert kinds >= {"hang", "warn", "use-after-free"}
+
+
+@pytest.mark.parametrize("strategy", ["dpor", "phases"])
+def test_a_page_that_was_given_up_is_looked_at_before_it_goes(strategy: str) -> None:
+    data = (
+        listed("v4.19", release=["complete"], actions={"exit": ["wait", "exit"]})
+        .memory(0x140000000, 0x157FFFFFF)
+        .configured(preempt_rcu=False)
+        .setup("bind mine")
+        .task("user", "get_dev_pagemap mine 0")
+        .task("owner", "unbind mine")
+    )
+    found = data.explore(strategy=strategy, stop_at_violation=False)
+    assert found.exhaustive
+    assert "a pagemap that is alive has given up pfn" in " ".join(
+        f.record.message for f in found.found
+    )
+
+
+@pytest.mark.parametrize("strategy", ["dpor", "phases"])
+def test_a_callback_is_queued_again_before_and_after_it_was_taken(strategy: str) -> None:
+    config = Config(preempt_rcu=False)
+    with Kernel("v5.2", cpus=2, config=config, on_violation="record") as k:
+        ref, other = k.percpu_ref(), k.percpu_ref(flags=1)
+        program = Program(k)
+        program.task("other").get(other)
+        program.task("owner").kill(ref).call("percpu_ref_init", ref, 0, 0).kill(ref)
+        found = explored(program, strategy)
+    assert "Double-freed CB" in " ".join(f.record.message for f in found.found)
+
+
+@pytest.mark.parametrize("order", list(permutations(["owner", "user"])))
+@pytest.mark.parametrize("strategy", ["dpor", "phases"])
+def test_a_page_is_touched_before_and_after_its_memory_goes(
+    strategy: str, order: tuple[str, ...]
+) -> None:
+    """Nothing that a fault does before is a step: whoever unbinds may come in between."""
+    tasks = {"owner": ("unbind mem",), "user": ("percpu_ref_get r", "fault mem 0")}
+    data = (
+        ProgramData("memremap-v6 5/7", cpus=2)
+        .device("mem", "hmm", 0, SIZE)
+        .object("r", "percpu_ref")
+        .setup("bind mem")
+    )
+    for name in order:
+        data = data.task(name, *tasks[name])
+    found = data.explore(strategy=strategy, stop_at_violation=False)
+    assert found.exhaustive
+    used = {f.record.func for f in found.found if f.record.kind == "use-after-free"}
+    assert "hmm_test_fault" in used
+
+
+def test_work_is_done_by_the_worker_or_by_whoever_waits_for_it() -> None:
+    """Who does it first leaves the other nothing to begin with: no race tells of that."""
+    data = (
+        ProgramData("v5.2", cpus=2)
+        .driver("deferred", 0x140000000, SIZE, probe=["fail 517"])
+        .driver("mine", START, SIZE, probe=["alloc"])
+        .task("owner", "bind mine")
+    )
+    seen = {}
+    with data.boot() as booted:
+        k = booted.kernel
+        driver, device = booted._bound["deferred"]
+        with pytest.raises(KernelError):
+            driver.bind(device)
+        assert not k.violations
+        program = booted.tasks()
+        program.tasks[0].call("device_block_probing", 1)
+        for strategy in ("dpor", "phases"):
+            search = program.search(strategy=strategy, stop_at_violation=False, orders=True)
+            with search:
+                search.run()
+                assert search.result.exhaustive
+                seen[strategy] = search.orders()
+    # The last process is the worker's.
+    for orders in seen.values():
+        assert any(event.process == 10 for pair in orders for event in pair)
+
+
+def test_whose_call_is_the_one_that_fails_depends_on_who_comes_first() -> None:
+    """A plan counts the calls of all tasks."""
+    ends = {}
+    for strategy in ("dfs", "dpor", "sleep", "phases"):
+        with Kernel("v5.2", cpus=2, on_violation="record") as k:
+            program = Program(k)
+            for name in ("one", "other"):
+                program.task(name).call("radix_tree_insert", k.radix_tree(), 70, 0, 0x2000)
+            with k.fault_injection(nth=1):
+                ends[strategy] = explored(program, strategy).final_states
+    assert ends == {"dfs": 2, "dpor": 2, "sleep": 2, "phases": 2}
