@@ -41,7 +41,7 @@ Position = dict[str, Any]
 
 #: Seconds that a choice must have taken for those that come after it to become items: no less may
 #: be expected of them, and less is not worth it.
-GRAIN = 0.03
+GRAIN = 0.015
 #: Seconds of a slice, where who is at work sees that somebody else has nothing to do.
 LONG_SLICE = 0.5
 #: Items per process that wait for the search to come to them, at most.
@@ -341,7 +341,7 @@ class SharedSearch:
         met, ahead = self._take_over(item)
         pause = 1 + max((choice.step for choice in ahead), default=-1)
         # If there is nothing else to do, what it has to offer is wanted soon.
-        short = GRAIN if self._short or item.clock < SLICE else SLICE
+        short = 2 * GRAIN if self._short or item.clock < SLICE else SLICE
         seconds = LONG_SLICE if self._workers.hurries else short
         seconds = max(min(seconds, self._left), GRAIN)
         position = item.position or self._saved
