@@ -113,6 +113,7 @@ UNTRACKED = (
     "snapshot.c",
     "coroutine.c",
     "memmap.c",
+    "memmap_ranges.c",
     "batch.c",
     "kcsan*.c",
     "lockdep.c",

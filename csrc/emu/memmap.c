@@ -22,50 +22,12 @@
  * This file is not instrumented: what it writes to the arena by itself, and
  * not by run_map_set(), it reports with machine_dirty().
  */
-#include "kcsan.h"
-#include "machine.h"
+#include "memmap_pages.h"
 
 #include <linux/list.h>
-#include <linux/mm.h>
 
 #undef memcpy
 #include <string.h>
-
-/*
- * Every access to struct pages passes here, once: [@pfn, @pfn + @n), the word
- * @field or all of them (RUN_WORDS).  Counts are atomic, all else is plain.
- */
-static inline void page_access(unsigned long pfn, unsigned long n, unsigned int field, bool write,
-			       bool atomic)
-{
-	struct machine *m = this_machine();
-
-	/* Whole pages change when they come and go: nothing orders that but the design. */
-	if (unlikely(m->explorer != NULL) && (atomic || field == RUN_WORDS))
-		explore_access(m, pfn_to_page(pfn), n * STRUCT_PAGE_SIZE, write);
-	if (unlikely(m->explorer != NULL) && atomic && n == 1) {
-		kcsan_acquire(m, pfn_to_page(pfn));
-		if (write)
-			kcsan_release(m, pfn_to_page(pfn));
-		if (m->wipes)
-			wipe_stack();
-	}
-}
-
-static struct memmap *memmap(void)
-{
-	return &this_machine()->s->memmap;
-}
-
-static int count_of(const unsigned long *word)
-{
-	return (int)(u32)word[PAGE_COUNTS];
-}
-
-static unsigned long counts(int refcount, int mapcount)
-{
-	return (unsigned long)(u32)refcount | (unsigned long)(u32)mapcount << 32;
-}
 
 /* The list head of a page: where lru is in a real struct page. */
 static unsigned long page_lru(const struct page *page)
@@ -73,16 +35,10 @@ static unsigned long page_lru(const struct page *page)
 	return (unsigned long)page + 8;
 }
 
-static bool is_claimed(const unsigned long *word)
-{
-	return word[PAGE_INIT] == PAGE_INITIALISED && word[PAGE_PGMAP] &&
-	       !(word[PAGE_FLAGS] & PAGE_PGMAP_IS_SELF);
-}
-
 /* What is read where no struct page is. */
 static const unsigned long gone_page[RUN_WORDS];
 
-static void report_page(struct memmap *mm, unsigned long pfn, enum violation_kind kind)
+void memmap_report_page(struct memmap *mm, unsigned long pfn, enum violation_kind kind)
 {
 	if (mm->reported == pfn)
 		return;
@@ -104,26 +60,19 @@ void memmap_close_page(struct memmap *mm)
 	mm->open_pfn = NO_PAGE_OPEN;
 }
 
-/* The runs of struct pages, for whoever looks at more than one page. */
-static struct run_map *page_runs(void)
-{
-	memmap_close_page(memmap());
-	return &memmap()->pages;
-}
-
 /* The words of @page where its section is gone: what is left of it, and where. */
 static noinline const unsigned long *find_ghost(struct memmap *mm, unsigned long pfn)
 {
 	const struct run *run = run_map_find(&mm->ghosts, pfn);
 
-	report_page(mm, pfn, VIOLATION_MEMMAP_REMOVED);
+	memmap_report_page(mm, pfn, VIOLATION_MEMMAP_REMOVED);
 	return run ? run->word : NULL;
 }
 
 /* The words of @page, to be read. */
 static const unsigned long *find_page(const struct page *page)
 {
-	struct memmap *mm = memmap();
+	struct memmap *mm = this_memmap();
 	unsigned long pfn = page_to_pfn(page);
 	const unsigned long *word;
 
@@ -139,7 +88,7 @@ static const unsigned long *find_page(const struct page *page)
 		word = run->word;
 	}
 	if (word[PAGE_INIT] != PAGE_INITIALISED)
-		report_page(mm, pfn, VIOLATION_UNINITIALIZED);
+		memmap_report_page(mm, pfn, VIOLATION_UNINITIALIZED);
 	return word;
 }
 
@@ -165,7 +114,7 @@ struct edit {
 
 static noinline void edit_closed_page(struct edit *edit)
 {
-	struct memmap *mm = memmap();
+	struct memmap *mm = this_memmap();
 	const struct run *run;
 	const unsigned long *ghost;
 
@@ -194,7 +143,7 @@ static noinline void edit_closed_page(struct edit *edit)
  */
 static inline void load_page(struct edit *edit, const struct page *page, enum page_word field)
 {
-	struct memmap *mm = memmap();
+	struct memmap *mm = this_memmap();
 
 	edit->pfn = page_to_pfn(page);
 	page_access(edit->pfn, 1, field, true, field == PAGE_COUNTS);
@@ -208,12 +157,12 @@ static inline void load_page(struct edit *edit, const struct page *page, enum pa
 		edit_closed_page(edit);
 	}
 	if (edit->home == &mm->pages && edit->word[PAGE_INIT] != PAGE_INITIALISED)
-		report_page(mm, edit->pfn, VIOLATION_UNINITIALIZED);
+		memmap_report_page(mm, edit->pfn, VIOLATION_UNINITIALIZED);
 }
 
 static inline void store_page(struct edit *edit)
 {
-	if (unlikely(edit->home == &memmap()->ghosts))
+	if (unlikely(edit->home == &this_memmap()->ghosts))
 		run_map_set(edit->home, edit->pfn, 1, edit->word);
 }
 
@@ -258,55 +207,6 @@ static void check_count(const struct page *page, const unsigned long *word, int 
 				 "last reference dropped on pfn 0x%lx, which no pagemap owns", pfn);
 }
 
-/* The ref of the pagemap that has claimed a page; what that says may be wrong: NULL. */
-static const struct percpu_ref *ref_of(const struct machine *m, const unsigned long *word)
-{
-	const struct dev_pagemap *pgmap = (const struct dev_pagemap *)word[PAGE_PGMAP];
-
-	if (!is_claimed(word) ||
-	    word[PAGE_PGMAP] - (uintptr_t)m->arena >= m->s->brk - sizeof(*pgmap) ||
-	    (uintptr_t)pgmap->ref - (uintptr_t)m->arena >= m->s->brk - sizeof(*pgmap->ref))
-		return NULL;
-	return pgmap->ref;
-}
-
-static bool is_alive(const struct percpu_ref *ref)
-{
-	return !(ref->percpu_count_ptr & __PERCPU_REF_DEAD);
-}
-
-/* Pages with these words are held by nobody any more: see memmap_given_up_by(). */
-static void pages_given_up(struct memmap *mm, const unsigned long *word)
-{
-	struct machine *m = this_machine();
-	const struct percpu_ref *ref;
-
-	if (likely(m->explorer == NULL))
-		return;
-	ref = ref_of(m, word);
-	if (ref && is_alive(ref))
-		explore_access(m, &mm->given_up, sizeof(mm->given_up), true);
-}
-
-void memmap_lose_given_up(struct memmap *mm, unsigned long start, unsigned long end)
-{
-	struct machine *m = this_machine();
-
-	if (likely(m->explorer == NULL))
-		return;
-	memmap_close_page(mm);
-	for (unsigned long i = run_map_index(&mm->pages, start);
-	     i < mm->pages.nr && mm->pages.runs[i].start < end; i++) {
-		const unsigned long *word = mm->pages.runs[i].word;
-		const struct percpu_ref *ref = count_of(word) ? NULL : ref_of(m, word);
-
-		if (!ref || !is_alive(ref))
-			continue;
-		explore_access(m, &mm->given_up, sizeof(mm->given_up), true);
-		return;
-	}
-}
-
 int page_ref_add_return(struct page *page, int nr)
 {
 	struct edit edit;
@@ -318,8 +218,8 @@ int page_ref_add_return(struct page *page, int nr)
 		check_count(page, edit.word, nr);
 	edit.word[PAGE_COUNTS] = counts(count, (int)(u32)(edit.word[PAGE_COUNTS] >> 32));
 	store_page(&edit);
-	if (unlikely(!count) && edit.home == &memmap()->pages)
-		pages_given_up(memmap(), edit.word);
+	if (unlikely(!count) && edit.home == &this_memmap()->pages)
+		memmap_give_up(this_memmap(), edit.word);
 	return count;
 }
 
@@ -421,7 +321,8 @@ struct dev_pagemap *page_pgmap(const struct page *page)
 
 	page_access(page_to_pfn(page), 1, PAGE_PGMAP, false, false);
 	word = find_page(page);
-	return is_claimed(word) ? (struct dev_pagemap *)word[PAGE_PGMAP] : &memmap()->no_pagemap;
+	return is_claimed(word) ? (struct dev_pagemap *)word[PAGE_PGMAP] :
+				  &this_memmap()->no_pagemap;
 }
 
 unsigned long page_mapping(const struct page *page)
@@ -445,167 +346,6 @@ bool page_is_poisoned(const struct page *page)
 	return run && run->word[PAGE_INIT] == PAGE_NEVER_INITIALISED;
 }
 
-/* ---- ranges ---- */
-
-void memmap_init_range(unsigned long start_pfn, unsigned long nr_pages, enum zone_type zone,
-		       int nid, bool reserved)
-{
-	const unsigned long word[RUN_WORDS] = {
-		[PAGE_COUNTS] = counts(1, -1),
-		[PAGE_FLAGS] = (unsigned long)zone | (unsigned long)nid << PAGE_NID_SHIFT |
-			       (unsigned long)reserved << (PAGE_FLAG_SHIFT + PG_reserved) |
-			       PAGE_PGMAP_IS_SELF | PAGE_HMM_DATA_IS_SELF,
-		[PAGE_INIT] = PAGE_INITIALISED,
-	};
-
-	page_access(start_pfn, nr_pages, RUN_WORDS, true, false);
-	run_map_set(page_runs(), start_pfn, nr_pages, word);
-}
-
-void memmap_zero_range(unsigned long start_pfn, unsigned long nr_pages)
-{
-	const unsigned long word[RUN_WORDS] = { 0 };
-
-	page_access(start_pfn, nr_pages, RUN_WORDS, true, false);
-	run_map_set(page_runs(), start_pfn, nr_pages, word);
-}
-
-static unsigned long first_named(const struct memmap *mm, unsigned long pfn)
-{
-	unsigned long low = 0, high = mm->nr_named;
-
-	while (low < high) {
-		unsigned long middle = low + (high - low) / 2;
-
-		if (mm->named[middle] < pfn)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-/* How many pages from @pfn on are one step: those of @run, up to a named one. */
-static unsigned long step_length(const struct memmap *mm, const struct run *run, unsigned long pfn,
-				 unsigned long end)
-{
-	unsigned long i = first_named(mm, pfn);
-
-	if (run_end(run) < end)
-		end = run_end(run);
-	if (i < mm->nr_named && mm->named[i] < end)
-		end = mm->named[i] == pfn ? pfn + 1 : mm->named[i];
-	return end - pfn;
-}
-
-void memmap_own_range(unsigned long start_pfn, unsigned long nr_pages, struct dev_pagemap *pgmap)
-{
-	struct memmap *mm = memmap();
-	unsigned long word[RUN_WORDS];
-	struct run *run = run_map_find(&mm->pages, start_pfn);
-
-	page_access(start_pfn, nr_pages, PAGE_PGMAP, true, false);
-	for (int i = 0; i < RUN_WORDS; i++)
-		word[i] = run ? run->word[i] : 0;
-	word[PAGE_FLAGS] &= ~(PAGE_PGMAP_IS_SELF | PAGE_HMM_DATA_IS_SELF);
-	word[PAGE_PGMAP] = (unsigned long)pgmap;
-	word[PAGE_HMM_DATA] = 0;
-	run_map_set(&mm->pages, start_pfn, nr_pages, word);
-}
-
-unsigned long memmap_claim_range(unsigned long pfn, unsigned long end, struct dev_pagemap *pgmap)
-{
-	struct memmap *mm = memmap();
-	const struct run *run = run_map_find(page_runs(), pfn);
-	unsigned long word[RUN_WORDS];
-	unsigned long n;
-
-	if (!run) {
-		report_page(mm, pfn, VIOLATION_MEMMAP_REMOVED);
-		return 1;
-	}
-	n = step_length(mm, run, pfn, end);
-	page_access(pfn, n, PAGE_PGMAP, true, false);
-	if (run->word[PAGE_INIT] != PAGE_INITIALISED)
-		report_page(mm, pfn, VIOLATION_UNINITIALIZED);
-	for (int i = 0; i < RUN_WORDS; i++)
-		word[i] = run->word[i];
-	/* The pagemap takes the place of the poison in the next link. */
-	word[PAGE_FLAGS] &= ~(PAGE_PGMAP_IS_SELF | PAGE_HMM_DATA_IS_SELF);
-	word[PAGE_PGMAP] = (unsigned long)pgmap;
-	word[PAGE_HMM_DATA] = (unsigned long)LIST_POISON2;
-	run_map_set(&mm->pages, pfn, n, word);
-	return n;
-}
-
-/* Ordinary pages that nobody uses?  All others are left to put_page() and its reports. */
-static bool is_idle(const struct run *run)
-{
-	return run && count_of(run->word) == 1 && is_claimed(run->word);
-}
-
-unsigned long memmap_put_idle_range(unsigned long pfn, unsigned long end)
-{
-	struct memmap *mm = memmap();
-	const struct run *run = run_map_find(page_runs(), pfn);
-	unsigned long word[RUN_WORDS];
-	unsigned long n;
-
-	if (!is_idle(run))
-		return 0;
-	n = step_length(mm, run, pfn, end);
-	page_access(pfn, n, PAGE_COUNTS, true, true);
-	/* Others may have come in between: of these pages, those that are still alike. */
-	run = run_map_find(page_runs(), pfn);
-	if (!is_idle(run))
-		return 0;
-	n = min(n, run_end(run) - pfn);
-	machine_dirty(&this_machine()->running->steps, sizeof(n));
-	this_machine()->running->steps += n;
-	for (int i = 0; i < RUN_WORDS; i++)
-		word[i] = run->word[i];
-	word[PAGE_COUNTS] = counts(0, (int)(u32)(word[PAGE_COUNTS] >> 32));
-	run_map_set(&mm->pages, pfn, n, word);
-	pages_given_up(mm, word);
-	return n;
-}
-
-static bool run_in_zone(const struct run *run, int nid, int zone)
-{
-	unsigned long flags = run->word[PAGE_FLAGS];
-
-	return run->word[PAGE_INIT] == PAGE_INITIALISED &&
-	       (flags >> PAGE_NID_SHIFT & PAGE_NID_MASK) == (unsigned long)nid &&
-	       (zone < 0 || (flags & PAGE_ZONE_MASK) == (unsigned long)zone);
-}
-
-unsigned long memmap_first_in_zone(unsigned long start, unsigned long end, int nid, int zone)
-{
-	const struct run_map *pages = page_runs();
-
-	for (unsigned long i = run_map_index(pages, start);
-	     i < pages->nr && pages->runs[i].start < end; i++)
-		if (run_in_zone(&pages->runs[i], nid, zone))
-			return pages->runs[i].start > start ? pages->runs[i].start : start;
-	return end;
-}
-
-unsigned long memmap_last_in_zone(unsigned long start, unsigned long end, int nid, int zone)
-{
-	const struct run_map *pages = page_runs();
-
-	/* One more than the last run that begins before @end. */
-	unsigned long i = run_map_index(pages, end);
-
-	if (i < pages->nr && pages->runs[i].start < end)
-		i++;
-	while (i-- > 0 && run_end(&pages->runs[i]) > start)
-		if (run_in_zone(&pages->runs[i], nid, zone))
-			return (run_end(&pages->runs[i]) < end ? run_end(&pages->runs[i]) : end) -
-			       1;
-	return end;
-}
-
 /* ---- the host's side ---- */
 
 void memmap_init(struct memmap *mm)
@@ -617,29 +357,6 @@ void memmap_init(struct memmap *mm)
 	mm->no_ref.count.counter = 1L << 62;
 	mm->no_ref.percpu_count_ptr = __PERCPU_REF_ATOMIC;
 	mm->no_pagemap.ref = &mm->no_ref;
-}
-
-void memmap_name_page(struct memmap *mm, unsigned long pfn)
-{
-	unsigned long i = first_named(mm, pfn);
-
-	if (i < mm->nr_named && mm->named[i] == pfn)
-		return;
-	if (mm->nr_named == mm->named_capacity) {
-		unsigned long capacity = mm->named_capacity ? 2 * mm->named_capacity : 8;
-		unsigned long *named = machine_alloc(this_machine(), capacity * sizeof(*named));
-
-		for (unsigned long j = 0; j < mm->nr_named; j++)
-			named[j] = mm->named[j];
-		machine_dirty(mm, sizeof(*mm));
-		mm->named = named;
-		mm->named_capacity = capacity;
-	}
-	machine_dirty(mm, sizeof(*mm));
-	machine_dirty(&mm->named[i], (mm->nr_named - i + 1) * sizeof(*mm->named));
-	for (unsigned long j = mm->nr_named++; j > i; j--)
-		mm->named[j] = mm->named[j - 1];
-	mm->named[i] = pfn;
 }
 
 unsigned long memmap_held_ghosts(const struct memmap *mm, unsigned long *pfn)
@@ -656,20 +373,6 @@ unsigned long memmap_held_ghosts(const struct memmap *mm, unsigned long *pfn)
 		held += run->n;
 	}
 	return held;
-}
-
-const struct dev_pagemap *memmap_given_up_by(unsigned long pfn)
-{
-	struct machine *m = this_machine();
-	const struct run *run;
-
-	/* Of the page itself it need not be: its count may change as long as it is not given up. */
-	if (unlikely(m->explorer != NULL))
-		explore_access(m, &memmap()->given_up, sizeof(memmap()->given_up), false);
-	run = run_map_find(page_runs(), pfn);
-	if (!run || !is_claimed(run->word) || count_of(run->word))
-		return NULL;
-	return (const struct dev_pagemap *)run->word[PAGE_PGMAP];
 }
 
 void memmap_maps(struct memmap *mm, struct run_map *maps[MEMMAP_NR_MAPS])

@@ -2,16 +2,10 @@
 /*
  * Section descriptors and kernel page tables: which stretches are there.
  */
-#include "machine.h"
+#include "memmap_pages.h"
 
 #include <linux/hmm.h>
-#include <linux/mm.h>
 #include <linux/patches.h>
-
-static struct memmap *memmap(void)
-{
-	return &this_machine()->s->memmap;
-}
 
 /* Struct pages are about to come or go, whole: others see them or do not.  No frame of its own. */
 static __always_inline void pages_change(unsigned long pfn, unsigned long n)
@@ -26,31 +20,31 @@ static __always_inline void pages_change(unsigned long pfn, unsigned long n)
 
 bool present_section_nr(unsigned long nr)
 {
-	return run_map_find(&memmap()->sections, nr) != NULL;
+	return run_map_find(&this_memmap()->sections, nr) != NULL;
 }
 
 bool online_section_nr(unsigned long nr)
 {
-	const struct run *run = run_map_find(&memmap()->sections, nr);
+	const struct run *run = run_map_find(&this_memmap()->sections, nr);
 
 	return run && (run->word[SECTION_FLAGS] & SECTION_ONLINE);
 }
 
 unsigned long section_stretch(unsigned long nr, unsigned long n, bool *present)
 {
-	return run_map_stretch(&memmap()->sections, nr, n, present);
+	return run_map_stretch(&this_memmap()->sections, nr, n, present);
 }
 
 unsigned long section_root_stretch(unsigned long root, unsigned long n, bool *present)
 {
-	return run_map_stretch(&memmap()->section_roots, root, n, present);
+	return run_map_stretch(&this_memmap()->section_roots, root, n, present);
 }
 
 void set_section_roots(unsigned long root, unsigned long n)
 {
 	const unsigned long word[RUN_WORDS] = { 0 };
 
-	run_map_set(&memmap()->section_roots, root, n, word);
+	run_map_set(&this_memmap()->section_roots, root, n, word);
 }
 
 /* Pages that the memmap of one section takes. */
@@ -62,7 +56,7 @@ static unsigned long memmap_pages(void)
 void set_sections_present(unsigned long nr, unsigned long n, int nid, bool online,
 			  unsigned long memmap_pfn)
 {
-	struct memmap *mm = memmap();
+	struct memmap *mm = this_memmap();
 	unsigned long pfn, nr_pages;
 	unsigned long word[RUN_WORDS] = {
 		[SECTION_FLAGS] = (unsigned long)nid << 8 | (online ? SECTION_ONLINE : 0),
@@ -155,7 +149,7 @@ static void keep_ghosts(struct memmap *mm, const unsigned long *run_word, unsign
 
 void clear_sections(unsigned long nr, unsigned long n)
 {
-	struct memmap *mm = memmap();
+	struct memmap *mm = this_memmap();
 	unsigned long start = section_nr_to_pfn(nr);
 	unsigned long end = start + section_nr_to_pfn(n);
 
@@ -175,7 +169,7 @@ void clear_sections(unsigned long nr, unsigned long n)
 
 unsigned long section_memmap_pfn(unsigned long nr)
 {
-	const struct run *run = run_map_find(&memmap()->sections, nr);
+	const struct run *run = run_map_find(&this_memmap()->sections, nr);
 
 	if (!run || run->word[SECTION_MEMMAP_PFN] == NO_MEMMAP_PFN)
 		return NO_MEMMAP_PFN;
@@ -188,30 +182,30 @@ static const unsigned long mapped[RUN_WORDS];
 
 void set_linear_mapping(unsigned long start_pfn, unsigned long nr_pages)
 {
-	run_map_set(&memmap()->linear, start_pfn, nr_pages, mapped);
+	run_map_set(&this_memmap()->linear, start_pfn, nr_pages, mapped);
 }
 
 void clear_linear_mapping(unsigned long start_pfn, unsigned long nr_pages)
 {
-	run_map_clear(&memmap()->linear, start_pfn, nr_pages);
+	run_map_clear(&this_memmap()->linear, start_pfn, nr_pages);
 }
 
 bool linear_mapping_present(unsigned long pfn)
 {
-	return run_map_find(&memmap()->linear, pfn) != NULL;
+	return run_map_find(&this_memmap()->linear, pfn) != NULL;
 }
 
 void set_zero_shadow(unsigned long start_pfn, unsigned long nr_pages)
 {
-	run_map_set(&memmap()->shadow, start_pfn, nr_pages, mapped);
+	run_map_set(&this_memmap()->shadow, start_pfn, nr_pages, mapped);
 }
 
 void clear_zero_shadow(unsigned long start_pfn, unsigned long nr_pages)
 {
-	run_map_clear(&memmap()->shadow, start_pfn, nr_pages);
+	run_map_clear(&this_memmap()->shadow, start_pfn, nr_pages);
 }
 
 bool zero_shadow_present(unsigned long pfn)
 {
-	return run_map_find(&memmap()->shadow, pfn) != NULL;
+	return run_map_find(&this_memmap()->shadow, pfn) != NULL;
 }
