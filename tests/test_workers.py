@@ -37,9 +37,9 @@ CHECK = ["check", "--memmap", "1G!4G", "--driver", "dax_pmem", "--max-executions
 @pytest.fixture(autouse=True)
 def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search of 2,565 executions takes many."""
-    monkeypatch.setattr(parallel, "SLICE", 1e-3)
-    monkeypatch.setattr(parallel, "LONG_SLICE", 1e-3)
-    monkeypatch.setattr(parallel, "GRAIN", 1e-3)
+    monkeypatch.setattr(parallel, "SLICE", 1e-4)
+    monkeypatch.setattr(parallel, "LONG_SLICE", 1e-4)
+    monkeypatch.setattr(parallel, "GRAIN", 1e-4)
 
 
 @pytest.fixture
