@@ -4,6 +4,7 @@
  * follow: the arena, the stacks of the tasks and how many calls may still fail.
  */
 #include "cache.h"
+#include "findings.h"
 
 #include <stdlib.h>
 
@@ -85,7 +86,8 @@ uint32_t cache_state(struct explorer *x, unsigned int fails, uint32_t choices, u
 	if (*place) {
 		slept = (uint32_t)(*place & SLEEP_BITS);
 		*place &= ~(uint64_t)(slept & ~sleep);
-		return choices & slept & ~sleep;
+		/* What has broken a rule in a new way on the way here goes on to where that is kept. */
+		return choices & ~sleep & (findings_known(x) ? slept : ~0U);
 	}
 	/* Full: what is not remembered is searched again. */
 	if (4 * c->nr < 3 * c->size) {
