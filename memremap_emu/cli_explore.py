@@ -12,7 +12,15 @@ from typing import Any
 
 from memremap_emu import argument_types, counterexample, interrupts, tokens
 from memremap_emu.counterexample import Counterexample
-from memremap_emu.exploration import Bound, Exploration, Found, Options, Outcome, Strategy
+from memremap_emu.exploration import (
+    Bound,
+    Exploration,
+    Found,
+    Options,
+    Outcome,
+    Strategy,
+    estimated,
+)
 from memremap_emu.operations import ProgramError
 from memremap_emu.parallel import SharedSearch
 from memremap_emu.program import Program
@@ -206,7 +214,7 @@ def _bounds(found: Exploration) -> str:
     names = ", ".join(found.bounds.names) or "running"
     text = f"not exhaustive ({names})"
     if found.estimate is not None:
-        text += f", about {found.estimate:.0f} executions in all if the rest is like this"
+        text += f", about {estimated(found.estimate)} executions in all if the rest is like this"
     return text
 
 
@@ -248,6 +256,7 @@ def _as_json(program: Program, found: Exploration, shown: _Shown) -> str:
         "exhaustive": found.exhaustive,
         "bounds": found.bounds.names,
         "estimate": found.estimate,
+        "more_violations": len(found.found) == MAX_FOUND,
         "violations": [
             {
                 "kind": violation.record.kind,

@@ -232,3 +232,8 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, exploration: Exploration) -> None:
         super().__init__(f"interrupted after {exploration.executions} executions")
         self.exploration = exploration
+
+
+def estimated(executions: float) -> str:
+    """An estimate as text: of many it is the order of magnitude that is known."""
+    return f"{executions:.0f}" if executions < 1e9 else f"{executions:.0e}".replace("e+", "e")

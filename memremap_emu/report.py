@@ -10,7 +10,7 @@ from typing import Any
 from memremap_emu.booted import Replayed
 from memremap_emu.check import Report, RunReport, Violation
 from memremap_emu.experiments import Setup
-from memremap_emu.exploration import Bound
+from memremap_emu.exploration import Bound, estimated
 from memremap_emu.outcomes import Finding, Outcome
 from memremap_emu.tokens import ProgramReplay, Replay
 
@@ -88,7 +88,7 @@ def _bounded(runs: Sequence[RunReport]) -> list[str]:
             continue
         reasons = "; ".join(_REMEDIES[bound] for bound in _REMEDIES if bound in run.bounds)
         if run.estimate:
-            reasons += f", {run.estimate:.0f} executions may be needed"
+            reasons += f", {estimated(run.estimate)} executions may be needed"
         modes = found.setdefault((run.program.name, reasons or "not all was run"), [])
         modes.append(f"{run.setup.mode.driver} {run.setup.mode.name} {run.setup.range}")
     if not found:

@@ -21,7 +21,7 @@ from memremap_emu.budget import Budget
 from memremap_emu.device import Device
 from memremap_emu.device_state import first_device_page
 from memremap_emu.errors import Blocked, KernelError
-from memremap_emu.exploration import Exploration
+from memremap_emu.exploration import Exploration, estimated
 from memremap_emu.kernel import Kernel, Snapshot
 from memremap_emu.program import Program
 from memremap_emu.sample import Sample
@@ -310,7 +310,7 @@ def _unfinished(name: str, found: Exploration) -> NotExhaustive:
         f"{name}: not exhaustive ({', '.join(found.bounds.names)}), {found.executions} executions"
     )
     if found.estimate:
-        text += f" of {found.estimate:.0f} or so"
+        text += f" of {estimated(found.estimate)} or so"
     return NotExhaustive(text)
 
 

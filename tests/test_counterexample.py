@@ -23,8 +23,8 @@ from memremap_emu.counterexample import (
     steps_of,
     turning_point,
 )
+from memremap_emu.exploration import Step, estimated
 from memremap_emu.program import Program
-from memremap_emu.search import Step
 
 START, SIZE = 0x140000000, 1 << 27
 
@@ -317,8 +317,17 @@ def test_violations_that_were_not_kept_are_not_denied(
         .task("probe", "bind mine")
     )
     (tmp_path / "p.json").write_text(program.to_json())
-    assert cli.main(["explore", str(tmp_path / "p.json"), "--max-faults", "1", "--as-found"]) == 1
+    words = ["explore", str(tmp_path / "p.json"), "--max-faults", "1", "--as-found"]
+    assert cli.main(words) == 1
     assert ": 16 or more violations, exhaustive\n" in capsys.readouterr().out
+    assert cli.main([*words, "--format", "json"]) == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["more_violations"] and len(shown["violations"]) == 16
+
+
+def test_a_large_estimate_is_an_order_of_magnitude() -> None:
+    assert estimated(123456.7) == "123457"
+    assert estimated(5.4e65) == "5e65"
 
 
 def test_options_that_make_no_sense_are_refused(
