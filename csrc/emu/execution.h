@@ -341,6 +341,9 @@ static inline const struct access *pending_of(const struct explorer *x, unsigned
 		return &task->pending;
 	if (proc == PROC_WORKER)
 		return &x->worker;
+	/* A position from outside may have somebody asleep who is not there. */
+	if (proc < PROC_RCU)
+		return &nothing;
 	callback = rcu_oldest_access(x->m, (int)(proc - PROC_RCU));
 	return callback ? callback : &nothing;
 }
