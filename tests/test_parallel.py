@@ -14,6 +14,7 @@ import pytest
 
 from memremap_emu import parallel
 from memremap_emu.booted import Booted
+from memremap_emu.errors import KernelError
 from memremap_emu.exploration import Exploration
 from memremap_emu.parallel import SharedSearch
 from memremap_emu.program import Program
@@ -237,6 +238,40 @@ def test_items_are_taken_over_at_any_time(program: Program, faults: int) -> None
         found, used = run_with_items(booted, options, random.Random(faults))
     assert found == program.explore(**options)
     assert used > 20
+
+
+def test_an_item_tells_that_the_worker_is_to_be_tried_before_it() -> None:
+    """Whoever does what the worker is about to take leaves it nothing to race with."""
+    data = Program("v5.2", cpus=3).driver("deferred", START, SIZE, probe=["fail 517"])
+    for name in ("unblocks", "locks", "blocks"):
+        data = data.task(name)
+    with data.boot() as booted:
+        k = booted.kernel
+        driver, device = booted._bound["deferred"]
+        with pytest.raises(KernelError):
+            driver.bind(device)
+        lock, done = k.mutex("m"), k.completion("c")
+        program = booted.tasks()
+        unblocks, locks, blocks = program.tasks
+        unblocks.call("device_block_probing", 0).call("complete", done)
+        locks.lock(lock).unlock(lock)
+        blocks.call("device_block_probing", 1).call("complete", done)
+        with program.search(stop_at_violation=False) as whole:
+            whole.run()
+        for seed in range(40):
+            draw = random.Random(seed)
+            with program.search(stop_at_violation=False) as search:
+                while search.running:
+                    search.run(1e-9, pause=4096)
+                    while search.running and parallel.stands_at(here := search.save()):
+                        if draw.random() < 0.5:
+                            break
+                        with program.search(stop_at_violation=False) as other:
+                            other.load(parallel.make_item(here, parallel.choices(here)[0]))
+                            other.run()
+                            search.take_over(other.save())
+                        search.run(1e-9, pause=4096)
+                assert search.result == whole.result, seed
 
 
 def test_what_is_saved_goes_on_in_one_process_and_the_other_way_round(threads: Workers) -> None:

@@ -204,7 +204,7 @@ static enum outcome run_once(struct explorer *x)
 			step->access = (struct access){ .kind = ACCESS_NONE };
 		else if (unlikely(enabled & 1U << PROC_WORKER) && clocks && last &&
 			 takes_item(x, PROC_WORKER) && conflicts(&step->access, &x->worker))
-			step->backtrack |= 1U << PROC_WORKER;
+			enter_initial(x, x->depth, 1U << PROC_WORKER, PROC_WORKER);
 		if (clocks) {
 			if (last || !step->index)
 				account(x, x->depth, last);
