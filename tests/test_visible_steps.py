@@ -54,6 +54,25 @@ def test_a_lock_is_tried_while_it_is_held_and_behind_its_release() -> None:
     assert {kind for kind, _, _ in agree(build)} == {"lock-order"}
 
 
+@pytest.mark.parametrize("tried", [True, False])
+def test_a_lock_is_released_by_who_does_not_have_it(tried: bool) -> None:
+    """Before the next one has it or after that: the lock is taken or free in the end."""
+
+    def build(k: Kernel) -> Program:
+        lock, other = k.mutex("m"), k.mutex("n")
+        program = Program(k)
+        program.task("wrong").unlock(lock)
+        program.task("owner").lock(lock).get(k.percpu_ref(flags=1)).unlock(lock).lock(lock)
+        if tried:
+            program.task("tries").call("mutex_is_locked", other)
+        states.add(explored(program, "dfs").final_states)
+        return program
+
+    states: set[int] = set()
+    assert {kind for kind, _, _ in agree(build)} == {"lock-order"}
+    assert states == {2}
+
+
 def test_that_a_lock_is_tried_in_vain_shows_in_the_final_state() -> None:
     def build(k: Kernel) -> Program:
         lock, ref = k.mutex("m"), k.percpu_ref(flags=1)

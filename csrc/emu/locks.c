@@ -299,8 +299,13 @@ void mutex_unlock(struct mutex *lock)
 {
 	struct machine *m = this_machine();
 
-	if (unlikely(m->explorer != NULL))
-		explore_unlock(m, lock);
+	/* Who does not have it takes it away from whoever has it, or will. */
+	if (unlikely(m->explorer != NULL)) {
+		if (lock->state.owner == current)
+			explore_unlock(m, lock);
+		else
+			explore_access(m, lock, 1, true);
+	}
 	kasan_touch(lock, sizeof(*lock), true, __func__);
 	check_owner(&lock->state, __builtin_return_address(0));
 	let_go(&lock->state, false);
