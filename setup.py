@@ -124,6 +124,7 @@ UNTRACKED = (
     "search.c",
     "items.c",
     "explore.c",
+    "estimate.c",
     "execution.c",
     "strategy*.c",
     "state_hash.c",

@@ -196,7 +196,8 @@ struct rcu_exits {
  * @lock_union: orders of locks, of all executions so far
  * @orders: in which orders dependent steps came; NULL: nobody wants to know
  * @worker: what may leave the worker, or give it, another item: the lock of the queue is taken
- * @tries: some task asks whether a lock is free and does not wait for it
+ * @tries: some task asks whether a lock is free and does not wait for it, or may release one that
+ *	it does not have
  */
 struct explorer {
 	struct machine *m;

@@ -25,7 +25,7 @@ enum access_kind {
 	ACCESS_WRITE,
 	ACCESS_ACQUIRE, /* of a lock: possible only while it is free */
 	ACCESS_FREE, /* of all of an object */
-	ACCESS_RELEASE, /* of a lock, where somebody looks without waiting whether it is free */
+	ACCESS_RELEASE, /* of a lock, by who has it: see explore_unlock() */
 };
 
 /**
@@ -59,6 +59,8 @@ struct access {
 #define RCU_QUEUE(flavour) ((uint8_t)(0x10U << (flavour)))
 #define RCU_QUEUES 0xf0
 
+/** operation_breaks_a_rule() - so the running one has begun, whatever it has shown of itself */
+void operation_breaks_a_rule(struct machine *m);
 /** explore_point() - give way before @access; returns when it is to be carried out */
 void explore_point(struct machine *m, const struct access *access);
 /** explore_access() - the same for a read or write of @size bytes */
@@ -76,7 +78,10 @@ unsigned long explore_fallible(struct machine *m, unsigned long n);
 /** explore_acquire() - the same for a lock, that others cannot have as well if @exclusive */
 void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const void *lock),
 		     bool exclusive);
-/** explore_unlock() - the same before a lock is released, where some task only tries to have one */
+/**
+ * explore_unlock() - the same before a lock is released, where some task only tries to have one, or
+ *	may release one that it does not have
+ */
 void explore_unlock(struct machine *m, const void *lock);
 /** explore_release() - whoever acquires @object later comes after this */
 void explore_release(struct machine *m, const void *object);

@@ -18,9 +18,9 @@
  */
 #include "items.h"
 #include "dpor.h"
+#include "estimate.h"
 #include "findings.h"
 #include "lock_union.h"
-#include "search.h"
 
 #include <linux/kernel.h>
 

@@ -618,9 +618,6 @@ const char *symbol_name(struct machine *m, const void *addr, char *buf, size_t s
 /** symbol_ranges() - pairs of first address and end of the functions called @name */
 size_t symbol_ranges(const char *name, uint64_t *ranges, size_t max);
 
-/** operation_breaks_a_rule() - so the running one has begun, whatever it has shown of itself */
-void operation_breaks_a_rule(struct machine *m);
-
 /* --- printk.c, bug.c --- */
 
 void log_append(struct machine *m, int level, const char *text, size_t len);

@@ -12,11 +12,6 @@
 bool read_schedule(struct explorer *x, const uint8_t *schedule, size_t length);
 /** explore() - go on with the search for @seconds, 0: to its end */
 void explore(struct explorer *x, double seconds);
-/**
- * next_question() - number of the execution, not before @executions, after which the search
- *	asks whether it is worthwhile
- */
-uint64_t next_question(uint64_t executions);
 /** replay() - executions that follow the schedule, one as a rule, and then whoever can */
 void replay(struct explorer *x);
 
