@@ -38,7 +38,8 @@ SEARCHES = (
     *(("dpor", faults) for faults in (0, 0, 1, 1)),
     ("pct", 0),
 )
-#: Executions of each search that makes a counterexample smaller.
+#: Executions of each search that makes a counterexample smaller, and parts of a program that are
+#: tried where the whole has too many schedules.
 MINIMISING, PARTS = 100, 4
 #: After so many programs one more violation of a rule that was broken before is looked into.
 LATER = 40
