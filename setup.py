@@ -124,6 +124,7 @@ UNTRACKED = (
     "search.c",
     "items.c",
     "explore.c",
+    "going_on.c",
     "estimate.c",
     "execution.c",
     "strategy*.c",

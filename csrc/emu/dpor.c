@@ -148,7 +148,7 @@ static unsigned int list_of(const struct explorer *x, const struct access *acces
 	if (access->start >> 3 != (access->end - 1) >> 3 &&
 	    !(is_in_line(access) && is_of_pages(x, access)))
 		return wide_list_of(x, access);
-	return (unsigned int)((access->start >> 3) * 0x9e3779b97f4a7c15UL >> 58);
+	return (unsigned int)(unit_hash(x, access->start, 3) >> 58);
 }
 
 _Static_assert(SMALL_LISTS == 64, "six bits of a hash");
@@ -207,6 +207,8 @@ void list_step(struct explorer *x, unsigned int d)
 	if (is_listed(access)) {
 		uint16_t *last = &x->last[list_of(x, access)];
 
+		*word_users(x, access->start) |= (uint16_t)(1U << step->proc);
+		*line_users(x, access->start) |= (uint16_t)(1U << step->proc);
 		step->before = step->before_held = *last;
 		if (*last && takes_alone(access)) {
 			const struct step *held = &x->steps[*last - 1];
@@ -225,6 +227,8 @@ void list_step(struct explorer *x, unsigned int d)
 		x->last[LIST_RCU_READ] = (uint16_t)(d + 1);
 	}
 	if (access->rcu_write) {
+		x->askers[0] |= (uint16_t)((access->rcu_write & 1U) << step->proc);
+		x->askers[1] |= (uint16_t)((access->rcu_write >> 1 & 1U) << step->proc);
 		step->before_write = x->last[LIST_RCU_WRITE];
 		x->last[LIST_RCU_WRITE] = (uint16_t)(d + 1);
 	}
@@ -402,6 +406,22 @@ void account(struct explorer *x, unsigned int d, bool races)
 		if (lock)
 			join(&p->clock, &lock->clock);
 	}
+	set_time(&p->clock, step->proc, step->index);
+	step->begin = step->clock = p->clock;
+}
+
+void account_own(struct explorer *x, unsigned int d)
+{
+	struct step *step = &x->steps[d];
+	struct proc *p = &x->procs[step->proc];
+
+	/* Somebody else's access to more than a word is in no place of that. */
+	if (x->last[LIST_WIDE] || step->access.kind == ACCESS_ACQUIRE || step->access.rcu_read ||
+	    freed_in_step(x, &step->access)) {
+		account(x, d, true);
+		return;
+	}
+	step->index = ++p->steps;
 	set_time(&p->clock, step->proc, step->index);
 	step->begin = step->clock = p->clock;
 }

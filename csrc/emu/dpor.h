@@ -10,6 +10,8 @@
 
 /** account() - clock of the step that is about to be taken at @d, and its races if @races */
 void account(struct explorer *x, unsigned int d, bool races);
+/** account_own() - the same with its races where nobody else has met the word, see is_own() */
+void account_own(struct explorer *x, unsigned int d);
 /**
  * enter_initial() - somebody is to be tried at step @i unless one of @initials is already
  * @x: search

@@ -8,7 +8,6 @@
 
 #include <linux/percpu-refcount.h>
 #include <linux/kernel.h>
-#include <linux/workqueue.h>
 
 #undef memset
 #include <string.h>
@@ -52,14 +51,16 @@ static inline struct access *announcing(struct machine *m)
 
 static inline __attribute__((always_inline)) void give_way(struct machine *m)
 {
+	struct explorer *x = m->explorer;
 	struct emu_task *task = m->running;
 
-	if (unlikely(m->explorer->frames != NULL))
-		walk_stack(m, __builtin_frame_address(0), m->explorer->frames[task->stack].pc,
+	if (unlikely(x->frames != NULL))
+		walk_stack(m, __builtin_frame_address(0), x->frames[task->stack].pc,
 			   EMU_PATH_FRAMES);
 	task->run = RUN_READY;
-	m->wipes = m->explorer->strategy->caches;
-	task_yield(m, task);
+	m->wipes = x->strategy->caches;
+	if (!goes_on(x))
+		task_yield(m, task);
 	operation_begins(m, task);
 }
 
@@ -355,6 +356,8 @@ uint32_t enabled_procs(struct explorer *x)
 	for (const struct proc *p = x->procs; p < end; p++, bit <<= 1)
 		if (task_enabled(p->task))
 			enabled |= bit;
+	if (kernel_idles(x))
+		return enabled;
 	for (unsigned int i = PROC_RCU; i < MAX_PROCS; i++) {
 		const struct emu_task *task = x->procs[i].task;
 

@@ -11,6 +11,8 @@
 #include "state_hash.h"
 #include "strategy.h"
 
+#include <linux/workqueue.h>
+
 #define PROC_RCU MAX_PROGRAM_TASKS
 #define PROC_RCU_SCHED (MAX_PROGRAM_TASKS + 1)
 #define PROC_WORKER (MAX_PROGRAM_TASKS + 2)
@@ -35,6 +37,7 @@
 #define NR_LISTS (SMALL_LISTS + 4)
 #define LINE_LISTS 256
 #define WIDE_LINES 64 /* of an access, beyond which it is held against every step */
+#define USER_BITS 12
 
 struct clock {
 	uint16_t at[CLOCK_SIZE];
@@ -167,11 +170,18 @@ struct rcu_exits {
  * @listed: steps of it that are in the lists
  * @last: of each list: depth + 1 of its last step, 0: none
  * @last_line: the same of the lists of accesses that are in one line of 64 bytes
+ * @word_users: by eight bytes, some of which share a place: who (bit mask) has ever begun a step
+ *	with an access there, in this execution or not
+ * @line_users: the same by 64 bytes
+ * @askers: of each flavour: who has ever asked for a grace period
  * @freed: objects, from the first step on
  * @nr_freed: how many of them there are
  * @met: depths of the steps that the one at hand conflicts with, as far as they are known
  * @prefix: steps of it that repeat the one before
  * @live: the machine is in the middle of that execution, and steps can be taken back
+ * @sleep: who need not be tried at the step behind the one at hand
+ * @enabled: who could take it, as found out by the task that was to; see @looked
+ * @looked: it has been found out
  * @starting: tasks go to their first visible operation
  * @seconds: that earlier slices took
  * @asked: executions when it was last asked whether the search is worthwhile, EMU_PHASES
@@ -221,11 +231,17 @@ struct explorer {
 	unsigned int listed;
 	uint16_t last[NR_LISTS];
 	uint16_t last_line[LINE_LISTS];
+	uint16_t word_users[1U << USER_BITS];
+	uint16_t line_users[1U << USER_BITS];
+	uint16_t askers[2];
 	struct freed freed[MAX_FREED];
 	unsigned int nr_freed;
 	uint16_t met[MAX_STEPS];
 	unsigned int prefix;
 	bool live;
+	uint32_t sleep;
+	uint32_t enabled;
+	bool looked;
 	bool starting;
 	double seconds;
 	uint64_t asked;
@@ -304,6 +320,22 @@ static inline bool conflicts(const struct access *a, const struct access *b)
 	return conflicts_as(a, a->kind, b);
 }
 
+/* Of the unit of 1 << @shift bytes that @at is in; by its offset, the same wherever the arena is. */
+static inline uint64_t unit_hash(const struct explorer *x, uintptr_t at, unsigned int shift)
+{
+	return ((at - (uintptr_t)x->m->arena) >> shift) * 0x9e3779b97f4a7c15UL;
+}
+
+static inline uint16_t *word_users(struct explorer *x, uintptr_t at)
+{
+	return &x->word_users[unit_hash(x, at, 3) >> (64 - USER_BITS)];
+}
+
+static inline uint16_t *line_users(struct explorer *x, uintptr_t at)
+{
+	return &x->line_users[unit_hash(x, at, 6) >> (64 - USER_BITS)];
+}
+
 /* Is @i among what happens before an event with clock @clock? */
 static inline bool happens_before(const struct step *i, const struct clock *clock)
 {
@@ -329,6 +361,17 @@ static inline unsigned int freed_in_step(const struct explorer *x, const struct 
 /** lock_clock() - what the next acquisition of @object comes after; NULL: too many locks */
 struct lock_clock *lock_clock(struct explorer *x, const void *object);
 bool task_over(const struct emu_task *task);
+/* Has the kernel nothing to do of its own, neither begun nor queued? */
+static inline bool kernel_idles(const struct explorer *x)
+{
+	const struct machine_state *s = x->m->s;
+
+	for (unsigned int i = PROC_RCU; i < MAX_PROCS; i++)
+		if (x->procs[i].task)
+			return false;
+	return !s->rcu[0].head && !s->rcu[1].head && list_empty(&s->kernel.workqueue.worklist);
+}
+
 /** enabled_procs() - bit mask of who can take a step */
 uint32_t enabled_procs(struct explorer *x);
 /** pending_of() - what the next step of @proc begins with */
@@ -364,6 +407,12 @@ void begin_step(struct explorer *x, struct step *step);
 void join_callback(struct explorer *x, unsigned int proc);
 /** run_proc() - let @proc go to its next visible operation */
 void run_proc(struct explorer *x, unsigned int proc);
+/**
+ * goes_on() - need the running task, which has announced what it is about to do, not give way?
+ *
+ * Return: its next step has begun; false: it gives way.
+ */
+bool goes_on(struct explorer *x);
 /** run_program_task() - what the task of a program runs */
 int64_t run_program_task(const int64_t *args);
 

@@ -99,10 +99,13 @@ static bool go_back(struct explorer *x)
 {
 	if (x->phases)
 		phases_back(x, x->prefix);
-	if (!x->live || x->m->undo->full || x->steps[x->depth].mark == NO_MARK) {
+	if (!x->live || x->m->undo->full) {
 		if (!begin_execution(x))
 			return false;
 	} else {
+		/* What comes behind the last mark is repeated. */
+		while (x->steps[x->depth].mark == NO_MARK)
+			x->depth--;
 		undo_back(x->m, x->steps[x->depth].mark);
 		unlist_steps(x, x->depth);
 	}
@@ -152,14 +155,16 @@ static enum outcome run_once(struct explorer *x)
 {
 	struct machine *m = x->m;
 	const bool clocks = keeps_clocks(x);
-	uint32_t sleep = 0;
 
+	x->sleep = 0;
+	x->looked = false;
 	for (;; x->depth++) {
 		struct step *step = &x->steps[x->depth];
-		uint32_t enabled = enabled_procs(x);
+		uint32_t enabled = x->looked ? x->enabled : enabled_procs(x);
 		const bool last = x->depth + 1 >= x->prefix;
 		uint32_t choices;
 
+		x->looked = false;
 		/* What is repeated could be done the first time; a schedule from outside need not. */
 		if (x->depth < x->prefix && !(enabled & 1U << step->proc))
 			return RUN_MISMATCH;
@@ -172,15 +177,15 @@ static enum outcome run_once(struct explorer *x)
 		if (x->depth == MAX_STEPS - 1)
 			return RUN_TOO_LONG;
 		if (x->depth >= x->prefix) {
-			step->sleep = sleep;
+			step->sleep = x->sleep;
 			step->done = 0;
 			step->nr_fails = 0;
-			choices = enabled & ~sleep;
+			choices = enabled & ~x->sleep;
 			if (!choices)
 				return RUN_ASLEEP;
 			if (x->strategy->caches)
-				choices = cache_state(x, fails_so_far(x), enabled, sleep);
-			if (x->phases && !begin_phase(x, fails_so_far(x), enabled, sleep))
+				choices = cache_state(x, fails_so_far(x), enabled, x->sleep);
+			if (x->phases && !begin_phase(x, fails_so_far(x), enabled, x->sleep))
 				choices = 0;
 			if (!choices)
 				return RUN_CACHED;
@@ -208,10 +213,12 @@ static enum outcome run_once(struct explorer *x)
 			list_step(x, x->depth);
 		}
 		if (x->strategy->sleeps && last)
-			sleep = still_asleep(x, step->sleep | (step->done & ~(1U << step->proc)),
-					     &step->access);
+			x->sleep = still_asleep(x, step->sleep | (step->done & ~(1U << step->proc)),
+						&step->access);
 		x->result->steps += last;
 		run_proc(x, step->proc);
+		/* It may have taken more than one. */
+		step = &x->steps[x->depth];
 		if (m->refused || m->arena_full)
 			return RUN_REFUSED;
 		if (step->failed < step->nr_fails)

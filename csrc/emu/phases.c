@@ -30,8 +30,6 @@
 #include "findings.h"
 #include "kcsan.h"
 
-#include <linux/workqueue.h>
-
 #undef memset
 #undef memcpy
 #include <stdlib.h>
@@ -162,16 +160,10 @@ static struct state *state_with(struct phases *p, uint64_t hash)
 /* Is nobody there but the task @proc, and nothing on its way? */
 static bool is_alone(const struct explorer *x, unsigned int proc)
 {
-	const struct machine_state *s = x->m->s;
-
 	for (unsigned int i = 0; i < (unsigned int)x->nr_tasks; i++)
 		if (i != proc && !task_over(x->procs[i].task))
 			return false;
-	for (unsigned int i = PROC_RCU; i < MAX_PROCS; i++)
-		if (x->procs[i].task)
-			return false;
-	return !s->rcu[0].head && !s->rcu[1].head && !s->rcu_waiters &&
-	       list_empty(&s->kernel.workqueue.worklist);
+	return kernel_idles(x) && !x->m->s->rcu_waiters;
 }
 
 /* Steps that do not come before what has @clock, process by process; false: too many. */
