@@ -74,7 +74,9 @@ void memmap_own_range(unsigned long start_pfn, unsigned long nr_pages, struct de
 	run_map_set(&mm->pages, start_pfn, nr_pages, word);
 }
 
-unsigned long memmap_claim_range(unsigned long pfn, unsigned long end, struct dev_pagemap *pgmap)
+/* The pages become @pgmap's; those that were unlinked before have poison where it does not reach. */
+static unsigned long claim_range(unsigned long pfn, unsigned long end, struct dev_pagemap *pgmap,
+				 bool unlinked)
 {
 	struct memmap *mm = this_memmap();
 	const struct run *run = run_map_find(page_runs(), pfn);
@@ -91,12 +93,25 @@ unsigned long memmap_claim_range(unsigned long pfn, unsigned long end, struct de
 		memmap_report_page(mm, pfn, VIOLATION_UNINITIALIZED);
 	for (int i = 0; i < RUN_WORDS; i++)
 		word[i] = run->word[i];
-	/* The pagemap takes the place of the poison in the next link. */
-	word[PAGE_FLAGS] &= ~(PAGE_PGMAP_IS_SELF | PAGE_HMM_DATA_IS_SELF);
+	word[PAGE_FLAGS] &= ~PAGE_PGMAP_IS_SELF;
 	word[PAGE_PGMAP] = (unsigned long)pgmap;
-	word[PAGE_HMM_DATA] = (unsigned long)LIST_POISON2;
+	if (unlinked) {
+		word[PAGE_FLAGS] &= ~PAGE_HMM_DATA_IS_SELF;
+		word[PAGE_HMM_DATA] = (unsigned long)LIST_POISON2;
+	}
 	run_map_set(&mm->pages, pfn, n, word);
 	return n;
+}
+
+unsigned long memmap_claim_range(unsigned long pfn, unsigned long end, struct dev_pagemap *pgmap)
+{
+	return claim_range(pfn, end, pgmap, true);
+}
+
+unsigned long memmap_claim_linked_range(unsigned long pfn, unsigned long end,
+					struct dev_pagemap *pgmap)
+{
+	return claim_range(pfn, end, pgmap, false);
 }
 
 /* Ordinary pages that nobody uses?  All others are left to put_page() and its reports. */

@@ -157,7 +157,7 @@ static int hmm_devmem_pages_create(struct hmm_devmem *devmem)
 	mem_hotplug_done();
 
 	for (pfn = devmem->pfn_first; pfn < devmem->pfn_last; pfn += n)
-		n = memmap_claim_range(pfn, devmem->pfn_last, pagemap);
+		n = memmap_claim_linked_range(pfn, devmem->pfn_last, pagemap);
 	return 0;
 
 error_add_memory:

@@ -169,6 +169,9 @@ void memmap_own_range(unsigned long start_pfn, unsigned long nr_pages, struct de
  * Return: how many pages from @pfn on, at most up to @end, were handled.
  */
 unsigned long memmap_claim_range(unsigned long pfn, unsigned long end, struct dev_pagemap *pgmap);
+/** memmap_claim_linked_range() - the same, but the previous link still leads to the page itself */
+unsigned long memmap_claim_linked_range(unsigned long pfn, unsigned long end,
+					struct dev_pagemap *pgmap);
 /**
  * memmap_put_idle_range() - drop the last reference of pages that nobody uses
  *
