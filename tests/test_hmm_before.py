@@ -175,9 +175,14 @@ def test_mixed_memory_is_refused_with_a_warning(version: str) -> None:
         driver = k.driver("hmm_public")
         with pytest.raises(KernelError) as caught:
             driver.bind(driver.device(0x204000000, 64 << 20))
-        assert any(
-            "hmm_devmem_pages_create attempted on mixed region" in line for line in caught.value.log
+        text, place = (
+            next(line for line in caught.value.log if what in line)
+            for what in ("hmm_devmem_pages_create attempted on mixed region", "WARNING: CPU")
         )
+        assert caught.value.log.index(place) == caught.value.log.index(text) + 1
+        assert "at mm/hmm.c:1038 hmm_devmem_pages_create" in place
+        # It is the answer to that call, as devm_memremap_pages()'s own is.
+        assert not [v for v in k.violations if v.func == "hmm_devmem_pages_create"]
 
 
 def test_failing_pages_run_the_whole_removal_and_miss_the_unregistered_kill() -> None:

@@ -78,6 +78,10 @@ static const struct bug_location bug_locations[] = {
 	MOVED("devm_memremap_pages_release", "%s %s: %s: failed to free all reserved pages\n", 0,
 	      "kernel/memremap.c", 146, 146, false),
 	ANSWER("add_pages", "ret", 0, "arch/x86/mm/init_64.c", 805),
+	/* Before the series; "use devm semantics" moves the second one, where to was not recorded. */
+	ROW("hmm_devmem_release", "%s %s: %s: page mapping is still live!\n", 0, "mm/hmm.c", 1000),
+	ANSWER("hmm_devmem_pages_create", "%s attempted on mixed region %pr\n", 0, "mm/hmm.c",
+	       1038),
 };
 
 const struct bug_location *bug_location(const char *func, const char *text, int rank)
