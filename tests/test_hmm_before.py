@@ -84,6 +84,25 @@ def test_pages_know_their_pagemap_and_hold_nothing(version: str, name: str) -> N
         assert k.linear_mapping_present(page.pfn) == (name == "hmm_public")
 
 
+@pytest.mark.parametrize("patches", ["hmm-memremap", "hmm-devm,hmm-memremap"])
+@pytest.mark.parametrize("name", ["hmm", "hmm_public"])
+def test_pages_that_wait_for_their_pagemap_are_initialised_with_it(patches: str, name: str) -> None:
+    with kernel(f"v5.0 without {patches}") as k:
+        driver, device = bound(k, name)
+        devmem = driver.devmem(device)
+        page = devmem.pages[0]
+        assert page.initialised and (page.count, page.pgmap, page.hmm_data) == (
+            1,
+            devmem.pagemap,
+            0,
+        )
+        assert devmem.ref.logical == 1
+        if "hmm-devm" in patches:
+            devmem.remove()
+        driver.unbind(device)
+        assert not k.violations and not k.quiescence()
+
+
 @pytest.mark.parametrize("version", BEFORE)
 def test_plain_unbind_looks_for_actions_that_are_gone_and_for_a_freed_ref(version: str) -> None:
     with kernel(version) as k:

@@ -96,6 +96,7 @@ static int hmm_devmem_pages_create(struct hmm_devmem *devmem)
 	struct device *device = devmem->device;
 	resource_size_t key, align_start, align_size, align_end;
 	unsigned long pfn, n;
+	struct zone *zone;
 	int ret, nid, is_ram;
 
 	align_start = ALIGN_DOWN(resource->start, SECTION_SIZE);
@@ -152,10 +153,14 @@ static int hmm_devmem_pages_create(struct hmm_devmem *devmem)
 		mem_hotplug_done();
 		goto error_add_memory;
 	}
-	move_pfn_range_to_zone(&NODE_DATA(nid)->zone_device, PHYS_PFN(align_start),
-			       PHYS_PFN(align_size), NULL);
+	zone = &NODE_DATA(nid)->zone_device;
+	move_pfn_range_to_zone(zone, PHYS_PFN(align_start), PHYS_PFN(align_size), NULL);
 	mem_hotplug_done();
 
+	if (patched(PATCH_DEFERRED_INIT)) {
+		memmap_init_zone_device(zone, PHYS_PFN(align_start), PHYS_PFN(align_size), pagemap);
+		return 0;
+	}
 	for (pfn = devmem->pfn_first; pfn < devmem->pfn_last; pfn += n)
 		n = memmap_claim_linked_range(pfn, devmem->pfn_last, pagemap);
 	return 0;
