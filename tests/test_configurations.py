@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from errno import ENODEV, ENXIO
+from errno import EINVAL, ENODEV, ENXIO
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -450,6 +450,21 @@ def test_devm_memremap_pages_without_zone_device_warns_and_is_enxio(
         assert len([line for line in k.dmesg if "WARNING" in line]) == 1, "once"
         assert [v.kind for v in k.violations] == ["warn"]
         assert k.quiescence() == []
+
+
+def test_what_ends_a_ref_is_missed_by_the_call_that_needs_it() -> None:
+    """Since the final-put patch with a warning, every time, of devm_memremap_pages() itself."""
+    with Kernel("v5.2", on_violation="record") as k:
+        device = bound_device(k)
+        pagemap = k.pagemap(START, SIZE, ref=k.percpu_ref(), kill=True, cleanup=None)
+        for _ in range(2):
+            with pytest.raises(KernelError) as e:
+                device.memremap_pages(pagemap)
+            assert e.value.errno == EINVAL
+            text, place = (line for line in e.value.log if "---" not in line)
+            assert text == "Missing reference count teardown definition"
+            assert re.search(r" at kernel/memremap\.c:\d+ devm_memremap_pages$", place)
+        assert [v.func for v in k.violations] == ["devm_memremap_pages"] * 2
 
 
 def test_calls_that_a_configuration_lacks_do_nothing() -> None:

@@ -321,21 +321,11 @@ static noinline void devm_memremap_pages_release(void *data)
 		      __func__);
 }
 
-/* What comes with the pagemap to end its ref is there? */
-static int check_ref(const struct dev_pagemap *pgmap)
+/* Has the pagemap a ref, and what it takes to end it? */
+static bool has_ref(const struct dev_pagemap *pgmap)
 {
-	if (patched(PATCH_FINAL_PUT)) {
-		if (!pgmap->ref || !pgmap->kill || !pgmap->cleanup) {
-			WARN(1, "Missing reference count teardown definition\n");
-			return -EINVAL;
-		}
-	} else if (patched(PATCH_SHUTDOWN)) {
-		if (!pgmap->ref || !pgmap->kill)
-			return -EINVAL;
-	} else if (!pgmap->ref) {
-		return -EINVAL;
-	}
-	return 0;
+	return pgmap->ref && (!patched(PATCH_SHUTDOWN) || pgmap->kill) &&
+	       (!patched(PATCH_FINAL_PUT) || pgmap->cleanup);
 }
 
 /* Every device page belongs to @pgmap and holds its ref once. */
@@ -394,10 +384,9 @@ void *devm_memremap_pages(struct device *dev, struct dev_pagemap *pgmap)
 		WARN_ON_ONCE(1);
 		return ERR_PTR(-ENXIO);
 	}
-	if (patched(PATCH_SHUTDOWN)) {
-		error = check_ref(pgmap);
-		if (error)
-			return ERR_PTR(error);
+	if (patched(PATCH_SHUTDOWN) && !has_ref(pgmap)) {
+		WARN(patched(PATCH_FINAL_PUT), "Missing reference count teardown definition\n");
+		return ERR_PTR(-EINVAL);
 	}
 
 	section_range(res, &align_start, &align_size);
@@ -429,11 +418,8 @@ void *devm_memremap_pages(struct device *dev, struct dev_pagemap *pgmap)
 	if (is_ram == REGION_INTERSECTS)
 		return __va(res->start);
 
-	if (!patched(PATCH_SHUTDOWN)) {
-		error = check_ref(pgmap);
-		if (error)
-			return ERR_PTR(error);
-	}
+	if (!patched(PATCH_SHUTDOWN) && !has_ref(pgmap))
+		return ERR_PTR(-EINVAL);
 
 	pgmap->dev = dev;
 
