@@ -443,7 +443,12 @@ def test_devm_memremap_pages_without_zone_device_warns_and_is_enxio(
             assert e.value.errno == ENXIO
         # The stub knows neither callback, and nothing has been taken.
         assert kills == [] and not ref.dead and ref.logical == 1
-        assert not pagemap.dev_set and k.max_pfn == 0 and k.get_dev_pagemap(START >> 12) is None
+        assert not pagemap.dev_set and k.max_pfn == 0
+        # A lookup neither keeps a pagemap that it is given nor lets go of it.
+        for given in (None, pagemap):
+            assert k.get_dev_pagemap(START >> 12, given) is None
+            assert k.get_dev_pagemap((START + SIZE) >> 12, given) is None
+        assert ref.logical == 1
         assert [line for line in k.dmesg if "WARNING" in line and "memremap.c" in line] == [
             line for line in k.dmesg if "WARNING" in line
         ]

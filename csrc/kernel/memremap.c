@@ -93,8 +93,6 @@ static noinline struct dev_pagemap *lookup_dev_pagemap(unsigned long pfn)
 {
 	struct dev_pagemap *pgmap;
 
-	if (!kernel_data()->config.zone_device)
-		return NULL;
 	rcu_read_lock();
 	pgmap = radix_tree_lookup(&pgmap_radix, pfn);
 	if (pgmap && !percpu_ref_tryget_live(pgmap->ref))
@@ -106,6 +104,9 @@ static noinline struct dev_pagemap *lookup_dev_pagemap(unsigned long pfn)
 /* get_dev_pagemap() of a page that @pgmap does not cover. */
 struct dev_pagemap *__get_dev_pagemap(unsigned long pfn, struct dev_pagemap *pgmap)
 {
+	/* Only a stub: there are no pagemaps. */
+	if (!kernel_data()->config.zone_device)
+		return NULL;
 	if (pgmap)
 		put_dev_pagemap(pgmap);
 	return lookup_dev_pagemap(pfn);
@@ -129,7 +130,8 @@ struct dev_pagemap *get_dev_pagemap(unsigned long pfn, struct dev_pagemap *pgmap
 {
 	resource_size_t phys = PFN_PHYS(pfn);
 
-	if (likely(pgmap && pgmap->res.start <= phys && phys <= pgmap->res.end))
+	if (likely(pgmap && pgmap->res.start <= phys && phys <= pgmap->res.end &&
+		   kernel_data()->config.zone_device))
 		return pgmap;
 	return __get_dev_pagemap(pfn, pgmap);
 }
