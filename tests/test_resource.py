@@ -174,6 +174,21 @@ def test_region_is_busy_and_inherits_type_and_desc(k: Kernel) -> None:
     assert region.pr == "[mem 0x00001000-0x00001fff flags 0x80000200]"
 
 
+def test_region_of_a_memory_map_is_of_the_kind_that_it_was_claimed_in(k: Kernel) -> None:
+    k.iomem.load(
+        "10000000-1fffffff : Persistent Memory (legacy)\n"
+        "  10000000-1fffffff : namespace0.0\n"
+        "20000000-2fffffff : ACPI Tables\n"
+        "  20000000-20000fff : somebody\n"
+    )
+    namespace, other = (r.children[0] for r in k.iomem.root.children)
+    assert (namespace.flags, namespace.desc) == (MEM | BUSY, 5)
+    assert other.desc == 0, "nobody claims what is busy: it was inserted"
+    found: list[int] = []
+    k.iomem.walk(lambda *hit: found.append(hit[0]), flags=MEM | BUSY, desc=5)
+    assert found == [0x10000000]
+
+
 @pytest.mark.parametrize(
     ("start", "n", "why"),
     [

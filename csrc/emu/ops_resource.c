@@ -317,6 +317,7 @@ static int64_t op_boot_resource(const int64_t *args)
 	const char *name = args[3] ? STRING(3) : "";
 	unsigned int shift = kernel_data()->config.page_shift;
 	struct resource *res;
+	bool named = false;
 	size_t i;
 	int error;
 
@@ -334,6 +335,7 @@ static int64_t op_boot_resource(const int64_t *args)
 		res->flags = IORESOURCE_MEM; /* a device's own range: its driver may request it */
 	for (i = 0; i < ARRAY_SIZE(boot_names); i++)
 		if (!strcmp(boot_names[i].name, name)) {
+			named = true;
 			res->flags = boot_names[i].flags;
 			res->desc = boot_names[i].desc;
 			/* Whatever lies below 1 MiB is the firmware's and busy. */
@@ -343,6 +345,9 @@ static int64_t op_boot_resource(const int64_t *args)
 		}
 	if (args[4])
 		res->flags = (unsigned long)args[4];
+	/* Claimed by a driver in what is there for drivers, see __request_region(). */
+	if (!named && (res->flags & IORESOURCE_BUSY) && !(parent->flags & IORESOURCE_BUSY))
+		res->desc = parent->desc;
 	error = request_resource(parent, res);
 	if (error) {
 		kfree(res);
