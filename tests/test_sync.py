@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from memremap_emu import Blocked, Kernel, Violation
+from memremap_emu.explore import Program
 from memremap_emu.objects import Task
 from memremap_emu.trace import EventType
 
@@ -58,6 +59,21 @@ def test_complete_wakes_one_waiter_first_come_first_served(k: Kernel) -> None:
         x.complete()
         assert [t.done for t in tasks] == [True] * n + [False] * (3 - n)
     assert x.done == 0
+
+
+def test_a_waiter_whose_completion_is_taken_from_it_is_still_the_first() -> None:
+    with Kernel(on_violation="record") as k:
+        x, pause = k.completion(), k.completion()
+        program = Program(k)
+        program.task("first").call("wait_for_completion", x)
+        program.task("second").call("wait_for_completion", x)
+        thief = program.task("thief").call("complete", x).call("try_wait_for_completion", x)
+        thief.call("wait_for_completion", pause).call("complete", x)
+        program.task("last").call("complete", pause)
+        # One after the other, as far as each of them gets.
+        found = program.explore(strategy="dfs", max_executions=1, stop_at_violation=False)
+        (hang,) = (v.record for v in found.found)
+        assert hang.message.startswith("second/") and hang.kind == "hang"
 
 
 def test_complete_wakes_nobody_else(k: Kernel) -> None:

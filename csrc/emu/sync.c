@@ -23,9 +23,13 @@ static void wake_up_some(wait_queue_head_t *wq, unsigned int exclusive)
 	struct wait_queue_entry *wait, *next;
 
 	list_for_each_entry_safe(wait, next, &wq->head, entry) {
+		/* Awake, and it has not looked again yet. */
+		if (wait->woken)
+			continue;
 		if (wait->exclusive && exclusive-- == 0)
 			break;
-		list_del_init(&wait->entry);
+		if (!wait->stays)
+			list_del_init(&wait->entry);
 		wait->woken = true;
 		task_wake(task_of(wait->task));
 	}
@@ -50,6 +54,7 @@ void init_wait(struct wait_queue_entry *wait)
 	INIT_LIST_HEAD(&wait->entry);
 	wait->task = current;
 	wait->exclusive = false;
+	wait->stays = false;
 	wait->woken = false;
 }
 
@@ -147,6 +152,8 @@ static bool wait_for_done(struct completion *x, unsigned long deadline)
 	_raw_spin_lock_irqsave(&x->wait.lock, x, sizeof(*x), "wait_for_completion");
 	init_wait(&wait);
 	wait.exclusive = true;
+	/* Somebody may take what it was woken for: it is the next one all the same. */
+	wait.stays = true;
 	while (!x->done && !(deadline && m->s->clock >= deadline)) {
 		queue_wait(&x->wait, &wait);
 		spin_unlock_irq(&x->wait.lock);

@@ -16,12 +16,14 @@ typedef struct wait_queue_head {
  * @entry: link in the queue, oldest first
  * @task: who sleeps
  * @exclusive: wake_up() wakes one of these only
- * @woken: a waker has taken the entry off the queue
+ * @stays: it keeps its place in the queue until its owner takes it off, as long as it sleeps
+ * @woken: a waker has met it; off the queue unless it stays
  */
 struct wait_queue_entry {
 	struct list_head entry;
 	struct task_struct *task;
 	bool exclusive;
+	bool stays;
 	bool woken;
 };
 
