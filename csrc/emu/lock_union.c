@@ -43,6 +43,7 @@
 #define MAX_EFFORT (1UL << 20)
 #define NOBODY MAX_PROCS
 #define NAME 48
+#define LITERALS 64 /* a power of two */
 
 /**
  * struct order - @to has been taken after @from
@@ -64,6 +65,7 @@ struct order {
 /**
  * struct lock_union - orders of all executions
  * @names: of the classes of locks
+ * @literals: constants of this module that have been asked for, by address, and their classes
  * @graph: orders without a completion; tasks are processes
  * @waits: the others: for each two classes and waiting process, bit mask of completing ones
  * @tasks: names of the processes
@@ -73,6 +75,10 @@ struct order {
 struct lock_union {
 	unsigned int nr_classes;
 	char names[LOCKDEP_CLASSES][NAME];
+	struct {
+		const char *name;
+		unsigned int class;
+	} literals[LITERALS];
 	struct lock_graph graph;
 	uint16_t waits[LOCKDEP_CLASSES][LOCKDEP_CLASSES][MAX_PROCS];
 	char tasks[MAX_PROCS][16];
@@ -120,6 +126,25 @@ unsigned int lock_union_class(struct explorer *x, const char *name)
 	}
 	snprintf(u->names[u->nr_classes++], NAME, "%s", name);
 	return i;
+}
+
+unsigned int lock_union_literal(struct explorer *x, const char *name)
+{
+	struct lock_union *u = x->lock_union;
+	const size_t at = ((uintptr_t)name * 0x9e3779b97f4a7c15UL >> 32) % LITERALS;
+	char text[NAME];
+
+	if (u->literals[at].name != name) {
+		snprintf(text, sizeof(text), "%s", name);
+		u->literals[at].class = lock_union_class(x, text);
+		u->literals[at].name = name;
+	}
+	return u->literals[at].class;
+}
+
+const char *lock_union_name(const struct explorer *x, unsigned int class)
+{
+	return x->lock_union->names[class];
 }
 
 static bool known(const struct lock_union *u, unsigned int from, unsigned int to, unsigned int proc,

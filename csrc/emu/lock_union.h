@@ -15,6 +15,10 @@ bool lock_union_prepare(struct explorer *x);
 void lock_union_free(struct explorer *x);
 /** lock_union_class() - number of the locks of this name, LOCKDEP_CLASSES: too many names */
 unsigned int lock_union_class(struct explorer *x, const char *name);
+/** lock_union_literal() - the same of a name that is a constant of this module: by its address */
+unsigned int lock_union_literal(struct explorer *x, const char *name);
+/** lock_union_name() - of the locks with this number, cut off where it is long */
+const char *lock_union_name(const struct explorer *x, unsigned int class);
 /** lock_union_proc() - the running process, which is called @task */
 unsigned int lock_union_proc(struct explorer *x, const char *task);
 /** lock_union_learn() - @proc takes @to while it holds @from */

@@ -34,9 +34,10 @@
 #define LOCKDEP_HELD 16
 #define LOCKDEP_REPORTS 8
 #define LOCKDEP_ALIASES 64
+#define LOCKDEP_NAME 48
 
 struct lock_class {
-	char name[48];
+	const char *name;
 	const void *completion; /* NULL: a lock */
 	unsigned int united; /* of a lock: its number in all executions */
 };
@@ -70,6 +71,8 @@ struct lockdep {
 	uint64_t reported[LOCKDEP_REPORTS]; /* classes of each cycle */
 	struct lock_graph graph;
 	struct lock_class classes[LOCKDEP_CLASSES];
+	char names[LOCKDEP_CLASSES][LOCKDEP_NAME]; /* of those that have no other place for it */
+	unsigned int of_united[LOCKDEP_CLASSES]; /* class with that number in all executions */
 	struct lock_alias aliases[LOCKDEP_ALIASES];
 	struct lockdep_task tasks[LOCKDEP_TASKS];
 };
@@ -104,35 +107,50 @@ static struct lockdep_task *lockdep_task(struct machine *m)
 	return task;
 }
 
+/* One that there has not been; LOCKDEP_CLASSES: no room. */
+static unsigned int new_class(struct machine *m, const char *name, const void *completion,
+			      unsigned int united)
+{
+	struct lockdep *l = m->lockdep;
+	const unsigned int i = l->nr_classes;
+	struct lock_class *class = &l->classes[i];
+
+	if (i == LOCKDEP_CLASSES)
+		return i;
+	undo_record(m, &l->nr_classes, sizeof(l->nr_classes));
+	l->nr_classes++;
+	l->graph.after[i] = 0;
+	memset(l->graph.by[i], 0, sizeof(l->graph.by[i]));
+	class->name = name;
+	class->completion = completion;
+	class->united = united;
+	if (united != LOCKDEP_CLASSES)
+		l->of_united[united] = i;
+	return i;
+}
+
 /* The class of that name, wherever it is kept. */
 static noinline unsigned int class_named(struct machine *m, const char *name,
 					 const void *completion)
 {
 	struct lockdep *l = m->lockdep;
-	const char *text = string_or_unknown(m, name);
-	struct lock_class *class;
-	unsigned int i;
+	unsigned int united = LOCKDEP_CLASSES, i;
+	char text[LOCKDEP_NAME];
 
-	for (i = 0; i < l->nr_classes; i++) {
-		class = &l->classes[i];
-		if (class->completion == completion && *class->name == *text &&
-		    !strncmp(class->name, text, sizeof(class->name) - 1))
+	/* Once for each class in each execution: not by snprintf(). */
+	strncpy(text, string_or_unknown(m, name), sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	for (i = 0; i < l->nr_classes; i++)
+		if (l->classes[i].completion == completion && !strcmp(l->classes[i].name, text))
 			return i;
-	}
 	if (i == LOCKDEP_CLASSES)
 		return i;
-	undo_record(m, &l->nr_classes, sizeof(l->nr_classes));
-	class = &l->classes[l->nr_classes++];
-	l->graph.after[i] = 0;
-	memset(l->graph.by[i], 0, sizeof(l->graph.by[i]));
-	/* Once for each class in each execution: not by snprintf(). */
-	strncpy(class->name, text, sizeof(class->name) - 1);
-	class->name[sizeof(class->name) - 1] = '\0';
-	class->completion = completion;
-	class->united = LOCKDEP_CLASSES;
 	if (!completion)
-		class->united = lock_union_class(m->explorer, class->name);
-	return i;
+		united = lock_union_class(m->explorer, text);
+	if (united != LOCKDEP_CLASSES)
+		return new_class(m, lock_union_name(m->explorer, united), NULL, united);
+	memcpy(l->names[i], text, sizeof(text));
+	return new_class(m, l->names[i], completion, united);
 }
 
 /* Its class, LOCKDEP_CLASSES if it is one too many. */
@@ -154,6 +172,24 @@ static unsigned int class_of(struct machine *m, const char *name, const void *co
 		alias->class = i;
 	}
 	return i;
+}
+
+/* The same of a lock: nearly all have their name from the code, and are found by where that is. */
+static unsigned int class_of_lock(struct machine *m, const char *name)
+{
+	struct lockdep *l = m->lockdep;
+	unsigned int united, i;
+
+	if (!is_constant(name))
+		return class_of(m, name, NULL);
+	united = lock_union_literal(m->explorer, name);
+	if (united == LOCKDEP_CLASSES)
+		return class_of(m, name, NULL);
+	/* What stands there may be of an execution before, or of a step that was taken back. */
+	i = l->of_united[united];
+	if (i < l->nr_classes && l->classes[i].united == united)
+		return i;
+	return new_class(m, lock_union_name(m->explorer, united), NULL, united);
 }
 
 /* Can one come from @from to @to at all? */
@@ -332,7 +368,7 @@ void lockdep_acquire(struct machine *m, const void *lock, const char *name, bool
 
 	if (!task)
 		return;
-	class = class_of(m, name, NULL);
+	class = class_of_lock(m, name);
 	if (class == LOCKDEP_CLASSES)
 		return;
 	if (!tried) {

@@ -557,6 +557,8 @@ void _raw_spin_lock_irqsave(spinlock_t *lock, const void *object, size_t size, c
 
 /* --- observe.c --- */
 
+/** is_constant() - is @p in this module, as names of the code's own are? */
+bool is_constant(const char *p);
 /** string_or_unknown() - @p, or "?" if it is no string: locks in wild memory have wild names */
 const char *string_or_unknown(const struct machine *m, const char *p);
 

@@ -165,9 +165,14 @@ int emu_symbol_ranges(emu_machine *m, const char *name, uint64_t *ranges, size_t
 	return EMU_OK;
 }
 
+bool is_constant(const char *p)
+{
+	return p >= __ehdr_start && p < _end;
+}
+
 static bool is_string(const struct machine *m, const char *p)
 {
-	return (uint64_t)(p - m->arena) < m->s->brk || (p >= __ehdr_start && p < _end);
+	return (uint64_t)(p - m->arena) < m->s->brk || is_constant(p);
 }
 
 const char *string_or_unknown(const struct machine *m, const char *p)
