@@ -110,6 +110,20 @@ def test_what_is_freed_before_it_is_used_is_seen_there(use: str, free: str, func
     assert ("use-after-free", function) in {(kind, func) for kind, func, _ in found}
 
 
+@pytest.mark.parametrize("strategy", ["dpor", "phases"])
+@pytest.mark.parametrize("use", ["mutex_trylock", "mutex_is_locked"])
+def test_what_has_been_freed_is_used_before_that_too(use: str, strategy: str) -> None:
+    """Also where nobody but the user has ever come near that word."""
+    with Kernel(cpus=2, on_violation="record") as k:
+        lock, ref = k.mutex("m"), k.percpu_ref(flags=1)
+        program = Program(k)
+        program.task("owner").get(ref).call("mutex_free", lock)
+        program.task("user").get(ref).call(use, lock)
+        found = program.explore(strategy=strategy, stop_at_violation=False)
+        # Two orders of the gets, and two of these.
+        assert (found.executions, found.violating) == (4, 2)
+
+
 def listed(version: str, **more: object) -> ProgramData:
     lists = {"probe": ["request_region", "alloc", "init_ref", "memremap_pages"], **more}
     return ProgramData(version, cpus=2).driver("mine", START, SIZE, **lists)  # type: ignore[arg-type]
