@@ -249,3 +249,17 @@ def test_whose_call_is_the_one_that_fails_depends_on_who_comes_first() -> None:
             with k.fault_injection(nth=1):
                 ends[strategy] = explored(program, strategy).final_states
     assert ends == {"dfs": 2, "dpor": 2, "sleep": 2, "phases": 2}
+
+
+def test_a_completion_is_made_anew_before_and_after_it_is_completed() -> None:
+    """Not under its lock: that too is a step."""
+
+    def build(k: Kernel) -> Program:
+        done, lock = k.completion("c"), k.mutex("m")
+        program = Program(k)
+        program.task("completes").complete(done)
+        program.task("makes anew").lock(lock).call("init_completion", done).unlock(lock)
+        program.task("waits").wait(done)
+        return program
+
+    assert {kind for kind, _, _ in agree(build)} == {"hang"}

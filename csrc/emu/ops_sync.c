@@ -23,10 +23,15 @@ static int64_t op_completion_new(const int64_t *args)
 	return object_new('C', x, x);
 }
 
+/* Of one that is there already: whoever uses it comes before that or after it. */
 static int64_t op_completion_init(const int64_t *args)
 {
 	struct completion *x = ARG(struct completion, 0);
+	struct machine *m = this_machine();
 
+	if (unlikely(m->explorer != NULL))
+		explore_access(m, x, sizeof(*x), true);
+	kasan_touch(x, sizeof(*x), true, "init_completion");
 	__init_completion(x, x->name);
 	return 0;
 }
