@@ -263,3 +263,33 @@ def test_a_completion_is_made_anew_before_and_after_it_is_completed() -> None:
         return program
 
     assert {kind for kind, _, _ in agree(build)} == {"hang"}
+
+
+def races(cpus: int, reader: list[str], writer: list[str]) -> dict[str, bool]:
+    """By strategy: is the object that both use freed while the reader may be at it?"""
+    found = {}
+    for strategy in ("dfs", "dpor", "sleep", "phases"):
+        with Kernel(cpus=cpus, on_violation="record") as k:
+            of = {"object": k.kmalloc(16), "lock": k.mutex("m"), "done": k.completion("c")}
+            program = Program(k)
+            for name, calls in (("reader", reader), ("writer", writer)):
+                task = program.task(name)
+                for call in calls:
+                    operation, *words = call.split()
+                    task.call(operation, *[of[w] if w in of else int(w) for w in words])
+            kinds = {kind for kind, _, _ in causes(explored(program, strategy))}
+        assert kinds <= {"data-race", "use-after-free"}
+        found[strategy] = bool(kinds)
+    return found
+
+
+READS = "memory_access object 0 0 0"
+LOCKS = ["mutex_lock lock", "mutex_unlock lock"]
+
+
+@pytest.mark.parametrize("before", [[], ["complete done"]])
+def test_a_section_in_which_nothing_visible_is_done_comes_before_nothing(before: list[str]) -> None:
+    """It may begin behind the grace period as well, and no step tells the two apart."""
+    reader = [*LOCKS, "preempt_disable", READS, "preempt_enable"]
+    found = races(2, reader, [*before, "synchronize_sched", "kfree object"])
+    assert found == dict.fromkeys(found, True)

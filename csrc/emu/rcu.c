@@ -59,16 +59,23 @@ static int flavour_of(int flavour)
 }
 
 #ifdef KERNEL_CHECKED
+/* Not a reader yet: the section begins with the first visible operation in it. */
+#define NOT_YET (~0UL)
+
+/*
+ * One in which nothing visible was done has never begun: whether it came before who asks for a grace
+ * period or behind it is all the same to a search, which tries one of the two.  So it orders nothing,
+ * and what it shares with who has asked is a data race in both.
+ */
 static void section_ends(struct machine *m, int flavour, unsigned long start)
 {
+	if (start == NOT_YET)
+		return;
 	kcsan_release(m, sections_of(m, flavour));
 	explore_rcu_exit(m, flavour, start);
 	if (m->wipes)
 		wipe_stack();
 }
-
-/* Not a reader yet: the section begins with the first visible operation in it. */
-#define NOT_YET (~0UL)
 
 static unsigned long section_start(struct machine *m)
 {
