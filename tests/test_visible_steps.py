@@ -293,3 +293,13 @@ def test_a_section_in_which_nothing_visible_is_done_comes_before_nothing(before:
     reader = [*LOCKS, "preempt_disable", READS, "preempt_enable"]
     found = races(2, reader, [*before, "synchronize_sched", "kfree object"])
     assert found == dict.fromkeys(found, True)
+
+
+def test_a_grace_period_on_one_cpu_waits_for_who_was_left_in_a_section() -> None:
+    """As if the processor were not taken from it there; one that begins later is not waited for."""
+    section = ["preempt_disable", "complete done", "complete done", READS, "preempt_enable"]
+    frees = ["synchronize_sched", "kfree object"]
+    found = races(1, section, ["wait_for_completion done", *frees])
+    assert found == dict.fromkeys(found, False)
+    found = races(1, section, [*LOCKS, *frees])
+    assert found == dict.fromkeys(found, True)

@@ -419,11 +419,13 @@ static void synchronize(int flavour, const char *text, const char *what)
 				    text);
 	}
 	might_sleep();
-	if (flavour == FLAVOUR_SCHED && s->kernel.config.cpus == 1 && !current->preempt_count) {
-		if (unlikely(this_machine()->explorer != NULL))
-			kcsan_acquire(this_machine(), sections_of(this_machine(), flavour));
-		return; /* the only CPU is here, outside any reader */
-	}
+	/*
+	 * The only CPU is here, outside any reader.  Where schedules are explored others may have been
+	 * left inside one, and are to be waited for as on another CPU.
+	 */
+	if (flavour == FLAVOUR_SCHED && s->kernel.config.cpus == 1 && !current->preempt_count &&
+	    !this_machine()->explorer)
+		return;
 	give_way_for(this_machine(), grace_period(flavour));
 	clock = s->kernel.rcu_clock++;
 	task = task_of(current);
