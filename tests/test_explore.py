@@ -333,6 +333,45 @@ def test_reduced_search_finds_what_is_used_after_it_was_freed() -> None:
     assert kinds_seen >= {"data-race", "use-after-free", "double-free", "hang"}
 
 
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        (["unlock a", "lock a"], ["lock a", "wait c"], ["lock a", "wait c"]),
+        (
+            ["wait d"],
+            ["lock b", "try c", "lock a", "unlock a", "unlock b"],
+            ["complete c", "lock a", "lock b", "wait d"],
+        ),
+        (
+            ["wait c"],
+            ["complete d", "lock a", "lock b", "unlock b", "unlock a"],
+            ["lock b", "lock a", "unlock a", "wait c"],
+        ),
+    ],
+)
+def test_who_hangs_at_a_lock_where_others_are_asleep_might_have_had_it(
+    tasks: tuple[list[str], ...],
+) -> None:
+    """The execution is given up there, and nobody comes to that lock in it any more."""
+    names = {"try": "try_wait_for_completion", "wait": "wait_for_completion"}
+    names |= {"lock": "mutex_lock", "unlock": "mutex_unlock", "complete": "complete"}
+    found = {}
+    for strategy in ("dfs", "dpor", "sleep", "phases"):
+        with Kernel(cpus=3, on_violation="record") as k:
+            of = {"a": k.mutex("a"), "b": k.mutex("b")}
+            of |= {"c": k.completion("c"), "d": k.completion("d")}
+            program = Program(k)
+            for number, calls in enumerate(tasks):
+                task = program.task(f"t{number}")
+                for call in calls:
+                    operation, name = call.split()
+                    task.call(names[operation], of[name])
+            one = program.explore(strategy=strategy, stop_at_violation=False)
+            assert one.exhaustive
+            found[strategy] = one.final_states, one.final_hash
+    assert len(set(found.values())) == 1, found
+
+
 def program_with_phases(seed: int) -> tuple[Kernel, Program]:
     """A task that does much, and one or two that are soon over."""
     draw = random.Random(seed)

@@ -436,12 +436,13 @@ void account_again(struct explorer *x, unsigned int d)
 }
 
 /* Whoever hangs at a lock might have had it first: that race is one, too. */
-void account_blocked(struct explorer *x)
+void account_blocked(struct explorer *x, uint32_t enabled)
 {
 	for (unsigned int i = 0; i < MAX_PROCS; i++) {
 		const struct emu_task *task = x->procs[i].task;
 
-		if (!task || task->run != RUN_READY || task->pending.kind != ACCESS_ACQUIRE)
+		if (!task || task->run != RUN_READY || task->pending.kind != ACCESS_ACQUIRE ||
+		    enabled & 1U << i)
 			continue;
 		x->steps[x->depth].proc = i;
 		x->steps[x->depth].access = task->pending;

@@ -29,8 +29,8 @@ void enter_initial(struct explorer *x, unsigned int i, uint32_t initials, unsign
 void reverse_later(struct explorer *x, unsigned int i, unsigned int proc);
 /** account_again() - the same for a step that is repeated: both are known */
 void account_again(struct explorer *x, unsigned int d);
-/** account_blocked() - nobody can go on: races of those that hang at a lock */
-void account_blocked(struct explorer *x);
+/** account_blocked() - nobody is to go on: races of those that hang at a lock, none of @enabled */
+void account_blocked(struct explorer *x, uint32_t enabled);
 /** still_asleep() - who of @candidates need not be tried after @access, either */
 uint32_t still_asleep(const struct explorer *x, uint32_t candidates, const struct access *access);
 /** list_step() - step @d, with its access, is on the stack: later ones will find it */

@@ -171,7 +171,7 @@ static enum outcome run_once(struct explorer *x)
 		step->enabled = enabled;
 		if (!enabled) {
 			if (clocks)
-				account_blocked(x);
+				account_blocked(x, 0);
 			return RUN_TO_END;
 		}
 		if (x->depth == MAX_STEPS - 1)
@@ -181,8 +181,12 @@ static enum outcome run_once(struct explorer *x)
 			step->done = 0;
 			step->nr_fails = 0;
 			choices = enabled & ~x->sleep;
-			if (!choices)
+			if (!choices) {
+				/* What would follow has been seen, but from elsewhere: these races are of here. */
+				if (clocks)
+					account_blocked(x, enabled);
 				return RUN_ASLEEP;
+			}
 			if (x->strategy->caches)
 				choices = cache_state(x, fails_so_far(x), enabled, x->sleep);
 			if (x->phases && !begin_phase(x, fails_so_far(x), enabled, x->sleep))
