@@ -446,6 +446,23 @@ def test_what_follows_a_phase_is_like_what_followed_it_before(part: int) -> None
 
 
 @counts_equal_states
+def test_a_state_is_one_whether_a_completion_had_been_met_before_or_not() -> None:
+    """What lock orders leave on the stack, before the first step of an operation."""
+    with Kernel(cpus=2, on_violation="record") as k:
+        one, other, lock = k.completion("c1"), k.completion("c2"), k.mutex("a")
+        program = Program(k)
+        owner = program.task("owner").lock(lock).unlock(lock).call("reinit_completion", one)
+        owner.lock(lock).unlock(lock).call("complete_all", other)
+        program.task("other").lock(lock).unlock(lock)
+        found = [
+            program.explore(strategy="phases", stop_at_violation=False, reexecute=reexecute)
+            for reexecute in (False, True)
+        ]
+    assert found[0] == found[1]
+    assert found[0].cached == 1
+
+
+@counts_equal_states
 @pytest.mark.parametrize("owner_first", [False, True])
 def test_races_with_what_came_before_a_phase_are_reversed_wherever_it_begins(
     owner_first: bool,

@@ -116,8 +116,23 @@ static void completes(const struct completion *x)
 {
 	struct machine *m = this_machine();
 
-	if (unlikely(m->explorer != NULL))
-		lockdep_complete(m, x, x->name);
+	if (likely(m->explorer == NULL))
+		return;
+	lockdep_complete(m, x, x->name);
+	/* Before the first step: what is known of locks already is no part of the state. */
+	if (m->wipes)
+		wipe_stack();
+}
+
+static void awaits(const struct completion *x)
+{
+	struct machine *m = this_machine();
+
+	if (likely(m->explorer == NULL))
+		return;
+	lockdep_wait(m, x, x->name);
+	if (m->wipes)
+		wipe_stack();
 }
 
 void complete(struct completion *x)
@@ -147,8 +162,8 @@ static bool wait_for_done(struct completion *x, unsigned long deadline)
 	bool taken = false;
 
 	might_sleep();
-	if (unlikely(m->explorer != NULL) && !deadline)
-		lockdep_wait(m, x, x->name);
+	if (!deadline)
+		awaits(x);
 	_raw_spin_lock_irqsave(&x->wait.lock, x, sizeof(*x), "wait_for_completion");
 	init_wait(&wait);
 	wait.exclusive = true;
