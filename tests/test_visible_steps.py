@@ -73,6 +73,20 @@ def test_a_lock_is_released_by_who_does_not_have_it(tried: bool) -> None:
     assert states == {2}
 
 
+def test_a_lock_is_taken_away_from_who_is_about_to_release_it() -> None:
+    """Who is about to release it no longer has it then, and takes it away from the next one."""
+
+    def build(k: Kernel) -> Program:
+        a, b = k.mutex("a"), k.mutex("b")
+        program = Program(k)
+        program.task("has it").lock(b).unlock(b)
+        program.task("takes it away").unlock(b).unlock(a)
+        program.task("next").call("mutex_trylock", a).lock(b)
+        return program
+
+    assert {kind for kind, _, _ in agree(build)} == {"hang", "lock-order"}
+
+
 def test_that_a_lock_is_tried_in_vain_shows_in_the_final_state() -> None:
     def build(k: Kernel) -> Program:
         lock, ref = k.mutex("m"), k.percpu_ref(flags=1)

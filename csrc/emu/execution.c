@@ -180,8 +180,11 @@ void explore_unlock(struct machine *m, const void *lock)
 		.start = (uintptr_t)lock,
 		.end = (uintptr_t)lock + 1,
 		.kind = ACCESS_RELEASE,
+		.compares = sizeof(current),
+		.expected = (uint64_t)(uintptr_t)current,
 	};
 
+	_Static_assert(!offsetof(struct lock_state, owner), "who is expected there");
 	if (m->explorer->tries)
 		explore_point(m, &access);
 }

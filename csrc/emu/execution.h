@@ -392,12 +392,15 @@ static inline const struct access *pending_of(const struct explorer *x, unsigned
 	return callback ? callback : &nothing;
 }
 
-/** kind_now() - what @access would be now: a compare-and-exchange that fails only looks */
+/**
+ * kind_now() - what @access would be now: a compare-and-exchange that fails only looks, and a lock
+ *	that has been taken away meanwhile is not handed over but taken away in turn
+ */
 static inline enum access_kind kind_now(const struct access *access)
 {
 	if (access->compares &&
 	    __builtin_memcmp((const void *)access->start, &access->expected, access->compares))
-		return ACCESS_READ;
+		return access->kind == ACCESS_RELEASE ? ACCESS_WRITE : ACCESS_READ;
 	return access->kind;
 }
 

@@ -36,10 +36,10 @@ enum access_kind {
  * @rcu_read: flavours (bit mask) whose read section it enters
  * @rcu_write: flavours whose grace period it asks for, and RCU_QUEUE() of those whose callbacks'
  *	order it is about
- * @compares: size in bytes of a compare-and-exchange, 0: it is none
+ * @compares: size in bytes of a compare-and-exchange, or of a lock's owner, 0: it is none
  * @exclusive: for ACCESS_ACQUIRE: whoever has it has it alone
  * @ready: for ACCESS_ACQUIRE: can the lock at @start be acquired now?
- * @expected: what a compare-and-exchange wants to find
+ * @expected: what a compare-and-exchange wants to find, or who has the lock
  */
 struct access {
 	uintptr_t start;
