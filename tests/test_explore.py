@@ -333,6 +333,25 @@ def test_reduced_search_finds_what_is_used_after_it_was_freed() -> None:
     assert kinds_seen >= {"data-race", "use-after-free", "double-free", "hang"}
 
 
+@pytest.mark.parametrize("strategy", ["dfs", "dpor", "sleep", "cache", "phases", "preemptions"])
+def test_time_passes_when_nobody_can_go_on(strategy: str) -> None:
+    """Whoever completes comes in time, or waits for a lock of who waits for him, for so long."""
+    with Kernel(cpus=2, on_violation="record") as k:
+        done, lock = k.completion(), k.mutex("m")
+        program = Program(k)
+        waits = program.task("waits").lock(lock)
+        waits.call("wait_for_completion_timeout", done, 10).unlock(lock)
+        program.task("completes").lock(lock).complete(done).unlock(lock)
+        found, again = (
+            program.explore(strategy=strategy, stop_at_violation=False, reexecute=reexecute)
+            for reexecute in (False, True)
+        )
+    assert found.exhaustive
+    assert not found.violating
+    assert found.final_states == 2
+    assert found == again
+
+
 @pytest.mark.parametrize(
     "tasks",
     [

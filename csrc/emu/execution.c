@@ -370,6 +370,24 @@ uint32_t enabled_procs(struct explorer *x)
 	return enabled;
 }
 
+/* That comes after all that anybody has done: else time would not have passed. */
+bool let_time_pass(struct explorer *x)
+{
+	const struct emu_task *task = pass_time(x->m);
+
+	for (unsigned int i = 0; task && keeps_clocks(x) && i < MAX_PROCS; i++) {
+		struct proc *p = &x->procs[i];
+
+		if (p->task != task)
+			continue;
+		undo_record(x->m, &p->clock, sizeof(p->clock));
+		for (unsigned int k = 0; k < MAX_PROCS; k++)
+			if (k != i)
+				join(&p->clock, &x->procs[k].clock);
+	}
+	return task != NULL;
+}
+
 /*
  * Where nobody else is to be tried, whatever races there will be, and no other
  * call is to fail, there is nothing to come back for: the step is taken back

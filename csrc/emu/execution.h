@@ -374,6 +374,8 @@ static inline bool kernel_idles(const struct explorer *x)
 
 /** enabled_procs() - bit mask of who can take a step */
 uint32_t enabled_procs(struct explorer *x);
+/** let_time_pass() - nobody can take a step: whoever wakes by himself first does; false: nobody */
+bool let_time_pass(struct explorer *x);
 /** pending_of() - what the next step of @proc begins with */
 static inline const struct access *pending_of(const struct explorer *x, unsigned int proc)
 {

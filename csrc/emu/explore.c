@@ -165,6 +165,8 @@ static enum outcome run_once(struct explorer *x)
 		uint32_t choices;
 
 		x->looked = false;
+		while (!enabled && let_time_pass(x))
+			enabled = enabled_procs(x);
 		/* What is repeated could be done the first time; a schedule from outside need not. */
 		if (x->depth < x->prefix && !(enabled & 1U << step->proc))
 			return RUN_MISMATCH;

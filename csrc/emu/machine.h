@@ -499,6 +499,8 @@ void task_block(const char *kind, const void *object, const char *what);
 void task_block_until(const char *kind, const void *object, const char *what,
 		      unsigned long deadline);
 void task_wake(struct emu_task *task);
+/** pass_time() - nobody can run: until the first sleeper with a deadline wakes; it, NULL: nobody */
+struct emu_task *pass_time(struct machine *m);
 /** worker_task() - a task for what is on the workqueue, NULL if nothing is */
 struct emu_task *worker_task(struct machine *m);
 /** task_die() - the running task oopsed */

@@ -335,9 +335,9 @@ struct emu_task *worker_task(struct machine *m)
 	return NULL;
 }
 
-/* Nobody can run: time passes until the first sleeper with a deadline wakes. */
-static struct emu_task *pass_time(struct machine_state *s)
+struct emu_task *pass_time(struct machine *m)
 {
+	struct machine_state *s = m->s;
 	struct emu_task *next = NULL;
 
 	if (!s->nr_sleepers)
@@ -372,7 +372,7 @@ static bool run_somebody(struct machine *m, struct emu_task *first, const struct
 	if (!task)
 		task = worker_task(m);
 	if (!task)
-		task = pass_time(s);
+		task = pass_time(m);
 	if (!task)
 		return false;
 	run_slice(m, task, task == first ? stop : NULL);
