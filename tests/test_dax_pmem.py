@@ -242,3 +242,36 @@ def test_two_namespaces_do_not_know_of_each_other(k: Kernel) -> None:
     assert not k.pfn_valid(FIRST)
     driver.unbind(second)
     k.assert_quiescent()
+
+
+@pytest.mark.parametrize("kind", ["dax_pmem", "hmm_public"])
+def test_nodes_of_the_index_that_others_need_are_not_left_behind(k: Kernel, kind: str) -> None:
+    """The first device brings nodes that the second one hangs below, and goes first."""
+    if kind == "dax_pmem":
+        k.iomem.add(START, START + 2 * SIZE - 1, "Persistent Memory (legacy)")
+    driver = k.driver(kind)
+    first, second = driver.device(START, SIZE), driver.device(START + SIZE, SIZE)
+    driver.bind(first)
+    driver.bind(second)
+    driver.unbind(first)
+    k.assert_quiescent()
+    driver.unbind(second)
+    k.assert_quiescent()
+
+
+def test_nodes_of_the_index_that_nobody_needs_are_left_behind(k: Kernel) -> None:
+    """A failed insert far away leaves a node beside those of a device that stays."""
+    far = START + (1 << 44)
+    for start in (START, far):
+        k.iomem.add(start, start + SIZE - 1, "Persistent Memory (legacy)")
+    driver = k.driver("dax_pmem")
+    first, second = driver.device(START, SIZE), driver.device(far, SIZE)
+    driver.bind(first)
+    # The tree grows, and gets nodes on the way to the entry, which are left alone then.
+    with k.fault_injection("radix_tree_node_alloc", nth=4) as fault, pytest.raises(KernelError):
+        driver.bind(second)
+    assert fault.hits
+    left = [found.message for found in k.quiescence()]
+    assert left == ["576 bytes allocated in radix_tree_node_alloc() were not freed"]
+    driver.bind(second)
+    k.assert_quiescent()

@@ -5,8 +5,10 @@
  * Whatever covers a range (index, sections, direct map, shadow) must belong to
  * a pagemap that is alive: in the index, of a device that is bound.  Whatever
  * is memory must have been allocated on behalf of a device that is bound, or
- * of none.  Each finding is one line "kind<TAB>message"; a finding of the kind
- * "note" tells of something that stays by specification.
+ * of none, or be a node of the index above something that is alive: nodes are
+ * shared, and stay when the device goes that was the first to need them.  Each
+ * finding is one line "kind<TAB>message"; a finding of the kind "note" tells
+ * of something that stays by specification.
  */
 #include <linux/percpu-refcount.h>
 
@@ -99,6 +101,18 @@ static void index_entry(struct machine *m, struct findings *f, struct alive *ali
 	finding(f, "leak", "index entry at pfn 0x%lx of a pagemap that no bound device owns", pfn);
 }
 
+/* The node that a slot of @node leads to, NULL if @entry is an item or a sibling. */
+static const struct radix_tree_node *child_of(const struct radix_tree_node *node, const char *entry)
+{
+	const char *untagged = entry - RADIX_TREE_INTERNAL_NODE;
+
+	if (!radix_tree_is_internal_node(entry) ||
+	    (untagged >= (const char *)node->slots &&
+	     untagged < (const char *)(node->slots + RADIX_TREE_MAP_SIZE)))
+		return NULL;
+	return (const struct radix_tree_node *)untagged;
+}
+
 /* What an entry stands for has its pagemap at @offset; a key is @shift bits short of a pfn. */
 static void walk_index(struct machine *m, struct findings *f, struct alive *alive,
 		       const struct radix_tree_node *node, unsigned long base, unsigned int shift,
@@ -106,17 +120,16 @@ static void walk_index(struct machine *m, struct findings *f, struct alive *aliv
 {
 	for (unsigned long i = 0; i < RADIX_TREE_MAP_SIZE; i++) {
 		const char *entry = node->slots[i];
-		const char *untagged = entry - RADIX_TREE_INTERNAL_NODE;
+		const struct radix_tree_node *child;
 		unsigned long key = base + (i << node->shift);
 
 		if (!entry)
 			continue;
-		if (!radix_tree_is_internal_node(entry))
+		child = child_of(node, entry);
+		if (child)
+			walk_index(m, f, alive, child, key, shift, offset);
+		else if (!radix_tree_is_internal_node(entry))
 			index_entry(m, f, alive, key << shift, entry, offset);
-		else if (untagged < (const char *)node->slots ||
-			 untagged >= (const char *)(node->slots + RADIX_TREE_MAP_SIZE))
-			walk_index(m, f, alive, (const struct radix_tree_node *)untagged, key,
-				   shift, offset);
 	}
 }
 
@@ -131,6 +144,34 @@ static void walk_tree(struct machine *m, struct findings *f, struct alive *alive
 			   shift, offset);
 	else
 		index_entry(m, f, alive, 0, root, offset);
+}
+
+/* Is an entry of a pagemap that is alive below @wanted, or below @node if @below? */
+static bool leads_to_alive(struct machine *m, const struct radix_tree_node *node,
+			   const void *wanted, bool below, size_t offset)
+{
+	below |= node == wanted;
+	for (unsigned long i = 0; i < RADIX_TREE_MAP_SIZE; i++) {
+		const char *entry = node->slots[i];
+		const struct radix_tree_node *child;
+
+		if (!entry)
+			continue;
+		child = child_of(node, entry);
+		if (child ? leads_to_alive(m, child, wanted, below, offset) :
+			    below && !radix_tree_is_internal_node(entry) &&
+				    pagemap_alive(m, (const void *)(entry + offset)))
+			return true;
+	}
+	return false;
+}
+
+/* Is @object a node of this index that somebody needs who is still there? */
+static bool node_in_use(struct machine *m, const char *root, const void *object, size_t offset)
+{
+	return root && radix_tree_is_internal_node(root) &&
+	       leads_to_alive(m, (const void *)(root - RADIX_TREE_INTERNAL_NODE), object, false,
+			      offset);
 }
 
 /*
@@ -254,6 +295,15 @@ static bool is_device_site(const char *site)
 	return false;
 }
 
+static bool is_shared_node(struct machine *m, const void *object)
+{
+	const struct kernel_data *k = &m->s->kernel;
+
+	return node_in_use(m, k->memremap.pgmap_radix.rnode, object, 0) ||
+	       node_in_use(m, k->hmm.hmm_devmem_radix.rnode, object,
+			   offsetof(struct hmm_devmem, pagemap));
+}
+
 static void check_memory(struct machine *m, struct findings *f, bool *any_bound)
 {
 	const struct device *last = NULL;
@@ -274,6 +324,8 @@ static void check_memory(struct machine *m, struct findings *f, bool *any_bound)
 		}
 		/* A device that is on its bus keeps its name and its place there. */
 		if (owner && !owner->freed && is_device_site(h->site))
+			continue;
+		if (is_shared_node(m, h + 1))
 			continue;
 		finding(f, "leak", "%lu bytes allocated in %s() were not freed", h->size, h->site);
 	}
