@@ -213,8 +213,8 @@ class ShutdownMachine(RuleBasedStateMachine):
     @precondition(lambda self: True in self.bound)
     @rule(n=st.integers(0, 1), number=_PAGES)
     def get_page(self, n: int, number: int) -> None:
-        """get_page() of a device that is bound and not going away."""
-        if not self.bound[n] or self.waiting[n]:
+        """get_page() of a device that is bound and not going away; not of one without pages."""
+        if not self.bound[n] or self.waiting[n] or not self._first[n]:
             return
         self.kernel.page(self._first[n] + number).get()
         self.held[n][number] = self.held[n].get(number, 0) + 1

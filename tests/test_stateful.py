@@ -254,6 +254,26 @@ def leave_behind(k: Kernel, driver: Any, device: Device) -> None:
         driver.bind(device)
 
 
+def test_pages_of_a_device_without_struct_pages_are_not_touched() -> None:
+    class Raw(ShutdownMachine):
+        def make(self, start: int, size: int) -> Device:
+            if self.driver is None:
+                self.driver = self.kernel.driver("pmem", mode="raw")
+            device: Device = self.driver.device(start, size)
+            return device
+
+    machine = Raw()
+    machine.bind(0)
+    machine.get_page(0, 0)
+    machine.lookup(0, 0)
+    machine.put_page(0, 0)
+    machine.agrees_with_model()
+    machine.unbind(0)
+    machine.agrees_with_model()
+    assert machine.bound == [False, False]
+    machine.teardown()
+
+
 def test_what_is_left_behind_is_noticed() -> None:
     machine = ShutdownMachine()
     machine.agrees_with_model()
