@@ -138,8 +138,9 @@ class Program:
 
         Raises:
             ValueError: no task, too many, the plain build, an operation that cannot be
-                explored (one that calls back into Python), an unknown strategy, or one that
-                samples without a bound.
+                explored (one that calls back into Python), an unknown strategy, one that
+                samples without a bound, or an option out of its range.
+            TypeError: an option that there is not, or of another type.
             ScheduleError: ``schedule`` is not one of this program.
             Interrupted: Ctrl-C; it has what was found until then.
         """

@@ -277,9 +277,11 @@ class Program:
             scheduler: address of a Dask scheduler whose workers share it instead
 
         Raises:
-            ValueError: with several, a strategy that samples or caches states.
+            ValueError: no process; with several, a strategy that samples or caches states.
             WorkerError: a process is gone, or there is no scheduler.
         """
+        if jobs < 1:
+            raise ValueError(f"jobs is {jobs}: must be 1 or more")
         if jobs > 1 or scheduler is not None:
             with self.shared(jobs, scheduler, **options) as search:
                 try:

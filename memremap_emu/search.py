@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -446,33 +447,47 @@ def _numbers(native: Native, options: Options) -> dict[str, float]:
     if unknown:
         raise TypeError(f"no option {unknown[0]!r}; known: {', '.join(Options.__annotations__)}")
     success = options.get("stop_at_success", False)
+    seconds = options.get("max_seconds", 0.0)
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"max_seconds is {seconds}: must be a number from 0 on, 0 for no bound")
     return {
-        "max_executions": options.get("max_executions", 0),
-        "worthwhile": options.get("worthwhile", 0),
-        "max_seconds": options.get("max_seconds", 0.0),
+        "max_executions": _whole("max_executions", options.get("max_executions", 0)),
+        "worthwhile": _whole("worthwhile", options.get("worthwhile", 0)),
+        "max_seconds": seconds,
         "stop_at_violation": int(options.get("stop_at_violation", True)),
         "stop_at_success": int(bool(success)),
         "unbroken": _kind(native, success) if isinstance(success, str) else 0,
         "under": int(options.get("under", False)),
         "check_quiescence": int(options.get("check_quiescence", False)),
         "strategy": _strategy(options).value,
-        "max_preemptions": options.get("max_preemptions", 2),
-        "max_faults": options.get("max_faults", 0),
-        "seed": options.get("seed", 0),
+        "max_preemptions": _whole(
+            "max_preemptions", options.get("max_preemptions", 2), (1 << 31) - 1
+        ),
+        "max_faults": _whole("max_faults", options.get("max_faults", 0), MAX_FAULTS),
+        "seed": _whole("seed", options.get("seed", 0)),
         "reexecute": int(options.get("reexecute", False)),
         "orders": int(options.get("orders", False)),
     }
 
 
+def _whole(name: str, value: int, most: int = (1 << 64) - 1) -> int:
+    """A number from 0 to ``most``; TypeError, ValueError for any other."""
+    if not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, is {value!r}")
+    if not 0 <= value <= most:
+        raise ValueError(f"{name} is {value}: must be 0 to {most}")
+    return value
+
+
 def _strategy(options: Options) -> Strategy:
     """ValueError if there is none of this name."""
     strategy = options.get("strategy", Strategy.DPOR)
-    if isinstance(strategy, str):
-        if strategy.upper() not in Strategy.__members__:
-            known = ", ".join(name.lower() for name in Strategy.__members__)
-            raise ValueError(f"unknown strategy {strategy!r}; known: {known}")
-        strategy = Strategy[strategy.upper()]
-    return strategy
+    if isinstance(strategy, Strategy):
+        return strategy
+    if not isinstance(strategy, str) or strategy.upper() not in Strategy.__members__:
+        known = ", ".join(name.lower() for name in Strategy.__members__)
+        raise ValueError(f"unknown strategy {strategy!r}; known: {known}")
+    return Strategy[strategy.upper()]
 
 
 def _kind(native: Native, name: str) -> int:

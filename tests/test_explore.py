@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import _thread
 import json
+import math
 import random
 import re
 import threading
@@ -752,10 +753,30 @@ def test_sampling_without_a_bound_and_unknown_strategies_are_refused() -> None:
             ValueError, match="known: dpor, dfs, preemptions, pct, random, cache, sleep, guided"
         ):
             program.explore(strategy="best")
-        with pytest.raises(ValueError, match="no such strategy"):
-            program.explore(strategy="preemptions", max_preemptions=-1)
         with pytest.raises(ValueError, match="known: hang"):
             program.explore(stop_at_success="bad luck")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"max_executions": -1}, "max_executions is -1: must be 0 to 18446744073709551615"),
+        ({"worthwhile": 1 << 64}, "worthwhile is 18446744073709551616: must be"),
+        ({"seed": -1}, "seed is -1: must be"),
+        ({"max_preemptions": -1}, "max_preemptions is -1: must be 0 to 2147483647"),
+        ({"max_preemptions": 1 << 31}, "max_preemptions is 2147483648: must be"),
+        ({"max_faults": 5}, "max_faults is 5: must be 0 to 4"),
+        ({"max_seconds": -1.0}, "max_seconds is -1.0: must be a number from 0 on"),
+        ({"max_seconds": math.nan}, "max_seconds is nan"),
+        ({"max_seconds": math.inf}, "max_seconds is inf"),
+        ({"strategy": 3}, "unknown strategy 3; known: dpor"),
+    ],
+)
+def test_options_out_of_their_range_are_refused(options: Any, reason: str) -> None:
+    with Kernel(cpus=2) as k, pytest.raises(ValueError, match=reason):
+        locks_in_two_orders(k).explore(**options)
+    with Kernel(cpus=2) as k, pytest.raises(TypeError, match="max_executions must be an int"):
+        locks_in_two_orders(k).explore(max_executions="7")  # type: ignore[arg-type]
 
 
 def test_plain_accesses_of_per_cpu_data_and_under_locks_are_no_races() -> None:

@@ -139,6 +139,8 @@ def test_what_cannot_be_shared_is_refused(file: str, capsys: pytest.CaptureFixtu
         smallest_protocol(1).setup("percpu_ref_put nobody").explore(jobs=2)
     with pytest.raises(ProgramError, match=r"memory\[1\]"):
         Program().memory(0, 4095).memory(0, 8191).task("t", "synchronize_rcu").explore(jobs=2)
+    with pytest.raises(ValueError, match="jobs is 0: must be 1 or more"):
+        smallest_protocol(1).explore(jobs=0)
 
 
 def test_ctrl_c_ends_a_shared_search_with_what_it_knows() -> None:
