@@ -337,7 +337,12 @@ def checks_shutdown(
             of both bounds
         max_faults: failing calls of an execution
         options: others of `Program.explore`
+
+    Raises:
+        TypeError: it decorates without parentheses.
     """
+    if callable(version):
+        raise TypeError("checks_shutdown has parentheses: @checks_shutdown()")
 
     def decorate(build: Callable[..., Program]) -> Callable[..., None]:
         @functools.wraps(build)

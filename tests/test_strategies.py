@@ -327,6 +327,11 @@ def test_a_shutdown_that_is_no_program_is_refused() -> None:
         shutdown()
 
 
+def test_the_decorator_without_parentheses_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"@checks_shutdown\(\)"):
+        checks_shutdown(test_a_shutdown_that_is_right_passes)  # type: ignore[arg-type]
+
+
 def test_a_shutdown_that_is_wrong_fails_with_its_counterexample() -> None:
     @checks_shutdown(version="memremap-v6")
     def shutdown() -> Program:
