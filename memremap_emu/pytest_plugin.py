@@ -6,8 +6,9 @@ Loaded by pytest itself wherever the package is installed.
 ``kernel``
     A `memremap_emu.Kernel` of the checked build, two CPUs, of the version that
     ``--memremap-version`` names.  What its watchers have found when the test is over fails the
-    test, also if nobody looked.  A test that fails for whatever reason is shown with what each
-    call did (`columns.render_calls`), the end of the kernel log, and the line that runs it again.
+    test, also if nobody looked, and also if a snapshot has been restored since.  A test that fails
+    for whatever reason is shown with what each call did (`columns.render_calls`), the end of the
+    kernel log, and the line that runs it again.
 ``iomem``
     The memory map of ``kernel``: 3 GiB of System RAM and 1 GiB of persistent memory at 5 GiB.
 
@@ -25,7 +26,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +38,7 @@ from _pytest.outcomes import Failed
 from memremap_emu import budget, columns, interleavings, profiles, report, runs, scenario, tokens
 from memremap_emu.errors import Violation, ViolationRecord
 from memremap_emu.iomem import IoMem
-from memremap_emu.kernel import Kernel
+from memremap_emu.kernel import Kernel, Snapshot
 from memremap_emu.trace import Event
 from memremap_emu.versions import DEFAULT_VERSION, select
 
@@ -59,33 +60,69 @@ class _Seen:
 
 
 class _Watched(Kernel):
-    """The kernel of a test, which can be asked what happened also when the test has closed it."""
+    """The kernel of a test, which can be asked what happened also when the test has closed it, or
+    has gone back to a state in which that had not happened."""
 
     _kept: _Seen | None = None
+    #: Violations that have been taken back, and what there was to tell with the first of them.
+    _undone: _Seen | None = None
     #: So many violations have been told.
     told = 0
 
     def seen(self) -> _Seen:
+        """What is shown of it."""
+        now = self._now()
+        return self._undone if self._undone and not now.violations else now
+
+    def found(self) -> tuple[ViolationRecord, ...]:
+        """All violations."""
+        now = tuple(self.violations) if self._kept is None else self._kept.violations
+        return (*self._undone.violations, *now) if self._undone else now
+
+    def _now(self) -> _Seen:
         if self._kept is not None:
             return self._kept
         return _Seen(tuple(self.violations), tuple(self.trace.events()), tuple(self.dmesg))
 
-    def found(self) -> tuple[ViolationRecord, ...]:
-        """All violations."""
-        return tuple(self.violations) if self._kept is None else self._kept.violations
+    def snapshot(self) -> Snapshot:
+        """The state as it is now; going back to it does not undo that a rule was broken."""
+        return _WatchedSnapshot(self, super().snapshot().number)
+
+    def restore(self, go_back: Callable[[], None]) -> None:
+        """Goes back, and remembers the violations that are gone then."""
+        before = self._now() if self.violations else None
+        go_back()
+        if before is None:
+            return
+        gone = before.violations[len(self.violations) :]
+        if gone and self._undone is None:
+            self._undone = replace(before, violations=gone)
+        elif gone and self._undone:
+            self._undone = replace(self._undone, violations=(*self._undone.violations, *gone))
 
     def keep(self) -> None:
         """Remembers what there is to tell."""
-        self._kept = self.seen()
+        self._kept = self._now()
 
     def close(self) -> None:
-        kept = self.seen()
+        kept = self._now()
         super().close()
         self._kept = kept
 
     def destroy(self) -> None:
         """Closes it when nobody will ask any more."""
         super().close()
+
+
+class _WatchedSnapshot(Snapshot):
+    """One of a kernel whose violations all count."""
+
+    def __init__(self, kernel: _Watched, number: int) -> None:
+        super().__init__(kernel, number)
+        self._watched = kernel
+
+    def restore(self) -> None:
+        self._watched.restore(super().restore)
 
 
 class _Unseen(Violation, Failed):

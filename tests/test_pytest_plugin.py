@@ -78,6 +78,57 @@ def test_a_violation_that_nobody_looked_at_fails_the_test(
         result.stdout.fnmatch_lines([f"FAILED *::test_{name} - Violation: *more than once*"])
 
 
+def test_a_violation_that_a_snapshot_takes_back_fails_the_test(pytester: pytest.Pytester) -> None:
+    """And is shown as it was."""
+    pytester.makepyfile(
+        """
+        def broken(kernel):
+            ref = kernel.percpu_ref()
+            ref.kill()
+            ref.kill()
+
+        def test_clean(kernel):
+            snapshot = kernel.snapshot()
+            kernel.percpu_ref().kill()
+            snapshot.restore()
+
+        def test_sweep(kernel):
+            snapshot = kernel.snapshot()
+            for n in range(3):
+                if n == 1:
+                    broken(kernel)
+                snapshot.restore()
+            assert not kernel.violations
+
+        def test_closed(kernel):
+            with kernel:
+                snapshot = kernel.snapshot()
+                broken(kernel)
+                snapshot.restore()
+
+        def test_before(kernel):
+            broken(kernel)
+            snapshot = kernel.snapshot()
+            snapshot.restore()
+
+        def test_both(kernel):
+            snapshot = kernel.snapshot()
+            for n in range(2):
+                broken(kernel)
+                snapshot.restore()
+            broken(kernel)
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(passed=1, failed=4)
+    shown = str(result.stdout)
+    for name, times in {"sweep": 1, "closed": 1, "before": 1, "both": 3}.items():
+        report = shown.partition(f"_ test_{name} _")[2].partition("- kernel -")
+        assert report[0].count("more than once") == times, name
+    sweep = shown.partition("_ test_sweep _")[2].partition("_ test_closed _")[0]
+    assert sweep.count("  <== ") == 1, sweep
+
+
 def test_a_test_of_a_class_of_unittest_fails_itself(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
