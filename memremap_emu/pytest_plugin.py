@@ -24,6 +24,7 @@ runs them again.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -308,9 +309,12 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
 
 
 def _again(item: pytest.Item, version: str | None) -> str:
-    """The line that runs a test again."""
+    """The line that runs a test again, from where pytest was called."""
     chosen = () if version is None else ("--memremap-version", version)
-    return shlex.join(["pytest", item.nodeid, *chosen])
+    # Ids of tests are relative to pytest's root.
+    path = os.path.relpath(item.path, item.config.invocation_params.dir)
+    _, separator, name = str(item.nodeid).partition("::")
+    return shlex.join(["pytest", f"{path}{separator}{name}", *chosen])
 
 
 def _fail_if_broken(kernel: _Watched) -> None:

@@ -129,6 +129,21 @@ def test_a_violation_that_a_snapshot_takes_back_fails_the_test(pytester: pytest.
     assert sweep.count("  <== ") == 1, sweep
 
 
+def test_the_line_that_runs_a_test_again_is_for_where_pytest_was_called(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which need not be the root that ids of tests are relative to."""
+    pytester.makeini("[pytest]")
+    folder = pytester.mkdir("below")
+    (folder / "test_it.py").write_text("def test_fails(kernel): assert not kernel.cpus\n")
+    monkeypatch.chdir(folder)
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    line = "pytest test_it.py::test_fails --memremap-version memremap-v6"
+    result.stdout.fnmatch_lines([line])
+    run(pytester, *line.split()[1:]).assert_outcomes(failed=1)
+
+
 def test_a_test_of_a_class_of_unittest_fails_itself(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
