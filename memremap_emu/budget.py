@@ -27,7 +27,7 @@ class Budget:
                 seconds = float(text[:-1])
                 if seconds > 0 and math.isfinite(seconds):
                     return cls(seconds=seconds)
-            elif int(text) > 0:
+            elif 0 < int(text) < 1 << 64:
                 return cls(executions=int(text))
         except ValueError:
             pass

@@ -414,7 +414,7 @@ def test_a_budget_is_how_far_an_exploration_goes(pytester: pytest.Pytester) -> N
     in_time = run(pytester, "--memremap-budget", "0.000001s")
     in_time.assert_outcomes(passed=1, warnings=1)
     in_time.stdout.fnmatch_lines(["*NotExhaustive: test_shutdown: not exhaustive (seconds), *"])
-    for wrong in ("0", "-3", "many", "infs", "s"):
+    for wrong in ("0", "-3", "many", "infs", "s", str(1 << 64)):
         result = run(pytester, "--memremap-budget", wrong)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines([f"*--memremap-budget: '{wrong}' is no number of executions*"])
