@@ -125,7 +125,7 @@ def _read(path: str) -> Program:
 
 def _run(arguments: argparse.Namespace) -> int:
     program = _read(arguments.file)
-    if arguments.version:
+    if arguments.version is not None:
         program = replace(program, version=arguments.version)
     try:
         found = _search(program, arguments)

@@ -169,6 +169,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def _version(config: pytest.Config) -> str:
+    """Of the fixture ``kernel``."""
+    asked: str | None = config.getoption("--memremap-version")
+    return DEFAULT_VERSION if asked is None else asked
+
+
 # Before the first conftest.py, whose own profiles of the same names are those that count.
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Registers profiles where Hypothesis is installed, and leaves the one in use as it is."""
@@ -192,7 +198,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except ValueError as e:
         raise pytest.UsageError(f"--memremap-budget: {e}") from None
     try:
-        select(config.getoption("--memremap-version") or DEFAULT_VERSION)
+        select(_version(config))
     except ValueError as e:
         raise pytest.UsageError(f"--memremap-version: {e}") from None
     for token in config.getoption("--memremap-replay"):
@@ -381,7 +387,7 @@ def _show(item: pytest.Item, kernel: _Watched) -> str:
     seen = kernel.seen()
     text = columns.render_calls(seen.events, [str(violation) for violation in seen.violations])
     log = "".join(f"  {line}\n" for line in seen.log[-_LOG_LINES:])
-    version = item.config.getoption("--memremap-version") or DEFAULT_VERSION
+    version = _version(item.config)
     return f"{columns.shorten(text, _LONGEST)}{log}{_again(item, version)}\n"
 
 
@@ -397,7 +403,7 @@ def _add_section(made: pytest.TestReport, name: str, text: str) -> None:
 @pytest.fixture
 def kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
     """A kernel; what its watchers find fails the test."""
-    version = request.config.getoption("--memremap-version") or DEFAULT_VERSION
+    version = _version(request.config)
     made = _Watched.select(version, cpus=2, on_violation="record", trace=True)
     assert isinstance(made, _Watched)
     request.node.stash[_KERNEL] = made

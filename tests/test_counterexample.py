@@ -335,6 +335,8 @@ def test_options_that_make_no_sense_are_refused(
 ) -> None:
     assert cli.main(["explore", str(race_file), "--strategy", "random"]) == 2
     assert "needs a bound" in capsys.readouterr().err
+    assert cli.main(["explore", str(race_file), "--version", ""]) == 2
+    assert "version: '' describes no kernel" in capsys.readouterr().err
     with pytest.raises(SystemExit) as caught:
         cli.main(["explore", str(race_file), "--max-faults", "5"])
     assert caught.value.code == 2

@@ -257,6 +257,10 @@ def test_the_version_is_chosen_on_the_command_line(pytester: pytest.Pytester) ->
     result = run(pytester, "--memremap-version", "v9")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*unknown version 'v9'; known: v4.19*"])
+    # What a variable that is not set makes of it.
+    result = run(pytester, "--memremap-version", "")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--memremap-version: '' describes no kernel*"])
 
 
 def test_a_token_is_a_test_that_fails_as_long_as_its_violation_shows(
