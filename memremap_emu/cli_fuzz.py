@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from memremap_emu import argument_types, fuzz_jobs
-from memremap_emu.fuzz import Campaign, Finding, scenario_path
+from memremap_emu.fuzz import Campaign, Finding, write_scenario
 from memremap_emu.ranges import BadInputError
 from memremap_emu.versions import DEFAULT_VERSION, select
 
@@ -91,7 +91,8 @@ class _Progress:
             campaign.save(self._folder)
 
     def _tell(self, number: int, finding: Finding) -> None:
-        path = str(scenario_path(self._folder, number, finding))
+        # Who reads of a file finds it.
+        path = str(write_scenario(self._folder, number, finding))
         if self._terminal:
             print(f"\r\x1b[K{path}: {finding.record}")
             return
@@ -155,7 +156,9 @@ def _run(arguments: argparse.Namespace) -> int:
     except ChildProcessError as e:
         print(f"memremap-emu fuzz: {e}", file=sys.stderr)
         status = DIED
-    campaign.save(folder)
+    finally:
+        # Also when nobody reads on.
+        campaign.save(folder)
     progress(campaign)
     progress.show(campaign, end=True)
     if status is not None:

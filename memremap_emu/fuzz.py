@@ -376,8 +376,7 @@ class Campaign:
         """Writes scenarios, one for each cause, and what is needed to go on."""
         folder.mkdir(parents=True, exist_ok=True)
         for number, finding in enumerate(self.found.values(), 1):
-            document = finding.scenario(f"F{number:03d}")
-            _replace(scenario_path(folder, number, finding), json.dumps(document, indent=2) + "\n")
+            write_scenario(folder, number, finding)
         state = {
             "schema": 2,
             "version": self.version,
@@ -433,6 +432,13 @@ class Campaign:
 def scenario_path(folder: Path, number: int, finding: Finding) -> Path:
     """The file of the ``number``-th finding of a campaign."""
     return folder / f"{number:03d}-{finding.record.kind}.scenario.json"
+
+
+def write_scenario(folder: Path, number: int, finding: Finding) -> Path:
+    """Writes the file of the ``number``-th finding of a campaign; OSError if it cannot."""
+    path = scenario_path(folder, number, finding)
+    _replace(path, json.dumps(finding.scenario(f"F{number:03d}"), indent=2) + "\n")
+    return path
 
 
 def _replace(path: Path, content: str | bytes) -> None:

@@ -8,6 +8,7 @@ import os
 import pty
 import random
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -243,6 +244,21 @@ def test_ctrl_c_saves_and_a_terminal_sees_counters(jobs: str, tmp_path: Path) ->
     assert b"executions" in shown and b"/s)" in shown and b"distinct violations" in shown
     assert b"Traceback" not in shown
     assert Campaign.load(tmp_path).programs > 0
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_has_been_told_of_is_there_though_nobody_reads_on(jobs: str, tmp_path: Path) -> None:
+    argv = ["-m", "memremap_emu", "fuzz", "--minutes", "0.5", "-j", jobs]
+    with subprocess.Popen(
+        [sys.executable, *argv, "--corpus", str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        line = next(line for line in map(json.loads, process.stdout) if "file" in line)
+        assert Path(line["file"]).exists()
+        process.stdout.close()
+        assert process.wait(60) == 2
+    campaign = Campaign.load(tmp_path)
+    assert campaign.programs and len(campaign.found) == len(list(tmp_path.glob("*.scenario.json")))
 
 
 def test_a_process_that_dies_is_told_of(
