@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import array
 import json
+import math
 import random
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -150,6 +152,9 @@ class Finding:
         """What `document` gave; KeyError, TypeError, ValueError for what it did not."""
         first, second = map(str, document["pair"])
         kind, message, func = map(str, document["record"])
+        # It is part of the name of a file.
+        if not re.fullmatch("[a-z-]+", kind):
+            raise ValueError(f"no kind of violation {kind!r}")
         return cls(
             Program.from_document(document["program"]),
             ViolationRecord(kind, message, func),
@@ -408,6 +413,9 @@ class Campaign:
             state = json.loads(path.read_text())
             if state["schema"] != 2:
                 raise ValueError("another schema")
+            if not 0 <= state["seconds"] < math.inf:
+                raise ValueError(f"seconds: {state['seconds']}")
+            select(state["version"])
             states = array.array("Q")
             states.frombytes((folder / "states").read_bytes())
             campaign = cls(
@@ -424,7 +432,7 @@ class Campaign:
                 campaign.found[finding.identity] = finding
             for kind, func, message, shapes in state["shapes"]:
                 campaign.shapes[kind, func, message] = set(map(frozenset, shapes))
-        except (KeyError, TypeError, ValueError) as e:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as e:
             raise ValueError(f"{path}: {type(e).__name__}: {e}") from None
         return campaign
 

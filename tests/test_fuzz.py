@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pty
 import random
@@ -197,6 +198,28 @@ def test_fuzz_goes_on_and_logs_lines_of_json(
     assert cli.main(argv) == 2
     assert str(tmp_path / "campaign") in capsys.readouterr().err
     assert cli.main(["fuzz", "--version", "v9", "--corpus", str(tmp_path / "x")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seconds", math.nan),
+        ("seconds", math.inf),
+        ("programs", math.inf),
+        ("version", "v9"),
+        ("found", [{"record": ["../hang", "", ""], "pair": ["", ""]}]),
+        ("corpus", "deep"),
+    ],
+)
+def test_a_damaged_campaign_is_refused(
+    key: str, value: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Campaign().save(tmp_path)
+    state = json.loads((tmp_path / "campaign").read_text()) | {key: value}
+    text = json.dumps(state)
+    (tmp_path / "campaign").write_text(text.replace('"deep"', "[" * 100000))
+    assert cli.main(["fuzz", "--minutes", "0.001", "--corpus", str(tmp_path)]) == 2
+    assert str(tmp_path / "campaign") in capsys.readouterr().err
 
 
 def test_fuzz_in_two_processes_has_one_corpus(
