@@ -106,6 +106,15 @@ def library(checked: bool) -> Library:
     return _libraries[checked]
 
 
+def violation_kinds() -> tuple[str, ...]:
+    """Names of all kinds of violations, in the order of the machine's numbers."""
+    them = library(checked=True)
+    names: list[str] = []
+    while (name := them.text(them.lib.emu_violation_kind_name(len(names)))) != "?":
+        names.append(name)
+    return tuple(names)
+
+
 def signed(value: int) -> int:
     """The 64-bit pattern of ``value`` as C's ``int64_t``; ValueError if it has more bits."""
     if not -(1 << 63) <= value <= MASK64:

@@ -42,9 +42,9 @@ class Fields:
             raise ProgramError(self.path(name), "missing")
         return number_of(value, self.path(name))
 
-    def strings(self, name: str) -> tuple[str, ...]:
-        """A list of texts, empty if it is left out."""
-        found = self.take(name, list, [])
+    def strings(self, name: str, default: Any = ()) -> tuple[str, ...]:
+        """A list of texts, by default empty if it is left out."""
+        found = self.take(name, list, default)
         if not all(isinstance(text, str) for text in found):
             raise ProgramError(self.path(name), "not a list of texts")
         return tuple(found)

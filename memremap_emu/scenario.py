@@ -19,6 +19,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from memremap_emu import program_json
+from memremap_emu._native import violation_kinds
 from memremap_emu.booted import Booted
 from memremap_emu.columns import render_calls
 from memremap_emu.device import Device, Driver
@@ -32,7 +34,7 @@ from memremap_emu.memory import Page, PageMap
 from memremap_emu.percpu_ref import PerCpuRef
 from memremap_emu.program import Program
 from memremap_emu.sync import Completion
-from memremap_emu.versions import Selection, modes, versions
+from memremap_emu.versions import Selection, modes, patches, versions
 
 SCHEMA = 1
 #: Executions of a program, if the scenario gives no other bound.
@@ -177,7 +179,7 @@ def parse(text: str, source: str) -> list[Scenario]:
         ScenarioError: with source and reason.
     """
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=program_json.once)
     except (ValueError, RecursionError) as e:
         raise ScenarioError(f"{source}: {e}") from None
     try:
@@ -227,8 +229,17 @@ def _step(text: str, devices: Sequence[str]) -> Step:
 def _expected(value: Any) -> Expected:
     fields = Fields(value, "violations")
     found = Expected(fields.take("kind", str), fields.take("match", str, ""))
+    if found.kind not in (known := violation_kinds()):
+        raise ValueError(f"no kind of violation {found.kind!r}; known: {', '.join(known)}")
     re.compile(found.match)
     fields.end()
+    return found
+
+
+def _violations(fields: Fields) -> tuple[Expected, ...]:
+    found = tuple(map(_expected, fields.take("violations", list)))
+    if not found:
+        raise ValueError("violations: none, so that it would be found on no kernel")
     return found
 
 
@@ -243,6 +254,9 @@ def _read(fields: Fields) -> list[Scenario]:
         with_patches=fields.strings("with_patches"),
         without_patches=fields.strings("without_patches"),
     )
+    known = {patch.name for patch in patches()}
+    if unknown := {*scenario.with_patches, *scenario.without_patches} - known:
+        raise ValueError(f"unknown patches: {', '.join(sorted(unknown))}")
     names = fields.strings("modes")
     plain = fields.take("plain", bool, True)
     fields.take("upstream", str, "")
@@ -250,7 +264,7 @@ def _read(fields: Fields) -> list[Scenario]:
     if (program := fields.take("program", dict, None)) is not None:
         scenario = replace(
             scenario,
-            violations=tuple(map(_expected, fields.take("violations", list))),
+            violations=_violations(fields),
             program=Program.from_document(program),
             max_executions=fields.take("max_executions", int, EXECUTIONS),
             max_faults=fields.take("max_faults", int, 0),
@@ -258,13 +272,12 @@ def _read(fields: Fields) -> list[Scenario]:
         )
     elif not scenario.missing:
         devices = fields.take("devices", dict)
-        steps = fields.take("steps", list)
         scenario = replace(
             scenario,
-            violations=tuple(map(_expected, fields.take("violations", list))),
+            violations=_violations(fields),
             memory="\n".join(fields.strings("memory")) + "\n",
             devices=tuple(_device(name, value) for name, value in devices.items()),
-            steps=tuple(_step(text, list(devices)) for text in steps),
+            steps=tuple(_step(text, list(devices)) for text in fields.strings("steps", ...)),
         )
         unknown = set(names) - {mode.name for mode in modes()}
         if unknown:

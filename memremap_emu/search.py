@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from memremap_emu import position
-from memremap_emu._native import CLOSED, VIOLATION, Native
+from memremap_emu._native import CLOSED, VIOLATION, Native, violation_kinds
 from memremap_emu.errors import ViolationRecord
 from memremap_emu.exploration import (
     Bound,
@@ -61,7 +61,7 @@ class Search:
     def __init__(self, native: Native, tasks: Sequence[ProgramTask], options: Options) -> None:
         ffi = self._ffi = native.ffi
         self._native = native
-        self._options = _numbers(native, options)
+        self._options = _numbers(options)
         self._given = options
         self._schedule = schedule = options.get("schedule", b"")
         self._search: Any = None
@@ -441,7 +441,7 @@ def check_position(options: Options) -> None:
         )
 
 
-def _numbers(native: Native, options: Options) -> dict[str, float]:
+def _numbers(options: Options) -> dict[str, float]:
     """The options as the machine takes them; TypeError, ValueError for what it does not."""
     unknown = [name for name in options if name not in Options.__annotations__]
     if unknown:
@@ -456,7 +456,7 @@ def _numbers(native: Native, options: Options) -> dict[str, float]:
         "max_seconds": seconds,
         "stop_at_violation": int(options.get("stop_at_violation", True)),
         "stop_at_success": int(bool(success)),
-        "unbroken": _kind(native, success) if isinstance(success, str) else 0,
+        "unbroken": _kind(success) if isinstance(success, str) else 0,
         "under": int(options.get("under", False)),
         "check_quiescence": int(options.get("check_quiescence", False)),
         "strategy": _strategy(options).value,
@@ -490,11 +490,9 @@ def _strategy(options: Options) -> Strategy:
     return Strategy[strategy.upper()]
 
 
-def _kind(native: Native, name: str) -> int:
+def _kind(name: str) -> int:
     """Number of a kind of violation, counted from 1; ValueError if there is none."""
-    known: list[str] = []
-    while (text := native.text(native.lib.emu_violation_kind_name(len(known)))) != "?":
-        known.append(text)
+    known = violation_kinds()
     if name not in known:
         raise ValueError(f"no kind of violation {name!r}; known: {', '.join(known)}")
     return known.index(name) + 1

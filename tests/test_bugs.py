@@ -145,6 +145,11 @@ def test_a_scenario_of_ones_own_is_read_and_runs() -> None:
         ({"title": 3}, "title: not of type str"),
         ({"steps": ["fly d"]}, "unknown step 'fly d'; known: bind"),
         ({"steps": ["bind e"]}, "names no device"),
+        ({"steps": ["bind d", 3]}, "steps: not a list of texts"),
+        ({"violations": [{"kind": "leek"}]}, "no kind of violation 'leek'; known: hang"),
+        ({"violations": []}, "violations: none"),
+        ({"with_patches": ["final-putt"]}, "unknown patches: final-putt"),
+        ({"without_patches": ["nothing"]}, "unknown patches: nothing"),
         (
             {"devices": {"d": {"driver": "nvme", "start": "0", "size": "1G"}}},
             "unknown driver 'nvme'",
@@ -165,6 +170,12 @@ def test_a_wrong_scenario_is_refused_with_file_and_reason(
     with pytest.raises(ScenarioError) as caught:
         parse(json.dumps(FILE | change), "x.json")
     assert str(caught.value).startswith("x.json: ") and reason in str(caught.value)
+
+
+def test_a_name_that_is_twice_in_a_scenario_is_refused() -> None:
+    text = json.dumps(FILE).replace('"steps"', '"steps": ["bind d"], "steps"')
+    with pytest.raises(ScenarioError, match=r"x\.json: the same name twice"):
+        parse(text, "x.json")
 
 
 def test_text_that_is_no_json_is_refused() -> None:
