@@ -244,7 +244,10 @@ class ScenarioItem(pytest.Item):
         version = self.config.getoption("--memremap-version")
         if version is None and wanted.program is not None:
             version = wanted.program.version
-        outcome = scenario.run(wanted, select(version or DEFAULT_VERSION), columns=True)
+        kernel = DEFAULT_VERSION if version is None else version
+        outcome = scenario.run(wanted, select(kernel), columns=True)
+        if outcome.status is scenario.Status.NOT_APPLICABLE:
+            pytest.skip(f"does not apply to {kernel}")
         if outcome.status is scenario.Status.MISSING:
             pytest.skip(f"undecided: {wanted.missing or ', '.join(outcome.history)}")
         # Not by assert: what pytest adds to that depends on how this package is installed.

@@ -453,6 +453,25 @@ def test_a_scenario_shows_what_each_call_did(pytester: pytest.Pytester) -> None:
     again.stdout.fnmatch_lines(["pytest a.scenario.json::PINNED --memremap-version memremap-v6"])
 
 
+def test_a_scenario_that_means_nothing_on_a_version_is_skipped(pytester: pytest.Pytester) -> None:
+    document = {
+        "schema": 1,
+        "id": "LATER",
+        "title": "only where the final put is fixed",
+        "invariant": "The memmap stays while a page of it is in use.",
+        "memory": ["140000000-17fffffff : Persistent Memory"],
+        "devices": {"fs": {"driver": "pmem", "start": "0x140000000", "size": "1G"}},
+        "steps": ["bind fs", "unbind fs"],
+        "violations": [{"kind": "memmap-removed"}],
+        "with_patches": ["final-put"],
+    }
+    (pytester.path / "a.scenario.json").write_text(json.dumps(document))
+    result = run(pytester, "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*does not apply to memremap-v6"])
+    run(pytester, "--memremap-version", "v5.2").assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize("data", [b"{}", b"[]", b"[" * 100_000, b"\xff"])
 def test_what_is_no_scenario_is_an_error_without_a_traceback(
     pytester: pytest.Pytester, data: bytes
