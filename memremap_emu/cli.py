@@ -8,6 +8,7 @@ brought to an end, 130 interrupted by Ctrl-C, after what is known by then.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import time
@@ -52,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     if sys.stdout is None:
         return _complain("the standard output is closed")
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # Names of files, tasks and scenarios may have characters that it has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status: int = arguments.run(arguments)
         sys.stdout.flush()

@@ -335,3 +335,20 @@ def test_output_that_is_closed_from_the_start_gives_no_traceback(
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (status, said)
     assert ("distinct violation" in done.stdout) == (closed == 2)
+
+
+def test_characters_that_the_output_has_not_are_escaped(tmp_path: Path) -> None:
+    """Half a character where there is UTF-8, and any beyond ASCII where there is not."""
+    scenario = tmp_path / "own.scenario.json"
+    scenario.write_text(
+        """{"schema": 1, "id": "X", "title": "caf\\u00e9 \\ud800", "invariant": "",
+        "memory": ["140000000-17fffffff : Persistent Memory"],
+        "devices": {"d": {"driver": "pmem", "start": "0x140000000", "size": "1G"}},
+        "steps": ["bind d"], "violations": [{"kind": "leak"}]}"""
+    )
+    for encoding, shown in {"utf-8": b"caf\xc3\xa9 \\ud800", "ascii": b"caf\\xe9 \\ud800"}.items():
+        done = subprocess.run(
+            [sys.executable, "-m", "memremap_emu", "bisect", str(scenario)],
+            capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": encoding},
+        )  # fmt: skip
+        assert done.stdout.startswith(b"X: " + shown) and not done.stderr, done
