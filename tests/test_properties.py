@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import itertools
 import random
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from hypothesis import find
 
-from memremap_emu import Kernel, KernelError, Violation
+from memremap_emu import Blocked, Kernel, KernelError, Violation
 from memremap_emu.exploration import Exploration
 from memremap_emu.program import Program
 from memremap_emu.strategies import drivers
@@ -251,6 +252,51 @@ def test_bind_cycle(version: str) -> None:
             k.rcu_barrier()
             seen.add((str(k.iomem), k.stats.live_objects))
         assert len(seen) == 1
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("kind", ["dax_pmem", "pmem"])
+def test_bind_cycle_with_failing_calls(version: str, kind: str) -> None:
+    """Whichever call fails while it is bound, the next cycles go as if it had not.
+
+    v4.19 does not notice that the release of the mapping could not be registered, binds, and its
+    unbind waits for ever for the references of pages that nobody drops.
+    """
+    left: set[str] = set()
+    with Kernel.select(version, on_violation="record") as k:
+        k.iomem.add(START, START + SIZE - 1, "Persistent Memory")
+        driver = k.driver(kind)
+        device = driver.device(START, SIZE)
+
+        def cycle() -> tuple[str, int, tuple[str, ...]]:
+            driver.bind(device)
+            driver.unbind(device)
+            k.rcu_barrier()
+            return str(k.iomem), k.stats.live_objects, device.devres
+
+        first, fresh = cycle(), k.snapshot()
+        failed = again = 0
+        for nth in range(1, 200):
+            with k.fault_injection(nth=nth) as fault:
+                try:
+                    driver.bind(device)
+                except KernelError:
+                    failed += 1
+            if device.bound:
+                with suppress(Blocked):
+                    driver.unbind(device)
+            found = {v.message for v in k.quiescence()}
+            left |= found
+            if not found and not k.violations:
+                assert cycle() == first == cycle(), nth
+                again += 1
+            fresh.restore()
+            if not fault.hits:
+                break
+        assert failed > 10 and again > 10
+    unknown = {message for message in left if not any(known in message for known in LEFT)}
+    assert any("waits for" in message for message in unknown) == (version == "v4.19"), unknown
+    assert not unknown or version == "v4.19", unknown
 
 
 # --- 7: split steps ---
