@@ -174,7 +174,8 @@ class ShutdownMachine(RuleBasedStateMachine):
         if self.waiting[n]:
             return  # would wait for the device lock
         if self.bound[n]:
-            assert not self.driver.try_bind(self.devices[n]), "bound twice"
+            if self.driver.try_bind(self.devices[n]):
+                raise AssertionError("bound twice")
             return
         self.driver.bind(self.devices[n])
         self.bound[n] = True
@@ -190,7 +191,8 @@ class ShutdownMachine(RuleBasedStateMachine):
             try:
                 self.driver.bind(self.devices[n])
             except KernelError:
-                assert fault.hits, "bind failed though no call did"
+                if not fault.hits:
+                    raise AssertionError("bind failed though no call did") from None
                 return
         self.bound[n] = True
         self._first[n] = self._first_page(n)
@@ -204,10 +206,12 @@ class ShutdownMachine(RuleBasedStateMachine):
         try:
             self.driver.unbind(self.devices[n])
         except Blocked:
-            assert self.held[n], "unbind waits though nobody holds a page"
+            if not self.held[n]:
+                raise AssertionError("unbind waits though nobody holds a page") from None
             self.waiting[n] = True
             return
-        assert not self.held[n], "unbind ended though a page is held"
+        if self.held[n]:
+            raise AssertionError("unbind ended though a page is held")
         self.bound[n] = False
 
     @precondition(lambda self: True in self.bound)
@@ -240,7 +244,12 @@ class ShutdownMachine(RuleBasedStateMachine):
         if not self._first[n]:
             return
         found = self.kernel.get_dev_pagemap(self._first[n] + number)
-        assert (found is not None) == (self.bound[n] and not self.waiting[n])
+        if (found is not None) != (self.bound[n] and not self.waiting[n]):
+            raise AssertionError(
+                "a page is not found though its device is bound"
+                if found is None
+                else "a page is found though its device is not bound"
+            )
         if found is not None:
             found.put()
 
@@ -259,8 +268,11 @@ class ShutdownMachine(RuleBasedStateMachine):
             self._ask()
         self._states.add(sample.state_hash)
         counts, bound = sample.counts, sample.bound
-        assert counts == self._counts, f"references: {counts}, must be {self._counts}"
-        assert bound == self._are_bound, f"bound: {bound:#b}, must be {self._are_bound:#b}"
+        # Not by assert, which python -O leaves out.
+        if counts != self._counts:
+            raise AssertionError(f"references: {counts}, must be {self._counts}")
+        if bound != self._are_bound:
+            raise AssertionError(f"bound: {bound:#b}, must be {self._are_bound:#b}")
         if sample.left_behind:
             self.kernel.assert_quiescent()
         self._agreed = sample.calls

@@ -4,6 +4,8 @@ questions."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -235,6 +237,47 @@ def test_a_machine_that_does_not_agree_is_noticed_without_a_rule() -> None:
         with pytest.raises(AssertionError):
             machine.agrees_with_model()
         machine.kernel.close()
+
+
+def test_a_model_that_does_not_agree_is_noticed_by_python_without_asserts() -> None:
+    script = """
+from memremap_emu import stateful
+stateful.target = lambda value, label: None
+for wrong in ("count", "bound", "lookup", "bind", "ended"):
+    machine = stateful.ShutdownMachine()
+    machine.bind(0)
+    machine.get_page(0, 0)
+    try:
+        if wrong == "count":
+            machine.held[0][0] = 2
+            machine.agrees_with_model()
+        elif wrong == "bound":
+            machine.bound[1] = True
+            machine.agrees_with_model()
+        elif wrong == "lookup":
+            machine.bound[0] = False
+            machine.lookup(0, 1)
+        elif wrong == "bind":
+            machine.driver.try_bind = lambda device: True
+            machine.bind(0)
+        else:
+            machine.put_page(0, 0)
+            machine.held[0][0] = 1
+            machine.unbind(0)
+    except AssertionError as e:
+        print(wrong, "-", e)
+"""
+    done = subprocess.run(
+        [sys.executable, "-O", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert not done.stderr
+    assert done.stdout.splitlines() == [
+        "count - references: [2], must be [3]",
+        "bound - bound: 0b1, must be 0b11",
+        "lookup - a page is found though its device is not bound",
+        "bind - bound twice",
+        "ended - unbind ended though a page is held",
+    ]
 
 
 def test_another_device_is_asked_about_though_the_model_is_the_same() -> None:
