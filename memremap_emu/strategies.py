@@ -25,7 +25,7 @@ from memremap_emu.generate import BASE, MAX_TASKS, SECTION
 from memremap_emu.memory import MemoryType
 from memremap_emu.operations import DeviceSpec, DriverSpec
 from memremap_emu.program import Program
-from memremap_emu.versions import DEFAULT_VERSION
+from memremap_emu.versions import DEFAULT_VERSION, select
 
 _T = TypeVar("_T")
 #: Behind the last byte that has an address.
@@ -258,7 +258,17 @@ def programs(
         kinds: of devices: of `memremap_emu.generate.KINDS`
         own_drivers: also drivers that are lists of steps, which follow the version's rules
         hostile: devices are also parts of sections, share them, overlap, lie in RAM
+
+    Raises:
+        ValueError: a version, kinds or a number of tasks that there are not.
     """
+    select(version)
+    if not kinds:
+        raise ValueError("no kinds of devices")
+    if unknown := [kind for kind in kinds if kind not in generate.KINDS]:
+        raise ValueError(f"unknown kind {unknown[0]!r}; known: {', '.join(generate.KINDS)}")
+    if not 1 <= max_tasks <= MAX_TASKS:
+        raise ValueError(f"max_tasks is {max_tasks}: must be 1 to {MAX_TASKS}")
     of = (*kinds, "own") if own_drivers else tuple(kinds)
 
     @st.composite

@@ -187,6 +187,21 @@ def test_programs_run_under_any_schedule_and_print_as_their_builder(
     assert (again.final_hash, again.found) == (found.final_hash, found.found)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"version": "v9"}, "unknown version 'v9'"),
+        ({"kinds": ["dax-pmem"]}, "unknown kind 'dax-pmem'; known: dax_pmem, pmem"),
+        ({"kinds": []}, "no kinds"),
+        ({"max_tasks": 0}, "max_tasks is 0: must be 1 to 4"),
+        ({"max_tasks": 5}, "max_tasks is 5: must be 1 to 4"),
+    ],
+)
+def test_programs_that_there_are_not_are_refused(arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        programs(**arguments)
+
+
 def test_the_final_page_put_race_shrinks_to_what_a_person_would_write() -> None:
     program, schedule = find(
         st.tuples(programs(kinds=["dax_pmem"]), schedules()),
