@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 #: Tasks of a program, at most.
 MAX_TASKS = 8
@@ -192,6 +193,24 @@ class DriverSpec:
             yield event, number, getattr(self, event)
         for number, (name, steps) in enumerate(self.actions):
             yield f"actions.{name}", len(EVENTS) + number, steps
+
+    def arguments(self) -> str:
+        """Those of `Program.driver`, as code."""
+        words = [repr(self.name), hex(self.start), hex(self.size)]
+        for event in EVENTS:
+            steps = getattr(self, event)
+            if steps or event == "probe":
+                words.append(f"{event}={[str(step) for step in steps]!r}")
+        if self.actions:
+            actions = {name: [str(step) for step in steps] for name, steps in self.actions}
+            words.append(f"actions={actions!r}")
+        if self.type != "plain":
+            words.append(f"type={self.type!r}")
+        return ", ".join(words)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """For IPython and for examples of Hypothesis: the code that builds it."""
+        printer.text(f"Program().driver({self.arguments()}).drivers[0]")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ from memremap_emu.booted import Booted, Replayed
 from memremap_emu.config import Config
 from memremap_emu.exploration import Exploration, Interrupted, Options
 from memremap_emu.operations import (
-    EVENTS,
     DeviceSpec,
     DriverSpec,
     Operation,
@@ -194,7 +193,7 @@ class Program:
         for start, end, name in self.ranges:
             shown = "" if name == "Persistent Memory" else f", {name!r}"
             lines.append(f".memory({start:#x}, {end:#x}{shown})")
-        lines += [f".driver({_driver_arguments(spec)})" for spec in self.drivers]
+        lines += [f".driver({spec.arguments()})" for spec in self.drivers]
         for device in self.devices:
             shown = f"{device.name!r}, {device.driver!r}, {device.start:#x}, {device.size:#x}"
             if device.mode != "fsdax":
@@ -309,17 +308,3 @@ class Program:
         """Runs one schedule; ScheduleError if it is not one of this program."""
         with self.boot() as booted:
             return booted.replay(schedule)
-
-
-def _driver_arguments(spec: DriverSpec) -> str:
-    words = [repr(spec.name), hex(spec.start), hex(spec.size)]
-    for event in EVENTS:
-        steps = getattr(spec, event)
-        if steps or event == "probe":
-            words.append(f"{event}={[str(step) for step in steps]!r}")
-    if spec.actions:
-        actions = {name: [str(step) for step in steps] for name, steps in spec.actions}
-        words.append(f"actions={actions!r}")
-    if spec.type != "plain":
-        words.append(f"type={spec.type!r}")
-    return ", ".join(words)

@@ -228,6 +228,20 @@ def test_an_example_that_fails_is_shown_as_its_builder() -> None:
     assert "\n        .device('mine', 'dax_pmem', 0x140000000, 0x8000000)\n" in shown
 
 
+def test_a_driver_that_fails_is_shown_as_its_builder() -> None:
+    @given(drivers("v5.2", permuted=True))
+    @settings(database=None, derandomize=True)
+    def fails(spec: DriverSpec) -> None:
+        raise AssertionError(spec)
+
+    with pytest.raises(AssertionError) as caught:
+        fails()
+    shown = "".join("\n".join(caught.value.__notes__).split("\n"))
+    code = shown[shown.index("Program().driver(") : shown.rindex("drivers[0]")] + "drivers[0]"
+    assert code.startswith("Program().driver('mine', 0x140000000, 0x8000000, probe=['request_reg")
+    assert eval(code) == caught.value.args[0]
+
+
 @given(drivers("v5.2"))
 def test_drivers_follow_the_rules_of_their_version(spec: DriverSpec) -> None:
     program = (
