@@ -133,6 +133,8 @@ class _Progress:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if not arguments.corpus:
+        raise BadInputError("--corpus: must be a directory")
     folder = Path(arguments.corpus)
     if arguments.version is not None:
         try:

@@ -198,6 +198,9 @@ def test_fuzz_goes_on_and_logs_lines_of_json(
     assert cli.main(argv) == 2
     assert str(tmp_path / "campaign") in capsys.readouterr().err
     assert cli.main(["fuzz", "--version", "v9", "--corpus", str(tmp_path / "x")]) == 2
+    capsys.readouterr()
+    assert cli.main(["fuzz", "--corpus", ""]) == 2
+    assert "--corpus: must be a directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
