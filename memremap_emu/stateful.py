@@ -7,6 +7,7 @@ Needs Hypothesis, which the package itself does not depend on.
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 import warnings
 from collections.abc import Callable
@@ -375,7 +376,13 @@ def checks_shutdown(
             )
             if not found.violating:
                 if not found.exhaustive:
-                    warnings.warn(_unfinished(test.__qualname__, found), stacklevel=2)
+                    warning = _unfinished(test.__qualname__, found)
+                    # Where the program is built, not where pytest calls.
+                    code = getattr(inspect.unwrap(build), "__code__", None)
+                    if code is None:
+                        warnings.warn(warning, stacklevel=2)
+                    else:
+                        warnings.warn_explicit(warning, None, code.co_filename, code.co_firstlineno)
                 return
             least = counterexample.minimise(
                 program, found.violations[0], schedule=found.schedule, max_faults=max_faults

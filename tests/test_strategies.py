@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import inspect
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -343,8 +345,11 @@ def test_a_shutdown_is_explored_for_as_long_as_its_test_says() -> None:
     def shutdown() -> Program:
         return race("v5.2")
 
-    with pytest.warns(NotExhaustive, match=r"not exhaustive \(seconds\)"):
+    with pytest.warns(NotExhaustive, match=r"not exhaustive \(seconds\)") as warned:
         shutdown()
+    # Where the program is built.
+    assert Path(warned[0].filename) == Path(__file__)
+    assert warned[0].lineno == inspect.unwrap(shutdown).__code__.co_firstlineno
 
 
 def test_a_shutdown_that_is_no_program_is_refused() -> None:
