@@ -87,6 +87,24 @@ def test_a_lock_is_taken_away_from_who_is_about_to_release_it() -> None:
     assert {kind for kind, _, _ in agree(build)} == {"hang", "lock-order"}
 
 
+def test_a_reader_lock_is_released_by_who_does_not_have_it() -> None:
+    """Another reader need not have come after that: it could have had the lock before."""
+
+    def build(k: Kernel) -> Program:
+        lock, done = k.rwlock("rw"), k.completion("c")
+        with k.task():
+            lock.read_lock()
+            lock.read_lock()
+        program = Program(k)
+        stray = program.task("does not have it").call("try_wait_for_completion", done)
+        stray.call("preempt_disable").call("read_unlock", lock)
+        reader = program.task("reader").call("read_lock", lock).call("read_unlock", lock)
+        reader.complete(done)
+        return program
+
+    assert not agree(build)
+
+
 def test_that_a_lock_is_tried_in_vain_shows_in_the_final_state() -> None:
     def build(k: Kernel) -> Program:
         lock, ref = k.mutex("m"), k.percpu_ref(flags=1)

@@ -189,6 +189,12 @@ void explore_unlock(struct machine *m, const void *lock)
 		explore_point(m, &access);
 }
 
+void explore_read_unlock(struct machine *m, const void *lock)
+{
+	if (m->explorer->strays)
+		explore_access(m, lock, 1, true);
+}
+
 struct lock_clock *lock_clock(struct explorer *x, const void *object)
 {
 	const size_t at = ((uintptr_t)object >> 3) * 0x9e3779b1U >> 7;

@@ -208,6 +208,7 @@ struct rcu_exits {
  * @worker: what may leave the worker, or give it, another item: the lock of the queue is taken
  * @tries: some task asks whether a lock is free and does not wait for it, or may release one that
  *	it does not have
+ * @strays: some task may release a reader's lock that it does not have
  */
 struct explorer {
 	struct machine *m;
@@ -271,6 +272,7 @@ struct explorer {
 	struct orders *orders;
 	struct access worker;
 	bool tries;
+	bool strays;
 	uint64_t final[MAX_FINAL_STATES];
 	uint64_t final_order[MAX_FINAL_STATES];
 	struct step steps[MAX_STEPS];

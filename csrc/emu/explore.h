@@ -83,6 +83,11 @@ void explore_acquire(struct machine *m, const void *lock, bool (*ready)(const vo
  *	may release one that it does not have
  */
 void explore_unlock(struct machine *m, const void *lock);
+/**
+ * explore_read_unlock() - the same before a reader's lock is released, where some task may release
+ *	one that it does not have: nobody need have had it first who acquires it behind that
+ */
+void explore_read_unlock(struct machine *m, const void *lock);
 /** explore_release() - whoever acquires @object later comes after this */
 void explore_release(struct machine *m, const void *object);
 /** explore_wake() - what @task does once it runs comes after this */

@@ -174,6 +174,10 @@ static int64_t op_read_lock(const int64_t *args)
 
 static int64_t op_read_unlock(const int64_t *args)
 {
+	struct machine *m = this_machine();
+
+	if (unlikely(m->explorer != NULL))
+		explore_read_unlock(m, ARG(rwlock_t, 0));
 	if (!ARG(rwlock_t, 0)->state.readers || !current->preempt_count)
 		return bad_argument("this task does not hold the lock");
 	read_unlock(ARG(rwlock_t, 0));

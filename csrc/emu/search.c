@@ -70,6 +70,24 @@ static int decode_ops(struct machine *m, const struct emu_op *ops, size_t n, int
 	return EMU_OK;
 }
 
+/* Is operation @n an @unlock of what the task has not taken by @lock, or no longer? */
+static bool strays(const struct emu_op *ops, size_t n, const char *lock, const char *unlock)
+{
+	int held = 0;
+
+	if (strcmp(find_op(ops[n].op)->info.name, unlock) != 0)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const char *name = find_op(ops[i].op)->info.name;
+
+		if (!ops[i].nargs || ops[i].args[0] != ops[n].args[0])
+			continue;
+		held += !strcmp(name, lock);
+		held -= !strcmp(name, unlock);
+	}
+	return held <= 0;
+}
+
 /*
  * Who waits for a lock comes after its release anyway: that is a step only for who does not, or
  * releases one that it does not have.  Is operation @n one of those?
@@ -77,20 +95,9 @@ static int decode_ops(struct machine *m, const struct emu_op *ops, size_t n, int
 static bool tries(const struct emu_op *ops, size_t n)
 {
 	const char *name = find_op(ops[n].op)->info.name;
-	int held = 0;
 
-	if (!strcmp(name, "mutex_trylock") || !strcmp(name, "mutex_is_locked"))
-		return true;
-	if (strcmp(name, "mutex_unlock") != 0)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if (!ops[i].nargs || ops[i].args[0] != ops[n].args[0])
-			continue;
-		name = find_op(ops[i].op)->info.name;
-		held += !strcmp(name, "mutex_lock");
-		held -= !strcmp(name, "mutex_unlock");
-	}
-	return held <= 0;
+	return !strcmp(name, "mutex_trylock") || !strcmp(name, "mutex_is_locked") ||
+	       strays(ops, n, "mutex_lock", "mutex_unlock");
 }
 
 /* A copy of a task: the host's may be gone when the search goes on. */
@@ -114,8 +121,10 @@ static int copy_task(struct emu_search *search, int i, const struct emu_program_
 		.nr_ops = from->nr_ops,
 	};
 	status = decode_ops(x->m, ops, from->nr_ops, x->decoded[i]);
-	for (size_t n = 0; n < from->nr_ops && status == EMU_OK; n++)
+	for (size_t n = 0; n < from->nr_ops && status == EMU_OK; n++) {
 		x->tries |= tries(ops, n);
+		x->strays |= strays(ops, n, "read_lock", "read_unlock");
+	}
 	return status;
 }
 
