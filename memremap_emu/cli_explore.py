@@ -110,6 +110,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _read(path: str) -> Program:
+    if path == "-" and sys.stdin is None:
+        raise BadInputError("the standard input is closed")
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text()
     except UnicodeDecodeError:

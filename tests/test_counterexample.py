@@ -343,6 +343,14 @@ def test_options_that_make_no_sense_are_refused(
     assert "argument --max-faults: must be a whole number, 0 to 4" in capsys.readouterr().err
 
 
+def test_a_program_from_an_input_that_is_closed_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)  # as Python has it then
+    assert cli.main(["explore", "-"]) == 2
+    assert capsys.readouterr().err == "memremap-emu: the standard input is closed\n"
+
+
 def test_damaged_tokens_of_programs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     found = RACE.explore()
     token = tokens.encode_program(RACE, found.violations[0], found.schedule)
