@@ -128,6 +128,10 @@ def test_get_put_algebra(version: str, driver: str) -> None:
                 k.page(first + i).get()
                 held[i] += 1
             assert [k.page(first + n).count - at_rest[n] for n in range(4)] == held
+        k.batch().page_get(first, 4).page_get(first + 1, 3).page_put(first, 4).run()
+        counts = [k.page(first + n).count - at_rest[n] for n in range(4)]
+        assert counts == [held[0], *(n + 1 for n in held[1:])]
+        k.batch().page_put(first + 1, 3).run()
         for i, n in enumerate(held):
             for _ in range(n):
                 k.page(first + i).put()
@@ -232,6 +236,71 @@ def test_sharing_a_section(version: str) -> None:
         driver.bind(two)
         driver.unbind(two)
         k.assert_quiescent()
+
+
+#: Two functions of a PCI device: each is more than a section.
+BARS = {0: (0x380000000000, SIZE), 2: (0x390000000000, SIZE)}
+
+
+@pytest.mark.parametrize("version", [*VERSIONS, "v5.2 with a11-shared-ref"])
+def test_sharing_a_ref(version: str) -> None:
+    """Two mappings on one ref end, unless the release of one waits for the ref: the pages of the
+    other hold it."""
+    with Kernel.select(version, on_violation="record") as k:
+        driver = k.driver("p2pdma")
+        device = driver.device(bars=BARS)
+        driver.bind(device)
+        if "a11" in version:
+            with pytest.raises(Blocked):
+                driver.unbind(device)
+            assert [v.kind for v in k.quiescence()] == ["hang"]
+            return
+        driver.unbind(device)
+        k.assert_quiescent()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_sharing_a_pool(version: str) -> None:
+    """Whichever mapping handed out memory lies in, and whoever is given it back last, the device
+    is not gone before that, and then it is."""
+    for order in itertools.permutations(range(3)):
+        with Kernel.select(version, on_violation="record") as k:
+            driver = k.driver("p2pdma")
+            device = driver.device(bars=BARS)
+            driver.bind(device)
+            # The third one does not fit in what is left of the first mapping.
+            pieces = [(device.alloc_p2pmem(size), size) for size in (4096, SIZE // 2, SIZE)]
+            assert all(address for address, _ in pieces)
+            with pytest.raises(Blocked) as blocked:
+                driver.unbind(device)
+            for n in order:
+                assert not blocked.value.task.done
+                device.free_p2pmem(*pieces[n])
+            assert blocked.value.task.done
+            k.assert_quiescent()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("page_first", [True, False])
+def test_sharing_a_queue(version: str, page_first: bool) -> None:
+    """The counter of a disk's queue stands for its pages and for its I/O: whichever ends last, the
+    disk is not gone before that, and then it is.  Its memory is, before v5.2."""
+    with Kernel.select(version, on_violation="record") as k:
+        k.iomem.add(START, START + SIZE - 1, "Persistent Memory")
+        driver = k.driver("pmem")
+        device = driver.device(START, SIZE)
+        driver.bind(device)
+        page, bio = k.page((START + SIZE // 2) >> 12), device.submit_bio()
+        page.get()
+        with pytest.raises(Blocked) as blocked:
+            driver.unbind(device)
+        for end in (page.put, bio.end) if page_first else (bio.end, page.put):
+            assert not blocked.value.task.done
+            end()
+        assert blocked.value.task.done
+        assert {v.kind for v in k.violations} == (
+            set() if version == "v5.2" else {"memmap-removed"}
+        )
 
 
 # --- 6: bind cycle ---
