@@ -96,7 +96,10 @@ class ShutdownMachine(RuleBasedStateMachine):
     """Two devices side by side that are bound, used, unbound and bound again, with calls that
     fail and pages that are held all the while; a plain model says what must be.
 
-    Subclass it to add a driver: override `make`, and add rules of your own.
+    Subclass it to add a driver: override `make`, and add rules of your own.  Pages are those of
+    the range that `make` is given: a device that takes others, as private HMM memory does, is bound
+    and unbound and no more.  Before the patch "hmm-memremap" HMM's pages are in no index, which
+    this machine takes for a mistake.
 
     Attributes:
         version: of the kernel
