@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 #: In a schedule: behind it another execution begins (EMU_NEXT_EXECUTION).
@@ -81,7 +81,7 @@ class LockOrder:
 
     def to_json(self) -> list[Any]:
         """For `from_json`."""
-        return [list(v) if isinstance(v, bytes) else v for v in astuple(self)]
+        return [list(v) if isinstance(v, bytes) else v for v in vars(self).values()]
 
     @classmethod
     def from_json(cls, fields: list[Any]) -> LockOrder:
