@@ -42,30 +42,45 @@ static bool is_own(struct explorer *x, const struct access *access, unsigned int
 	       !((access->rcu_read & 2U ? x->askers[1] : 0) & others);
 }
 
+/* Who else is to be tried at step @next, of a task that goes on, as far as is known? */
+static uint32_t others_at(struct explorer *x, const struct step *next, bool own)
+{
+	const uint32_t others = next->enabled & ~x->sleep & ~(1U << next->proc);
+
+	/* Races enter whoever could have gone. */
+	if (x->strategy->reduces)
+		return own ? 0 : others;
+	return others ? x->strategy->alternatives(x, next) & others : 0;
+}
+
 bool goes_on(struct explorer *x)
 {
 	struct machine *m = x->m;
 	struct step *step = &x->steps[x->depth], *next = step + 1;
 	struct emu_task *task = m->running;
 	const uint32_t bit = 1U << step->proc;
+	const bool clocks = keeps_clocks(x);
 	bool own;
 
-	if (!keeps_clocks(x) || x->starting || x->path || x->depth + 1 < x->prefix ||
-	    x->depth + 1 == MAX_STEPS - 1 || step->failed < step->nr_fails || m->refused ||
-	    m->arena_full || (x->phases && task->operation))
+	if (x->strategy->samples || x->strategy->caches || x->starting || x->path ||
+	    x->depth + 1 < x->prefix || x->depth + 1 == MAX_STEPS - 1 ||
+	    step->failed < step->nr_fails || m->refused || m->arena_full ||
+	    (x->phases && task->operation))
 		return false;
-	own = is_own(x, &task->pending, step->proc);
 	x->enabled = enabled_procs(x);
 	x->looked = true;
 	/* What the worker takes may be another item because of this step: see takes_item(). */
-	if (!(x->enabled & bit) || x->enabled & 1U << PROC_WORKER ||
-	    (!own && x->enabled & ~x->sleep & ~bit))
+	if (!(x->enabled & bit) || x->enabled & 1U << PROC_WORKER)
 		return false;
-	x->looked = false;
-	step->clock = x->procs[step->proc].clock;
-	x->depth++;
+	own = clocks && is_own(x, &task->pending, step->proc);
 	next->proc = step->proc;
 	next->enabled = x->enabled;
+	x->depth++;
+	if (others_at(x, next, own)) {
+		x->depth--;
+		return false;
+	}
+	x->looked = false;
 	next->sleep = x->sleep;
 	next->done = next->backtrack = bit;
 	next->calls = next->failed = next->nr_fails = 0;
@@ -74,11 +89,14 @@ bool goes_on(struct explorer *x)
 	next->mark = NO_MARK;
 	next->access = task->pending;
 	next->access.kind = kind_now(&next->access);
-	if (own)
-		account_own(x, x->depth);
-	else
-		account(x, x->depth, true);
-	list_step(x, x->depth);
+	if (clocks) {
+		step->clock = x->procs[step->proc].clock;
+		if (own)
+			account_own(x, x->depth);
+		else
+			account(x, x->depth, true);
+		list_step(x, x->depth);
+	}
 	if (x->sleep)
 		x->sleep = still_asleep(x, x->sleep, &next->access);
 	x->result->steps++;
