@@ -26,7 +26,7 @@ from memremap_emu import counterexample, generate, interrupts, scenario
 from memremap_emu.booted import Booted, SetUps
 from memremap_emu.counterexample import Counterexample
 from memremap_emu.errors import NUMBER, Cause, ViolationRecord
-from memremap_emu.exploration import Found, Outcome
+from memremap_emu.exploration import Bound, Found
 from memremap_emu.operations import ProgramError
 from memremap_emu.program import Program
 from memremap_emu.search import SLICE
@@ -308,38 +308,34 @@ class Campaign:
         """Searches a program's schedules; True if they have led to new states."""
         setup = zlib.crc32(repr(booted.program).encode()) << 32
         strategy, faults = draw.choice(SEARCHES)
+        sampled = strategy == "pct"
         news = False
-        saved: dict[str, Any] | None = None
         done = 0
-        for executions in SLICES:
-            search = booted.tasks(program.tasks).search(
-                strategy=strategy,
-                # A search that goes on is the same search; samples are others each time.
-                seed=draw.getrandbits(60) if strategy == "pct" else 0,
-                max_preemptions=2,
-                max_faults=faults,
-                max_executions=executions,
-                stop_at_violation=False,
-                check_quiescence=True,
-            )
-            with search:
-                if saved is not None:
-                    search.load(saved)
+        search = booted.tasks(program.tasks).search(
+            strategy=strategy,
+            seed=draw.getrandbits(60) if sampled else 0,
+            max_preemptions=2,
+            max_faults=faults,
+            max_executions=SLICES[0],
+            stop_at_violation=False,
+            check_quiescence=True,
+        )
+        with search:
+            for more in (*SLICES[1:], 0):
                 while search.running:
                     search.run(SLICE)
                     interrupts.check()
                 result = search.result
                 new = {setup ^ state for state in search.final_states()} - self.states
-                goes_on = new and result.outcome is Outcome.BOUND and search.has_position
-                saved = search.save() if goes_on else None
-            self.executions += result.executions - done
-            done = result.executions
-            self.states |= new
-            news = news or bool(new)
-            for found in _firsts(result.found):
-                self._note(program, found, setups)
-            if saved is None:
-                break
+                self.executions += result.executions - done
+                done = result.executions
+                self.states |= new
+                news = news or bool(new)
+                if not more or not new or Bound.EXECUTIONS not in result.bounds or sampled:
+                    break
+                search.extend(more)
+        for found in _firsts(result.found):
+            self._note(program, found, setups)
         return news
 
     def _note(self, program: Program, found: Found, setups: SetUps) -> None:

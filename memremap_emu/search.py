@@ -354,6 +354,18 @@ class Search:
                 raise ValueError("the saved search is damaged")
         self.learn(orders)
 
+    def extend(self, max_executions: int) -> None:
+        """Goes on, when it has come to its bound of executions or seconds, up to so many; 0: all.
+
+        Raises:
+            ValueError: it has not, or no such number.
+        """
+        most = _whole("max_executions", max_executions)
+        with self._inside():
+            self._result()
+            if self._native.lib.emu_search_extend(self._search, most):
+                raise ValueError("the search has not come to a bound")
+
     def take_over(self, saved: dict[str, Any]) -> None:
         """What an item has found becomes part of this search, which has come to its choice.
 

@@ -949,6 +949,37 @@ def test_a_search_that_is_cut_into_pieces_finds_the_same() -> None:
         assert same(search.result, whole)
 
 
+@pytest.mark.parametrize("strategy", ["dpor", "phases", "preemptions", "dfs"])
+def test_a_search_that_came_to_a_bound_goes_on_up_to_another_one(strategy: str) -> None:
+    found = []
+    for bounds in ([10, 25, 150], [150]):
+        with Kernel("v5.2", cpus=2, on_violation="record") as k:
+            program = teardown_against_a_held_page(k, "dax_pmem")
+            search = program.search(
+                strategy=strategy,
+                stop_at_violation=False,
+                max_faults=1,
+                max_executions=bounds.pop(0),
+            )
+            with pytest.raises(ValueError, match="not come to a bound"):
+                search.extend(0)
+            search.run()
+            for bound in bounds:
+                with pytest.raises(ValueError, match="max_executions"):
+                    search.extend(-1)
+                search.extend(bound)
+                search.run()
+            found.append(search.result)
+            assert search.result.executions == 150
+    assert same(*found)
+    with Kernel(cpus=3, on_violation="record") as k:
+        search = locks_in_two_orders(k).search(strategy=strategy, stop_at_violation=False)
+        search.run()
+        assert search.result.exhaustive
+        with pytest.raises(ValueError, match="not come to a bound"):
+            search.extend(0)
+
+
 def test_a_search_is_saved_and_goes_on_in_another_kernel() -> None:
     with Kernel("v5.2", cpus=2, on_violation="record") as k:
         program = teardown_against_a_held_page(k, "dax_pmem")

@@ -463,6 +463,20 @@ int emu_search_continue(emu_search *search, const struct emu_search_position *po
 	return EMU_OK;
 }
 
+int emu_search_extend(emu_search *search, uint64_t max_executions)
+{
+	struct explorer *x = &search->x;
+	const uint32_t bounds = EMU_BOUND_EXECUTIONS | EMU_BOUND_SECONDS;
+
+	/* Behind its last execution, that is, and there is another one. */
+	if (search->result.status != EMU_EXPLORE_BOUND || !(x->cut & bounds))
+		return EMU_BAD_ARGUMENT;
+	x->options.max_executions = max_executions;
+	x->cut &= ~bounds;
+	search->result.status = EMU_EXPLORE_RUNNING;
+	return EMU_OK;
+}
+
 uint64_t emu_search_room(const emu_search *search)
 {
 	return room_for_items(&search->x);

@@ -869,6 +869,14 @@ int emu_search_position(const emu_search *search, struct emu_search_position *po
 int emu_search_settled(const emu_search *search);
 
 /**
+ * emu_search_extend() - lets a search go on that has come to its bound of executions or seconds
+ * @search: search
+ * @max_executions: the new bound, 0: none
+ *
+ * Return: EMU_OK; EMU_BAD_ARGUMENT: it has not.
+ */
+int emu_search_extend(emu_search *search, uint64_t max_executions);
+/**
  * emu_search_continue() - puts a search that has not begun where another one stood
  * @search: search
  * @position: as emu_search_position() gave it
