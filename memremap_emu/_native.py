@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -123,6 +124,19 @@ def signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
+def _others_may_call() -> bool:
+    """Is another thread in this package, perhaps on its way into a machine that it saw open?"""
+    frames = sys._current_frames()
+    frames.pop(threading.get_ident(), None)
+    for top in frames.values():
+        frame: FrameType | None = top
+        while frame:
+            if frame.f_globals.get("__package__") == __package__:
+                return True
+            frame = frame.f_back
+    return False
+
+
 class Native:
     """A machine as C sees it: a pointer, strings, callbacks."""
 
@@ -174,6 +188,8 @@ class Native:
         if status != OK:
             raise ValueError(f"the machine refuses this configuration (status {status})")
         self.m: Any = out[0]
+        #: The machine, closed, if another thread may still hold the pointer to it.
+        self._closed: Any = None
         #: Points to how many calls were made that can have changed something.
         self.calls: Any = self.lib.emu_calls(self.m)
 
@@ -181,20 +197,27 @@ class Native:
 
     def close(self) -> None:
         """Gives the machine back; closing twice is allowed."""
-        if self.m:
-            calls, self.calls = self.calls, self.library.no_calls
-            if self.lib.emu_destroy(self.m) == BUSY:
-                self.calls = calls
-                raise RuntimeError("the kernel is in use: it cannot be closed from a callback")
-            self.m = self.ffi.NULL
+        m = self.m
+        if not m:
+            return
+        status = self.lib.emu_close(m)
+        if status == BUSY:
+            raise RuntimeError("the kernel is in use: it cannot be closed from a callback")
+        if status == CLOSED:
+            return  # another thread is at it
+        self.calls, self.m = self.library.no_calls, self.ffi.NULL
+        if _others_may_call():
+            self._closed = m
+        else:
+            self.lib.emu_destroy(m)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a kernel cannot be copied or pickled: Kernel.snapshot() keeps a state")
 
     def __del__(self) -> None:
-        m = getattr(self, "m", None)
-        if m:
-            self.lib.emu_destroy(m)
+        for m in (getattr(self, "m", None), getattr(self, "_closed", None)):
+            if m:
+                self.lib.emu_destroy(m)
 
     @property
     def machine(self) -> Any:

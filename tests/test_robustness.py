@@ -1003,6 +1003,76 @@ def test_hundred_kernels_alive_at_once() -> None:
         kernel.close()
 
 
+def test_kernel_that_is_closed_while_another_thread_calls_it_is_closed_for_that() -> None:
+    run("""
+        import threading
+        import time
+        from memremap_emu import Kernel, MachineClosed
+
+        def work(k, told):
+            page = k.page(0x100)
+            while True:
+                try:
+                    page.valid
+                except MachineClosed:
+                    told.append(k)
+                    return
+                except RuntimeError as e:
+                    assert "in use" in str(e), e
+
+        for _ in range(20):
+            k, told = Kernel(), []
+            threads = [threading.Thread(target=work, args=(k, told)) for _ in range(2)]
+            for t in threads:
+                t.start()
+            time.sleep(0.01)
+            while True:
+                try:
+                    k.close()
+                    break
+                except RuntimeError as e:
+                    assert "in use" in str(e), e
+            for t in threads:
+                t.join(10)
+            assert told == [k, k]
+    """)
+
+
+def test_memory_of_a_kernel_that_was_closed_under_another_thread_goes_with_its_last_user() -> None:
+    run("""
+        import gc
+        import threading
+        from memremap_emu import Config, Kernel
+
+        def size():
+            with open("/proc/self/statm") as f:
+                return int(f.read().split()[0]) * 4096
+
+        inside, go_on = threading.Event(), threading.Event()
+        busy = Kernel()
+
+        def match(dev):
+            inside.set()
+            go_on.wait(10)
+            return 0
+
+        def work():
+            busy.driver("x", probe=lambda dev: 0, match=match)
+            busy.device("x.0")
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert inside.wait(10)
+        before = size()
+        for _ in range(4):
+            Kernel(config=Config(arena_size=1 << 32)).close()
+        gc.collect()
+        assert size() - before < 2 << 32, size() - before  # one mapping is kept for the next
+        go_on.set()
+        thread.join(10)
+    """)
+
+
 def test_kernel_made_in_one_thread_works_in_another(k: Kernel) -> None:
     result: list[int] = []
     ref = k.percpu_ref()

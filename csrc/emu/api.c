@@ -61,7 +61,7 @@ int __untracked machine_enter(struct machine *m, struct entry *saved)
 					 __ATOMIC_RELAXED) &&
 	    nobody != self) {
 		/* Not ours to write an error text into: another thread is inside. */
-		return EMU_BUSY;
+		return nobody == MACHINE_CLOSED ? EMU_CLOSED : EMU_BUSY;
 	}
 	page_fault_stack();
 	watchdog_arm();
@@ -101,7 +101,7 @@ int __untracked machine_look(struct machine *m, struct entry *saved)
 	if (!__atomic_compare_exchange_n(&m->thread, &nobody, self, false, __ATOMIC_ACQUIRE,
 					 __ATOMIC_RELAXED) &&
 	    nobody != self)
-		return EMU_BUSY;
+		return nobody == MACHINE_CLOSED ? EMU_CLOSED : EMU_BUSY;
 	saved->nested = nobody == self;
 	saved->machine = current_machine;
 	current_machine = m;

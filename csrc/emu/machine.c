@@ -176,13 +176,25 @@ int emu_create(const struct emu_config *config, emu_upcall_fn upcall_fn, void *d
 	return EMU_OK;
 }
 
+int emu_close(emu_machine *m)
+{
+	unsigned long thread = 0;
+
+	if (!m)
+		return EMU_CLOSED;
+	if (__atomic_compare_exchange_n(&m->thread, &thread, MACHINE_CLOSED, false,
+					__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return EMU_OK;
+	return thread == MACHINE_CLOSED ? EMU_CLOSED : EMU_BUSY;
+}
+
 int emu_destroy(emu_machine *m)
 {
 	struct violation *violations;
 
 	if (!m)
 		return EMU_CLOSED;
-	if (__atomic_load_n(&m->thread, __ATOMIC_ACQUIRE))
+	if (emu_close(m) == EMU_BUSY)
 		return EMU_BUSY;
 	snapshot_drop_all(m);
 	/* What is mapped here next is somebody else's. */

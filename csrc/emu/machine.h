@@ -47,6 +47,7 @@
 #define TASK_STACK_SIZE (64UL << 10)
 #define TASK_STACK_GUARD 4096UL
 #define MAX_TASKS 128
+#define MACHINE_CLOSED (~0UL) /* in place of a thread that is inside */
 /* About a second. */
 #define SOFT_LOCKUP_STEPS (1L << 28)
 /* Pages that can be put one by one in the 20 s after which a watchdog barks. */
@@ -296,7 +297,7 @@ struct machine {
 	struct emu_task *upcall_task;
 	struct upcall_frame *upcall_frame;
 	int depth; /* calls of the host inside each other */
-	unsigned long thread; /* which host thread is inside, 0 none */
+	unsigned long thread; /* which host thread is inside, 0 none, or MACHINE_CLOSED */
 	bool trace_on;
 	enum rcu_mode rcu_mode;
 	unsigned long call_log_start; /* where the log stood when the outermost call began */

@@ -166,8 +166,18 @@ int emu_create(const struct emu_config *config, emu_upcall_fn upcall, void *data
 	       emu_machine **machine);
 
 /**
- * emu_destroy() - gives a machine back
+ * emu_close() - lets nobody into a machine any more
  * @m: machine
+ *
+ * Its memory stays, for threads that are about to call: they are told EMU_CLOSED.
+ *
+ * Return: EMU_OK; EMU_BUSY: somebody is inside; EMU_CLOSED: it is NULL, or was closed before.
+ */
+int emu_close(emu_machine *m);
+
+/**
+ * emu_destroy() - gives a machine back
+ * @m: machine, closed or not; no thread may be about to call
  *
  * Return: EMU_OK; EMU_BUSY: somebody is inside; EMU_CLOSED: it is NULL.
  */
