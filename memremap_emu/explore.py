@@ -52,11 +52,11 @@ class ProgramTask:
 
     def get_page(self, page: Page) -> ProgramTask:
         """get_page()."""
-        return self.call("get_page", page.pfn)
+        return self.call("get_page", page._pfn_for(self._kernel._native))
 
     def put_page(self, page: Page) -> ProgramTask:
         """put_page()."""
-        return self.call("put_page", page.pfn)
+        return self.call("put_page", page._pfn_for(self._kernel._native))
 
     def lookup(self, pfn: int) -> ProgramTask:
         """get_dev_pagemap() and, if it finds one, put_dev_pagemap()."""

@@ -517,7 +517,11 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
     ) -> VmFault:
         """The CPU touches an address whose page table entry stands for a private page."""
         result = self._native.call(
-            "device_private_entry_fault", page.pfn, address(at, "at"), flags, int(write)
+            "device_private_entry_fault",
+            page._pfn_for(self._native),
+            address(at, "at"),
+            flags,
+            int(write),
         )
         return VmFault(result)
 
@@ -642,7 +646,7 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
         native = self._native
         text = native.intern(fmt)
         if isinstance(value, Resource):
-            native.call("printk_resource", text, value._handle)
+            native.call("printk_resource", text, handle_of(value, Resource, "value", native))
         elif value is None or isinstance(value, str):
             native.call("printk_string", text, width, native.intern(value))
         elif re.search(r"%[-+ #0-9.]*p", fmt):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from memremap_emu._native import MASK64
+from memremap_emu._native import MASK64, Native
 from memremap_emu.handles import Object, address, optional_handle
 from memremap_emu.percpu_ref import PerCpuRef
 
@@ -207,6 +207,12 @@ class Page:
         # A callback that raised is no status.
         if status or self._native._exceptions:
             self._native.check(status)
+
+    def _pfn_for(self, native: Native) -> int:
+        """Its pfn as an argument for ``native``; ValueError for a page of another kernel."""
+        if self._native is not native:
+            raise ValueError("page belongs to another kernel")
+        return self.pfn
 
     def _field(self, index: int) -> int:
         return self._native.call("page_field", self.pfn, index)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memremap_emu._native import MASK64
-from memremap_emu.handles import Object, address, check_callable
+from memremap_emu.handles import Object, address, check_callable, handle_of
 from memremap_emu.sync import Completion
 
 #: Added to the count while it is kept per CPU.
@@ -28,7 +28,8 @@ class PerCpuRef(Object):
 
     def complete_on_release(self, completion: Completion) -> None:
         """The release completes this, as those of drivers do; programs can be explored so."""
-        self._call("percpu_ref_complete_on_release", completion._handle)
+        handle = handle_of(completion, Completion, "completion", self._native)
+        self._call("percpu_ref_complete_on_release", handle)
 
     def get(self, n: int = 1) -> None:
         """percpu_ref_get(), percpu_ref_get_many()."""

@@ -134,9 +134,20 @@ def test_objects_of_another_kernel_are_refused(k: Kernel) -> None:
             lambda: mine["device"].kfree(theirs["memory"]),
             lambda: k.get_dev_pagemap(0, theirs["pagemap"]),
             lambda: Tasks(k).task("t").call("percpu_ref_get", theirs["ref"], 1),
+            lambda: Tasks(k).task("t").get_page(theirs["page"]),
+            lambda: Tasks(k).task("t").put_page(theirs["page"]),
+            lambda: k.device_private_fault(theirs["page"]),
+            lambda: mine["ref"].complete_on_release(theirs["completion"]),
+            lambda: k.format("%pR", theirs["resource"]),
         ):
             with pytest.raises(ValueError, match="another kernel"):
                 call()
+
+
+def test_only_a_completion_can_be_completed_on_release(k: Kernel) -> None:
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="completion must be a Completion, not int"):
+        k.percpu_ref().complete_on_release(wrong)
 
 
 def test_objects_made_after_a_snapshot_are_refused_when_it_has_been_restored(
