@@ -275,3 +275,12 @@ def test_nodes_of_the_index_that_nobody_needs_are_left_behind(k: Kernel) -> None
     assert left == ["576 bytes allocated in radix_tree_node_alloc() were not freed"]
     driver.bind(second)
     k.assert_quiescent()
+
+
+def test_devices_that_are_bound_have_left_nothing_behind_however_many_they_are(k: Kernel) -> None:
+    start, section, count = 0x4000000000, 1 << 27, 600
+    k.iomem.add(start, start + count * section - 1, "Persistent Memory (legacy)")
+    driver = k.driver("dax_pmem")
+    for number in range(count):
+        driver.bind(driver.device(start + number * section, section))
+    assert k.quiescence() == []

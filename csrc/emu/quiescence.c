@@ -25,9 +25,11 @@
 #undef vsnprintf
 #undef strcmp
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define MAX_PAGEMAPS 256
+/* Pagemaps that are found without memory of the host's. */
+#define FEW_PAGEMAPS 256
 
 /* Belongs to a device for as long as it is on its bus, bound or not. */
 static const char *const device_sites[] = { "device_private_init", "kobject_set_name_vargs" };
@@ -46,10 +48,38 @@ struct findings {
 	int leaks;
 };
 
+/**
+ * struct alive - pagemaps of bound devices
+ * @few: room for the first ones
+ * @pgmap: where they are: @few, or memory of the host's
+ * @count: how many there are
+ * @capacity: how many there is room for
+ */
 struct alive {
-	const struct dev_pagemap *pgmap[MAX_PAGEMAPS];
+	const struct dev_pagemap *few[FEW_PAGEMAPS];
+	const struct dev_pagemap **pgmap;
 	int count;
+	int capacity;
 };
+
+static void alive_add(struct alive *alive, const struct dev_pagemap *pgmap)
+{
+	const struct dev_pagemap **grown;
+	size_t size;
+
+	if (alive->count == alive->capacity) {
+		size = 2 * (size_t)alive->capacity * sizeof(*grown);
+		grown = realloc(alive->pgmap == alive->few ? NULL : alive->pgmap, size);
+		/* What it covers would be called a leak. */
+		if (!grown)
+			abort();
+		if (alive->pgmap == alive->few)
+			memcpy(grown, alive->few, sizeof(alive->few));
+		alive->pgmap = grown;
+		alive->capacity *= 2;
+	}
+	alive->pgmap[alive->count++] = pgmap;
+}
 
 static void __printf(3, 4) finding(struct findings *f, const char *kind, const char *fmt, ...)
 {
@@ -94,8 +124,7 @@ static void index_entry(struct machine *m, struct findings *f, struct alive *ali
 		if (alive->pgmap[i] == pgmap)
 			return;
 	if (pagemap_alive(m, pgmap)) {
-		if (alive->count < MAX_PAGEMAPS)
-			alive->pgmap[alive->count++] = pgmap;
+		alive_add(alive, pgmap);
 		return;
 	}
 	finding(f, "leak", "index entry at pfn 0x%lx of a pagemap that no bound device owns", pfn);
@@ -350,7 +379,7 @@ static void look_around(struct machine *m, struct findings *f)
 {
 	struct machine *saved = current_machine;
 	struct kernel_context context = kernel_context;
-	struct alive alive = { .count = 0 };
+	struct alive alive = { .pgmap = alive.few, .capacity = FEW_PAGEMAPS };
 	struct machine_state *s = m->s;
 	bool any_bound = false;
 	unsigned long pfn, ghosts;
@@ -389,6 +418,8 @@ static void look_around(struct machine *m, struct findings *f)
 			"%lu pages from pfn 0x%lx on are held although their memmap "
 			"is gone",
 			ghosts, pfn);
+	if (alive.pgmap != alive.few)
+		free(alive.pgmap);
 	current_machine = saved;
 	kernel_context = context;
 }
