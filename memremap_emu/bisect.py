@@ -8,11 +8,11 @@ tried, for whether a violation shows need not be monotone: only then is there on
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memremap_emu import scenario
 from memremap_emu.scenario import Scenario, ScenarioError, Status
-from memremap_emu.versions import Patch, Selection, patches, prefix
+from memremap_emu.versions import Patch, Selection, mode_set, patches, prefix
 
 
 @dataclass(frozen=True)
@@ -117,17 +117,31 @@ def position(kernel: Selection) -> int:
     return n
 
 
-def walk(probe: Probe, start: int, end: int) -> Result:
-    """Tries every kernel from ``start`` to ``end`` patches."""
+def _with_modes(n: int, names: tuple[str, ...]) -> tuple[Selection, str]:
+    """The kernel with ``n`` patches and these modes, and why there is none: empty if there is."""
+    kernel = replace(prefix(n), modes=names)
+    try:
+        mode_set(names, kernel.patches)
+    except ValueError as e:
+        return kernel, str(e)
+    return kernel, ""
+
+
+def walk(probe: Probe, start: int, end: int, modes: tuple[str, ...] = ()) -> Result:
+    """Tries every kernel from ``start`` to ``end`` patches, each with these modes.
+
+    One that lacks a patch which a mode needs is not applicable.
+    """
     tries: list[Try] = []
     changes: list[Change] = []
     before = False
     for n in range(start, end + 1):
         patch = patches()[n - 1] if n > start else None
-        verdict = probe(prefix(n))
+        kernel, lacks = _with_modes(n, modes)
+        verdict = Verdict(None, lacks) if lacks else probe(kernel)
         # What does not apply does not show.
         if patch is not None and bool(verdict.shows) != before:
             changes.append(Change(patch, bool(verdict.shows)))
-        tries.append(Try(prefix(n), patch, verdict))
+        tries.append(Try(kernel, patch, verdict))
         before = bool(verdict.shows)
     return Result(tuple(tries), tuple(changes))

@@ -58,25 +58,27 @@ def _bound(text: str) -> int:
     return int(text)
 
 
-def _probe(text: str, max_executions: int | None) -> tuple[str, bisect.Probe]:
+def _probe(text: str, max_executions: int | None) -> tuple[str, bisect.Probe, tuple[str, ...]]:
+    """Title, what to ask of each kernel, and the modes that a token's kernel has."""
     bound = max_executions or bisect_tokens.DEFAULT_EXECUTIONS
     if text.startswith(tokens.PROGRAM_PREFIX):
         try:
             replayed = tokens.decode_program(text)
+            modes = select(replayed.program.version).modes
         except ValueError as e:
             raise BadInputError(str(e)) from None
         title = f"{replayed.kind}: a program of one's own"
-        return title, bisect_tokens.program_probe(replayed, bound)
+        return title, bisect_tokens.program_probe(replayed, bound), modes
     if text.startswith(tokens.PREFIX):
         try:
             replay = tokens.decode(text)
-            select(replay.experiment.setup.version)
+            modes = select(replay.experiment.setup.version).modes
             probe = bisect_tokens.token_probe(replay, bound)
         except ValueError as e:
             raise BadInputError(str(e)) from None
         setup = replay.experiment.setup
         what = f"{setup.mode.driver} {setup.mode.name} {setup.range}"
-        return f"{replay.kind}: {what}, {replay.experiment.program.name}", probe
+        return f"{replay.kind}: {what}, {replay.experiment.program.name}", probe, modes
     try:
         found = scenario.bundled()
         known = [s for s in found if s.id.lower() == text.lower()]
@@ -93,33 +95,46 @@ def _probe(text: str, max_executions: int | None) -> tuple[str, bisect.Probe]:
     wanted = known[0]
     if max_executions is not None:
         wanted = replace(wanted, max_executions=max_executions)
-    return f"{wanted.id}: {wanted.title}", bisect.scenario_probe(wanted)
+    return f"{wanted.id}: {wanted.title}", bisect.scenario_probe(wanted), ()
 
 
-def _position(text: str) -> int:
+def _end(text: str) -> tuple[int, tuple[str, ...]]:
+    """One end of the walk: how many patches it has, and its modes."""
     try:
-        return bisect.position(select(text))
+        kernel = select(text)
+        return bisect.position(kernel), kernel.modes
     except ValueError as e:
         raise BadInputError(str(e)) from None
+
+
+def _common_modes(
+    of_token: tuple[str, ...], ends: dict[str, tuple[int, tuple[str, ...]]]
+) -> tuple[str, ...]:
+    """Those of all kernels of the walk: what the ends say, else what the token says."""
+    named = {option: tuple(sorted(set(modes))) for option, (_, modes) in ends.items() if modes}
+    if len(set(named.values())) > 1:
+        raise BadInputError("--good and --bad have different modes: a walk has the same everywhere")
+    return next(iter(named.values()), of_token)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    title, probe = _probe(arguments.scenario, arguments.max_executions)
-    last = len(patches())
-    good = None if arguments.good is None else _position(arguments.good)
-    bad = None if arguments.bad is None else _position(arguments.bad)
-    if good is not None and good == bad:
-        raise BadInputError("--good and --bad are the same kernel")
-    ends = [end for end in (good, bad) if end is not None]
-    start, end = 0, last
+    title, probe, modes = _probe(arguments.scenario, arguments.max_executions)
+    ends = {
+        name: _end(text)
+        for name, text in (("good", arguments.good), ("bad", arguments.bad))
+        if text is not None
+    }
+    start, end = 0, len(patches())
     if len(ends) == 2:
-        start, end = sorted(ends)
+        start, end = sorted(place for place, _ in ends.values())
+        if start == end:
+            raise BadInputError("--good and --bad are the same kernel")
     try:
-        result = bisect.walk(probe, start, end)
+        result = bisect.walk(probe, start, end, _common_modes(modes, ends))
     except ValueError as e:
         raise BadInputError(str(e)) from None
-    for what, place, wanted in (("good", good, False), ("bad", bad, True)):
-        if place is not None and bool(result.tries[place - start].shows) is not wanted:
+    for what, (place, _) in ends.items():
+        if bool(result.tries[place - start].shows) is not (what == "bad"):
             kernel = result.tries[place - start].kernel
             verb = "shows" if result.tries[place - start].shows else "does not show"
             raise BadInputError(f"--{what} {kernel}: the violation {verb} there")

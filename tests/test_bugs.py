@@ -13,6 +13,7 @@ import pytest
 from memremap_emu import Kernel, bisect, bisect_tokens, cli, tokens
 from memremap_emu.bisect import Verdict
 from memremap_emu.experiments import Experiment, Setup, mode_named, program_named
+from memremap_emu.program import Program
 from memremap_emu.runs import Bench, boot
 from memremap_emu.scenario import (
     Scenario,
@@ -283,6 +284,11 @@ def test_bisect_walks_between_good_and_bad_only(capsys: pytest.CaptureFixture[st
         (["A01", "--bad", "v5.2"], "the violation does not show there"),
         (["A01", "--good", "v5.1"], "unknown version 'v5.1'"),
         (["A01", "--good", "v5.2 without deferred-init", "--bad", "v4.19"], "no prefix"),
+        (["A01", "--good", "v4.19 with b01-index-first"], "--good v4.19 with b01-index-first: the"),
+        (
+            ["A01", "--good", "v4.19 with a15-kill-waits", "--bad", "v5.2 with b01-index-first"],
+            "--good and --bad have different modes",
+        ),
         (["nothing.json"], "no scenario file, replay token or known bug 'nothing.json'"),
         (["mre1.zzz"], "damaged"),
     ],
@@ -292,6 +298,32 @@ def test_bisect_refuses_what_makes_no_sense(
 ) -> None:
     assert cli.main(["bisect", *arguments]) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_bisect_walks_over_kernels_with_the_modes_that_its_ends_have(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["bisect", "B01", "--bad", "v5.2 with b01-index-first"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("violated") == len(patches()) + 1 and "v4.19 with b01-index-first" in out
+    cli.main(["bisect", "A02", "--bad", "v5.0 with a14-no-get-many"])
+    out = capsys.readouterr().out
+    assert "hmm-gpl                not-applicable (mode 'a14-no-get-many' needs def" in out
+
+
+def test_bisect_of_a_token_walks_over_kernels_with_the_modes_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    program = (
+        Program("v5.2 with a15-kill-waits")
+        .memory(0x140000000, 0x147FFFFFF)
+        .device("dax", "dax_pmem", 0x140000000, 1 << 27)
+        .task("life", "bind dax", "unbind dax")
+    )
+    (hang,) = program.explore().found
+    token = tokens.encode_program(program, hang.record, hang.schedule)
+    assert cli.main(["bisect", token]) == 1
+    assert capsys.readouterr().out.count("violated") == len(patches()) + 1
 
 
 def test_bisect_takes_a_scenario_file(tmp_path: Path) -> None:
