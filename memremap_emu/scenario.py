@@ -258,7 +258,11 @@ def _read(fields: Fields) -> list[Scenario]:
     if unknown := {*scenario.with_patches, *scenario.without_patches} - known:
         raise ValueError(f"unknown patches: {', '.join(sorted(unknown))}")
     names = fields.strings("modes")
+    if unknown := set(names) - {mode.name for mode in modes()}:
+        raise ValueError(f"unknown modes: {', '.join(sorted(unknown))}")
     plain = fields.take("plain", bool, True)
+    if not plain and not names:
+        raise ValueError("plain is false and there are no modes: it would never be run")
     fields.take("upstream", str, "")
     fields.take("note", str, "")
     if (program := fields.take("program", dict, None)) is not None:
@@ -279,9 +283,6 @@ def _read(fields: Fields) -> list[Scenario]:
             devices=tuple(_device(name, value) for name, value in devices.items()),
             steps=tuple(_step(text, list(devices)) for text in fields.strings("steps", ...)),
         )
-        unknown = set(names) - {mode.name for mode in modes()}
-        if unknown:
-            raise ValueError(f"unknown modes: {', '.join(sorted(unknown))}")
     fields.end()
     found = [scenario] if plain else []
     for name in names:

@@ -161,6 +161,7 @@ def test_a_scenario_of_ones_own_is_read_and_runs() -> None:
         ),
         ({"devices": {"d": {"driver": "pmem", "start": "x", "size": "1G"}}}, "invalid literal"),
         ({"modes": ["b99"]}, "unknown modes: b99"),
+        ({"plain": False}, "there are no modes: it would never be run"),
         ({"colour": "red"}, "colour: unknown"),
         ({"violations": [{"kind": "leak", "match": "("}]}, "unterminated"),
     ],
@@ -171,6 +172,14 @@ def test_a_wrong_scenario_is_refused_with_file_and_reason(
     with pytest.raises(ScenarioError) as caught:
         parse(json.dumps(FILE | change), "x.json")
     assert str(caught.value).startswith("x.json: ") and reason in str(caught.value)
+
+
+def test_a_mode_that_there_is_not_is_refused_in_a_scenario_with_a_program_too() -> None:
+    program = {"schema": 1, "tasks": {"t": {"do": ["rcu_barrier"]}}}
+    own = {"schema": 1, "id": "OWN", "title": "t", "invariant": "i", "program": program}
+    text = json.dumps(own | {"violations": [{"kind": "bug"}], "modes": ["b99"]})
+    with pytest.raises(ScenarioError, match=r"x\.json: unknown modes: b99"):
+        parse(text, "x.json")
 
 
 def test_a_name_that_is_twice_in_a_scenario_is_refused() -> None:
