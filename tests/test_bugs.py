@@ -12,7 +12,9 @@ import pytest
 
 from memremap_emu import Kernel, bisect, bisect_tokens, cli, tokens
 from memremap_emu.bisect import Verdict
+from memremap_emu.cli_bugs import LEFT_OUT
 from memremap_emu.experiments import Experiment, Setup, mode_named, program_named
+from memremap_emu.explore import Program as Tasks
 from memremap_emu.program import Program
 from memremap_emu.runs import Bench, boot
 from memremap_emu.scenario import (
@@ -116,6 +118,23 @@ def test_bugs_says_in_text_what_is_missing_and_what_is_left_out(
 def test_bugs_refuses_an_unknown_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["bugs", "--version", "v5.1"]) == 2
     assert "known: v4.19, memremap-v6, v5.0, v5.2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("version", versions())
+def test_freeze_and_unfreeze_that_overlap_hang_in_every_version_as_bugs_says(version: str) -> None:
+    assert "every version has it" in LEFT_OUT["C06"]
+    with Kernel(version, cpus=2, on_violation="record") as k:
+        k.iomem.load(MAP)
+        pmem = k.driver("pmem", mode="raw")
+        disk = pmem.device(0x400000000, 1 << 30)
+        pmem.bind(disk)
+        tasks = Tasks(k)
+        for name in ("one", "two"):
+            task = tasks.task(name)
+            task.call("blk_mq_freeze_queue", disk).call("blk_mq_unfreeze_queue", disk)
+        found = tasks.explore(stop_at_violation=False)
+    hangs = [f.record.message for f in found.found if f.record.kind == "hang"]
+    assert hangs and all("percpu_ref_is_zero(&q->q_usage_counter)" in text for text in hangs)
 
 
 # --- scenario files ---
