@@ -62,25 +62,6 @@ struct alive {
 	int capacity;
 };
 
-static void alive_add(struct alive *alive, const struct dev_pagemap *pgmap)
-{
-	const struct dev_pagemap **grown;
-	size_t size;
-
-	if (alive->count == alive->capacity) {
-		size = 2 * (size_t)alive->capacity * sizeof(*grown);
-		grown = realloc(alive->pgmap == alive->few ? NULL : alive->pgmap, size);
-		/* What it covers would be called a leak. */
-		if (!grown)
-			abort();
-		if (alive->pgmap == alive->few)
-			memcpy(grown, alive->few, sizeof(alive->few));
-		alive->pgmap = grown;
-		alive->capacity *= 2;
-	}
-	alive->pgmap[alive->count++] = pgmap;
-}
-
 static void __printf(3, 4) finding(struct findings *f, const char *kind, const char *fmt, ...)
 {
 	char line[320];
@@ -114,6 +95,27 @@ static bool pagemap_alive(struct machine *m, const struct dev_pagemap *pgmap)
 	return dev && !dev->freed && pgmap->dev->driver;
 }
 
+static void alive_add(struct findings *f, struct alive *alive, const struct dev_pagemap *pgmap)
+{
+	const struct dev_pagemap **grown;
+	size_t size;
+
+	if (alive->count == alive->capacity) {
+		size = 2 * (size_t)alive->capacity * sizeof(*grown);
+		grown = realloc(alive->pgmap == alive->few ? NULL : alive->pgmap, size);
+		if (!grown) {
+			finding(f, "note",
+				"no memory for all pagemaps: what they cover is no leak");
+			return;
+		}
+		if (alive->pgmap == alive->few)
+			memcpy(grown, alive->few, sizeof(alive->few));
+		alive->pgmap = grown;
+		alive->capacity *= 2;
+	}
+	alive->pgmap[alive->count++] = pgmap;
+}
+
 static void index_entry(struct machine *m, struct findings *f, struct alive *alive,
 			unsigned long pfn, const void *entry, size_t offset)
 {
@@ -124,7 +126,7 @@ static void index_entry(struct machine *m, struct findings *f, struct alive *ali
 		if (alive->pgmap[i] == pgmap)
 			return;
 	if (pagemap_alive(m, pgmap)) {
-		alive_add(alive, pgmap);
+		alive_add(f, alive, pgmap);
 		return;
 	}
 	finding(f, "leak", "index entry at pfn 0x%lx of a pagemap that no bound device owns", pfn);
