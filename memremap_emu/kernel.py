@@ -220,7 +220,7 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
         """A percpu_ref, initialised.
 
         ``release`` is called with the ref whenever a put in atomic mode makes its count zero;
-        ``name`` is what messages call it, by default the function's own name.
+        ``name`` is what messages call that function, by default its own name.
 
         Raises:
             KernelError: ENOMEM.
