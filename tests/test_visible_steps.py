@@ -9,6 +9,7 @@ from itertools import permutations
 import pytest
 
 from memremap_emu import Config, Kernel
+from memremap_emu.device import Driver
 from memremap_emu.errors import KernelError
 from memremap_emu.exploration import Exploration
 from memremap_emu.explore import Program
@@ -335,3 +336,39 @@ def test_a_grace_period_on_one_cpu_waits_for_who_was_left_in_a_section() -> None
     assert found == dict.fromkeys(found, False)
     found = races(1, section, [*LOCKS, *frees])
     assert found == dict.fromkeys(found, True)
+
+
+def driver_without_callbacks(k: Kernel) -> Driver:
+    """One of the platform bus that has nothing to do: what is explored calls no Python."""
+    driver = Driver(k, k._native.call("driver_new", k._native.intern("d"), 0, 0))
+    driver.register()
+    return driver
+
+
+@pytest.mark.parametrize("strategy", ["dfs", "dpor", "sleep", "phases"])
+def test_a_driver_is_set_without_a_probe_before_and_after_somebody_asks_for_it(
+    strategy: str,
+) -> None:
+    """A write to the bind file asks without the lock of the device: it may bind it once more."""
+    with Kernel(cpus=2, on_violation="record") as k:
+        driver = driver_without_callbacks(k)
+        k.autoprobe(False)
+        device = k.device("d.0")
+        program = Program(k)
+        program.task("binds").bind(driver, device)
+        by_hand = program.task("by hand").call("synchronize_rcu")
+        by_hand.call("device_bind_driver", device, driver)
+        assert explored(program, strategy).final_states == 2
+
+
+@pytest.mark.parametrize("strategy", ["dfs", "dpor", "sleep", "phases"])
+def test_the_data_of_a_device_are_set_while_its_driver_goes(strategy: str) -> None:
+    """They are a plain pointer, and nothing orders the two."""
+    with Kernel(cpus=2, on_violation="record") as k:
+        driver, lock = driver_without_callbacks(k), k.mutex("m")
+        device = k.device("d.0")
+        program = Program(k)
+        program.task("unbinds").unbind(driver, device)
+        program.task("sets").lock(lock).call("dev_set_drvdata", device, 5).unlock(lock)
+        found = causes(explored(program, strategy))
+    assert {kind for kind, _, _ in found} == {"data-race"}

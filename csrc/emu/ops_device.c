@@ -6,6 +6,7 @@
 
 #include <linux/device.h>
 #include <linux/kernel.h>
+#include <linux/outline.h>
 #include <linux/platform_device.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -281,10 +282,10 @@ static int64_t op_device_bind_driver(const int64_t *args)
 	    !device_is_registered(dev))
 		return bad_argument("a registered driver, and a device on the platform bus");
 	device_lock(dev);
-	WRITE_ONCE(dev->driver, drv);
+	outline_set_driver(dev, drv);
 	ret = device_bind_driver(dev);
 	if (ret)
-		WRITE_ONCE(dev->driver, NULL);
+		outline_set_driver(dev, NULL);
 	device_unlock(dev);
 	return ret;
 }
@@ -342,13 +343,13 @@ static int64_t op_set_drvdata(const int64_t *args)
 	if ((dev->bus && dev->bus != &platform_bus_type) ||
 	    (dev->driver && dev->driver->probe != host_probe))
 		return bad_argument("the data of this device is its driver's");
-	dev_set_drvdata(dev, (void *)(uintptr_t)args[1]);
+	outline_dev_set_drvdata(dev, (void *)(uintptr_t)args[1]);
 	return 0;
 }
 
 static int64_t op_get_drvdata(const int64_t *args)
 {
-	return (int64_t)(uintptr_t)dev_get_drvdata(ARG(struct device, 0));
+	return (int64_t)(uintptr_t)outline_dev_get_drvdata(ARG(struct device, 0));
 }
 
 static int64_t op_dev_err(const int64_t *args)

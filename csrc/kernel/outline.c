@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/device.h>
 #include <linux/mm.h>
 #include <linux/outline.h>
 #include <linux/percpu-refcount.h>
@@ -41,4 +42,19 @@ void outline_get_page(struct page *page)
 void outline_put_page(struct page *page)
 {
 	put_page(page);
+}
+
+void *outline_dev_get_drvdata(const struct device *dev)
+{
+	return dev_get_drvdata(dev);
+}
+
+void outline_dev_set_drvdata(struct device *dev, void *data)
+{
+	dev_set_drvdata(dev, data);
+}
+
+void outline_set_driver(struct device *dev, struct device_driver *drv)
+{
+	WRITE_ONCE(dev->driver, drv);
 }

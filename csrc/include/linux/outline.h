@@ -5,6 +5,8 @@
 #include <linux/percpu-refcount.h>
 #include <linux/types.h>
 
+struct device;
+struct device_driver;
 struct page;
 
 /*
@@ -19,5 +21,9 @@ bool outline_percpu_ref_is_dying(struct percpu_ref *ref);
 bool outline_percpu_ref_is_zero(struct percpu_ref *ref);
 void outline_get_page(struct page *page);
 void outline_put_page(struct page *page);
+void *outline_dev_get_drvdata(const struct device *dev);
+void outline_dev_set_drvdata(struct device *dev, void *data);
+/** outline_set_driver() - what a bus does that knows the driver; the device lock is held */
+void outline_set_driver(struct device *dev, struct device_driver *drv);
 
 #endif
