@@ -372,3 +372,15 @@ def test_the_data_of_a_device_are_set_while_its_driver_goes(strategy: str) -> No
         program.task("sets").lock(lock).call("dev_set_drvdata", device, 5).unlock(lock)
         found = causes(explored(program, strategy))
     assert {kind for kind, _, _ in found} == {"data-race"}
+
+
+@pytest.mark.parametrize("strategy", ["dfs", "dpor", "sleep", "phases"])
+def test_a_module_is_loaded_while_another_task_is_about_to(strategy: str) -> None:
+    """It cannot be loaded twice: under some schedules the program makes no sense, which is told."""
+    with Kernel(cpus=2) as k:
+        module, lock = k.module("m"), k.mutex("m")
+        program = Program(k)
+        program.task("second").lock(lock).call("load_module", module, 0).unlock(lock)
+        program.task("first").call("load_module", module, 0)
+        with pytest.raises(ValueError, match="cannot be explored"):
+            program.explore(strategy=strategy)

@@ -32,7 +32,7 @@ static int64_t op_module_need(const int64_t *args)
 
 	if (!args[1])
 		return bad_argument("a symbol has a name");
-	if (mod->loaded)
+	if (module_is_loaded(mod))
 		return bad_argument("the module is loaded");
 	sym = machine_alloc(this_machine(), sizeof(*sym));
 	sym->name = STRING(1);
@@ -43,7 +43,7 @@ static int64_t op_module_need(const int64_t *args)
 
 static int64_t op_load_module(const int64_t *args)
 {
-	if (ARG(struct module, 0)->loaded)
+	if (module_is_loaded(ARG(struct module, 0)))
 		return bad_argument("the module is loaded");
 	return load_module(ARG(struct module, 0), args[1] != 0);
 }
@@ -85,7 +85,7 @@ static int64_t op_module_field(const int64_t *args)
 	case 0:
 		return (int64_t)mod->taints;
 	case 1:
-		return mod->loaded;
+		return module_is_loaded(mod);
 	default:
 		return bad_argument("no such field");
 	}

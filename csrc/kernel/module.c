@@ -141,7 +141,7 @@ static struct module *find_module(const char *name)
 static void add_taint_module(struct module *mod, unsigned int flag, enum lockdep_ok lockdep_ok)
 {
 	add_taint(flag, lockdep_ok);
-	mod->taints |= BIT(flag);
+	WRITE_ONCE(mod->taints, READ_ONCE(mod->taints) | BIT(flag));
 }
 
 /* The whole list; anything else, and any other spelling, is proprietary. */
@@ -217,7 +217,7 @@ static void check_module_license(struct module *mod)
  */
 const struct kernel_symbol *resolve_symbol(struct module *mod, const char *name)
 {
-	return find_symbol(name, !(mod->taints & BIT(TAINT_PROPRIETARY_MODULE)));
+	return find_symbol(name, !(READ_ONCE(mod->taints) & BIT(TAINT_PROPRIETARY_MODULE)));
 }
 
 /*
@@ -239,6 +239,11 @@ static int simplify_symbols(struct module *mod)
 	return ret;
 }
 
+bool module_is_loaded(const struct module *mod)
+{
+	return READ_ONCE(mod->loaded);
+}
+
 /**
  * load_module() - insmod
  * @mod: the module, not loaded
@@ -256,7 +261,7 @@ int load_module(struct module *mod, bool force)
 {
 	int err;
 
-	mod->taints = 0;
+	WRITE_ONCE(mod->taints, 0);
 	err = check_modinfo(mod, force);
 	if (err)
 		return err;
@@ -284,7 +289,7 @@ int load_module(struct module *mod, bool force)
 		mutex_unlock(&module_mutex);
 		return err;
 	}
-	mod->loaded = true;
+	WRITE_ONCE(mod->loaded, true);
 	return 0;
 }
 
@@ -297,12 +302,12 @@ int load_module(struct module *mod, bool force)
 int delete_module(struct module *mod)
 {
 	mutex_lock(&module_mutex);
-	if (!mod->loaded) {
+	if (!module_is_loaded(mod)) {
 		mutex_unlock(&module_mutex);
 		return -ENOENT;
 	}
 	list_del(&mod->list);
-	mod->loaded = false;
+	WRITE_ONCE(mod->loaded, false);
 	mutex_unlock(&module_mutex);
 	return 0;
 }

@@ -49,6 +49,8 @@ enum export kernel_symbol_export(const struct kernel_symbol *ksym);
 bool license_is_gpl_compatible(const char *license);
 const struct kernel_symbol *find_symbol(const char *name, bool gplok);
 const struct kernel_symbol *resolve_symbol(struct module *mod, const char *name);
+/** module_is_loaded() - in the list of modules, and all of it has been done */
+bool module_is_loaded(const struct module *mod);
 int load_module(struct module *mod, bool force);
 int delete_module(struct module *mod);
 
