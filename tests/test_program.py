@@ -290,3 +290,22 @@ def test_every_operation_and_step_can_be_named() -> None:
     )
     with everything.task("t", "bind d").boot() as booted:
         assert booted.tasks()
+
+
+def test_a_search_ends_in_the_same_states_whoever_has_looked_at_the_machine_before() -> None:
+    """To look is what a search does that is saved, or goes on: what it counts is not to change."""
+    program = (
+        Program("memremap-v6")
+        .memory(START, START + 2 * SIZE - 1)
+        .device("mine", "dax_pmem", START, SIZE)
+        .device("other", "dax_pmem", START + SIZE, SIZE)
+        .setup("bind other", "get_page other 0")
+        .task("puts", "put_page other 0", "bind mine")
+        .task("looks up", "get_dev_pagemap other 0")
+    )
+    found = []
+    with program.boot() as booted:
+        for _ in range(2):
+            found.append(booted.tasks().explore().final_hash)
+            assert booted.kernel.state_hash
+    assert found[0] == found[1]

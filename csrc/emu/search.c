@@ -252,6 +252,8 @@ static int search_new(struct machine *m, const struct emu_program_task *tasks, i
 	if (status == EMU_OK && !tasks_reserve(m, nr_tasks + MAX_PROCS - MAX_PROGRAM_TASKS))
 		status = EMU_NO_MEMORY;
 	if (status == EMU_OK) {
+		/* Nor on whether somebody has looked at the machine before, who leaves no page open. */
+		memmap_close_page(&m->s->memmap);
 		x->snapshot = snapshot_take(m);
 		x->fallible_start = m->s->fallible_calls;
 		x->known = m->s->nr_violations;
