@@ -6,8 +6,9 @@
  * Exploration of schedules: see explore.c.
  *
  * A task gives way at every visible operation, before it is carried out, and
- * tells what it is about to do.  Everything it does from there to its next
- * visible operation is one step.
+ * tells what it is about to do; where nobody else is to be tried it goes on at
+ * once (going_on.c).  Everything it does from there to its next visible
+ * operation is one step.
  */
 
 #include <stdbool.h>
