@@ -252,7 +252,8 @@ def test_internal_error_is_exit_2_with_a_token(
         raise RuntimeError("broken on purpose")
 
     monkeypatch.setattr(runs.Run, "op_use", broken)
-    status = cli.main(["check", "--iomem", small, "--max-faults", "0", "--driver", "pmem", "-j1"])
+    few = ["--max-faults", "0", "--max-executions", "20", "-j1"]
+    status = cli.main(["check", "--iomem", small, "--driver", "pmem", *few])
     err = capfd.readouterr().err
     assert status == 2
     assert "internal error: RuntimeError: broken on purpose" in err
