@@ -369,6 +369,13 @@ static inline void set_time(struct clock *clock, unsigned int proc, uint16_t tim
 		clock->at[i] = i == place ? time : clock->at[i];
 }
 
+/* What comes before the step has been joined: it is the next one of its process. */
+static inline void tick(struct step *step, struct proc *p)
+{
+	set_time(&p->clock, step->proc, step->index);
+	step->begin = step->clock = p->clock;
+}
+
 void account(struct explorer *x, unsigned int d, bool races)
 {
 	struct step *step = &x->steps[d];
@@ -406,8 +413,7 @@ void account(struct explorer *x, unsigned int d, bool races)
 		if (lock)
 			join(&p->clock, &lock->clock);
 	}
-	set_time(&p->clock, step->proc, step->index);
-	step->begin = step->clock = p->clock;
+	tick(step, p);
 }
 
 void account_own(struct explorer *x, unsigned int d)
@@ -422,8 +428,7 @@ void account_own(struct explorer *x, unsigned int d)
 		return;
 	}
 	step->index = ++p->steps;
-	set_time(&p->clock, step->proc, step->index);
-	step->begin = step->clock = p->clock;
+	tick(step, p);
 }
 
 void account_again(struct explorer *x, unsigned int d)

@@ -376,7 +376,7 @@ uint32_t enabled_procs(struct explorer *x)
 	return enabled;
 }
 
-/* That comes after all that anybody has done: else time would not have passed. */
+/* Who wakes comes after all that anybody has done: else time would not have passed. */
 bool let_time_pass(struct explorer *x)
 {
 	const struct emu_task *task = pass_time(x->m);

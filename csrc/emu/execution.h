@@ -180,8 +180,7 @@ struct rcu_exits {
  * @prefix: steps of it that repeat the one before
  * @live: the machine is in the middle of that execution, and steps can be taken back
  * @sleep: who need not be tried at the step behind the one at hand
- * @enabled: who could take it, as found out by the task that was to; see @looked
- * @looked: it has been found out
+ * @enabled: who could take it, as found out by the task that was to; 0: nobody has looked, or none
  * @starting: tasks go to their first visible operation
  * @seconds: that earlier slices took
  * @asked: executions when it was last asked whether the search is worthwhile, EMU_PHASES
@@ -242,7 +241,6 @@ struct explorer {
 	bool live;
 	uint32_t sleep;
 	uint32_t enabled;
-	bool looked;
 	bool starting;
 	double seconds;
 	uint64_t asked;
@@ -363,7 +361,7 @@ static inline unsigned int freed_in_step(const struct explorer *x, const struct 
 /** lock_clock() - what the next acquisition of @object comes after; NULL: too many locks */
 struct lock_clock *lock_clock(struct explorer *x, const void *object);
 bool task_over(const struct emu_task *task);
-/* Has the kernel nothing to do of its own, neither begun nor queued? */
+/** kernel_idles() - has the kernel nothing to do of its own, neither begun nor queued? */
 static inline bool kernel_idles(const struct explorer *x)
 {
 	const struct machine_state *s = x->m->s;

@@ -157,14 +157,14 @@ static enum outcome run_once(struct explorer *x)
 	const bool clocks = keeps_clocks(x);
 
 	x->sleep = 0;
-	x->looked = false;
+	x->enabled = 0;
 	for (;; x->depth++) {
 		struct step *step = &x->steps[x->depth];
-		uint32_t enabled = x->looked ? x->enabled : enabled_procs(x);
+		uint32_t enabled = x->enabled ? x->enabled : enabled_procs(x);
 		const bool last = x->depth + 1 >= x->prefix;
 		uint32_t choices;
 
-		x->looked = false;
+		x->enabled = 0;
 		while (!enabled && let_time_pass(x))
 			enabled = enabled_procs(x);
 		/* What is repeated could be done the first time; a schedule from outside need not. */

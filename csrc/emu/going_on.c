@@ -68,7 +68,6 @@ bool goes_on(struct explorer *x)
 	    (x->phases && task->operation))
 		return false;
 	x->enabled = enabled_procs(x);
-	x->looked = true;
 	/* What the worker takes may be another item because of this step: see takes_item(). */
 	if (!(x->enabled & bit) || x->enabled & 1U << PROC_WORKER)
 		return false;
@@ -80,7 +79,7 @@ bool goes_on(struct explorer *x)
 		x->depth--;
 		return false;
 	}
-	x->looked = false;
+	x->enabled = 0;
 	next->sleep = x->sleep;
 	next->done = next->backtrack = bit;
 	next->calls = next->failed = next->nr_fails = 0;

@@ -42,7 +42,7 @@
 /* Looking for cycles is given up after so many steps: it is exponential in tasks. */
 #define MAX_EFFORT (1UL << 20)
 #define NOBODY MAX_PROCS
-#define NAME 48
+#define NAME LOCKDEP_NAME
 #define LITERALS 64 /* a power of two */
 
 /**

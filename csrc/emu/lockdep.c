@@ -34,7 +34,6 @@
 #define LOCKDEP_HELD 16
 #define LOCKDEP_REPORTS 8
 #define LOCKDEP_ALIASES 64
-#define LOCKDEP_NAME 48
 
 struct lock_class {
 	const char *name;

@@ -16,6 +16,7 @@ struct machine;
 #define LOCKDEP_CLASSES 64 /* bits of a word */
 #define LOCKDEP_TASKS 32
 #define LOCKDEP_TEXT 256 /* of a cycle */
+#define LOCKDEP_NAME 48 /* of a class, with its end */
 
 /**
  * struct lock_graph - which classes have been taken while which were held

@@ -9,6 +9,7 @@
 #include <linux/kernel.h>
 #include <linux/memory_hotplug.h>
 #include <linux/memremap.h>
+#include <linux/outline.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/slab.h>
@@ -206,7 +207,9 @@ static int64_t op_get_dev_pagemap(const int64_t *args)
 	unsigned long pfn = (unsigned long)args[0];
 	struct dev_pagemap *held = ARG(struct dev_pagemap, 1);
 
-	return object_or_new('P', held ? get_dev_pagemap(pfn, held) : lookup_watched(pfn), NULL);
+	if (held)
+		return object_or_new('P', outline_get_dev_pagemap(pfn, held), NULL);
+	return object_or_new('P', lookup_watched(pfn), NULL);
 }
 
 static int64_t op_put_dev_pagemap(const int64_t *args)

@@ -112,32 +112,22 @@ void reinit_completion(struct completion *x)
 	spin_unlock_irq(&x->wait.lock);
 }
 
-static void completes(const struct completion *x)
+static void tell_lockdep(const struct completion *x,
+			 void (*tell)(struct machine *m, const void *completion, const char *name))
 {
 	struct machine *m = this_machine();
 
 	if (likely(m->explorer == NULL))
 		return;
-	lockdep_complete(m, x, x->name);
+	tell(m, x, x->name);
 	/* Before the first step: what is known of locks already is no part of the state. */
-	if (m->wipes)
-		wipe_stack();
-}
-
-static void awaits(const struct completion *x)
-{
-	struct machine *m = this_machine();
-
-	if (likely(m->explorer == NULL))
-		return;
-	lockdep_wait(m, x, x->name);
 	if (m->wipes)
 		wipe_stack();
 }
 
 void complete(struct completion *x)
 {
-	completes(x);
+	tell_lockdep(x, lockdep_complete);
 	_raw_spin_lock_irqsave(&x->wait.lock, x, sizeof(*x), __func__);
 	if (x->done != UINT_MAX)
 		x->done++;
@@ -147,7 +137,7 @@ void complete(struct completion *x)
 
 void complete_all(struct completion *x)
 {
-	completes(x);
+	tell_lockdep(x, lockdep_complete);
 	_raw_spin_lock_irqsave(&x->wait.lock, x, sizeof(*x), __func__);
 	x->done = UINT_MAX;
 	wake_up_some(&x->wait, UINT_MAX);
@@ -163,7 +153,7 @@ static bool wait_for_done(struct completion *x, unsigned long deadline)
 
 	might_sleep();
 	if (!deadline)
-		awaits(x);
+		tell_lockdep(x, lockdep_wait);
 	_raw_spin_lock_irqsave(&x->wait.lock, x, sizeof(*x), "wait_for_completion");
 	init_wait(&wait);
 	wait.exclusive = true;

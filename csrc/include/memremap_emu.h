@@ -886,6 +886,7 @@ int emu_search_settled(const emu_search *search);
  * Return: EMU_OK; EMU_BAD_ARGUMENT: it has not.
  */
 int emu_search_extend(emu_search *search, uint64_t max_executions);
+
 /**
  * emu_search_continue() - puts a search that has not begun where another one stood
  * @search: search

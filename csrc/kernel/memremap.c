@@ -130,8 +130,7 @@ struct dev_pagemap *get_dev_pagemap(unsigned long pfn, struct dev_pagemap *pgmap
 {
 	resource_size_t phys = PFN_PHYS(pfn);
 
-	if (likely(pgmap && pgmap->res.start <= phys && phys <= pgmap->res.end &&
-		   kernel_data()->config.zone_device))
+	if (likely(pgmap && pgmap->res.start <= phys && phys <= pgmap->res.end))
 		return pgmap;
 	return __get_dev_pagemap(pfn, pgmap);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/device.h>
+#include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/outline.h>
 #include <linux/percpu-refcount.h>
@@ -42,6 +43,12 @@ void outline_get_page(struct page *page)
 void outline_put_page(struct page *page)
 {
 	put_page(page);
+}
+
+/* Loops do not ask: without ZONE_DEVICE nobody gives them the pagemap that they would have in hand. */
+struct dev_pagemap *outline_get_dev_pagemap(unsigned long pfn, struct dev_pagemap *pgmap)
+{
+	return kernel_data()->config.zone_device ? get_dev_pagemap(pfn, pgmap) : NULL;
 }
 
 void *outline_dev_get_drvdata(const struct device *dev)

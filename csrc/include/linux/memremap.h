@@ -104,11 +104,9 @@ extern inline __attribute__((gnu_inline)) struct dev_pagemap *
 get_dev_pagemap(unsigned long pfn, struct dev_pagemap *pgmap)
 {
 	/* PAGE_SHIFT, but an extern inline function may not call a static one. */
-	const struct kernel_config *config = &this_context()->data->config;
-	resource_size_t phys = (resource_size_t)pfn << config->page_shift;
+	resource_size_t phys = (resource_size_t)pfn << this_context()->data->config.page_shift;
 
-	if (likely(pgmap && pgmap->res.start <= phys && phys <= pgmap->res.end &&
-		   config->zone_device))
+	if (likely(pgmap && pgmap->res.start <= phys && phys <= pgmap->res.end))
 		return pgmap;
 	return __get_dev_pagemap(pfn, pgmap);
 }
