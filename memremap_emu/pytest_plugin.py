@@ -95,11 +95,9 @@ class _Watched(Kernel):
         go_back()
         if before is None:
             return
-        gone = before.violations[len(self.violations) :]
-        if gone and self._undone is None:
-            self._undone = replace(before, violations=gone)
-        elif gone and self._undone:
-            self._undone = replace(self._undone, violations=(*self._undone.violations, *gone))
+        if gone := before.violations[len(self.violations) :]:
+            earlier = self._undone.violations if self._undone else ()
+            self._undone = replace(self._undone or before, violations=(*earlier, *gone))
 
     def keep(self) -> None:
         """Remembers what there is to tell."""
