@@ -26,7 +26,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
         ("lookup 4096 order 9", 45),
         # No goals, but what they were when they were last looked at, and a tenth.
         ("references", 50),
-        ("pagemap", 156),
+        ("pagemap", 172),
         ("pagemap in hand", 19),
         ("page.get", 255),
         ("get_page in a batch", 250),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from memremap_emu import Blocked, Kernel, KernelError, TaskDied
+from memremap_emu import Blocked, Kernel, KernelError, TaskDied, explore, program
 from memremap_emu.objects import BIAS, PERCPU_REF_INIT_ATOMIC, PerCpuRef
 
 MASK = (1 << 64) - 1
@@ -299,6 +299,10 @@ def test_failed_init_leaves_a_null_word_through_which_gets_are_harmless(k: Kerne
     c.ref.put(7)
     assert c.ref.tryget_live() and c.ref.tryget()
     assert c.ref.percpu_sum == 0, "reads through a NULL base give 0"
+    assert [v.message for v in k.violations] == [
+        "reference taken on a percpu_ref whose init failed",
+        "reference dropped on a percpu_ref whose init failed",
+    ]
     c.ref.exit()
     assert not c.ref.has_counters and not warns(k), "exit after a failed init does nothing"
 
@@ -327,3 +331,98 @@ def test_a_second_release_is_noticed_and_one_after_reinit_is_none() -> None:
         ref.put()
         assert released.done == 2
         assert [v.message for v in k.violations][-1] == "percpu_ref released twice"
+
+
+# --- what is told of gets and puts, whoever does them ---
+
+TAKEN_EXITED = "reference taken on a percpu_ref that was exited"
+TAKEN_FREE = "reference taken on a percpu_ref that nobody holds"
+DROPPED_EXITED = "reference dropped on a percpu_ref that was exited"
+SURPLUS = "more references dropped than were taken"
+
+#: What a ref is taken through, each kill with its grace period, and what is told of it.
+TOLD: dict[str, list[str]] = {
+    "kill exit get": [TAKEN_EXITED],
+    "kill exit put": [DROPPED_EXITED],
+    "get kill exit tryget": [TAKEN_EXITED],
+    "kill exit tryget": [],
+    "get kill exit tryget_live": [],
+    "kill put": [SURPLUS],
+    "kill get put": [TAKEN_FREE],
+    "get get kill put get put put": [],
+    "kill reinit get put kill exit": [],
+    "kill exit exit": [],
+}
+
+
+@pytest.mark.parametrize("flags", [0, PERCPU_REF_INIT_ATOMIC], ids=["percpu", "atomic"])
+@pytest.mark.parametrize("steps", TOLD)
+def test_what_is_told_of_a_ref_is_the_same_in_calls_and_in_programs(steps: str, flags: int) -> None:
+    with Kernel(on_violation="record") as k:
+        ref = k.percpu_ref(flags=flags)
+        for step in steps.split():
+            getattr(ref, step)()
+            k.rcu_barrier_sched()
+        # An exit looks at the counters of all CPUs, and only where no order is asked for.
+        held = "percpu_ref exited while references are held"
+        assert (held in [v.message for v in k.violations]) == steps.startswith("get kill exit")
+        called = [v.message for v in k.violations if v.kind == "refcount" and v.message != held]
+    with Kernel(on_violation="record") as k:
+        ref, searched = k.percpu_ref(flags=flags), explore.Program(k)
+        task = searched.task("all")
+        for step in steps.split():
+            if step == "kill":
+                task.kill(ref).call("rcu_barrier_sched")
+            else:
+                task.call(f"percpu_ref_{step}", ref)
+        found = searched.explore(stop_at_violation=False)
+    assert found.exhaustive
+    explored = [v.record.message for v in found.found if v.record.kind == "refcount"]
+    assert (called, explored) == (TOLD[steps], TOLD[steps])
+
+
+def test_a_switch_under_way_is_no_misuse(k: Kernel) -> None:
+    """The bias makes counts look negative; in no order is any get or put taken for a surplus."""
+    ref, searched = k.percpu_ref(), explore.Program(k)
+    ref.get()
+    searched.task("user").get(ref).put(ref).put(ref)
+    searched.task("owner").kill(ref)
+    searched.task("other").call("percpu_ref_tryget_live", ref)
+    found = searched.explore(stop_at_violation=False)
+    assert found.exhaustive and not found.found
+
+
+@pytest.mark.parametrize("strategy", ["dpor", "dfs", "cache", "sleep"])
+def test_a_put_that_may_come_after_the_exit_is_found(k: Kernel, strategy: str) -> None:
+    ref, searched = k.percpu_ref(), explore.Program(k)
+    ref.get()
+    searched.task("owner").kill(ref).call("rcu_barrier_sched").call("percpu_ref_exit", ref)
+    searched.task("user").put(ref)
+    found = searched.explore(strategy=strategy, stop_at_violation=False)
+    assert found.exhaustive
+    assert {v.record.message for v in found.found} == {DROPPED_EXITED}
+
+
+@pytest.mark.parametrize("version", ["v4.19", "memremap-v6", "v5.2"])
+def test_exit_before_the_mapping_is_released(version: str) -> None:
+    """The order that device-dax had before v4.9: the release drops the references of the pages on
+    a ref that was exited."""
+    start, size = 0x140000000, 1 << 27
+    own = (
+        program.Program(version)
+        .memory(start, start + size - 1)
+        .driver(
+            "dax",
+            start,
+            size,
+            probe=["request_region", "alloc", "init_ref", "memremap_pages", "add_action exit"],
+            kill=["nothing"],
+            cleanup=["nothing"],
+            actions={"exit": ["kill", "synchronize_rcu", "exit"]},
+        )
+        .setup("bind dax")
+        .task("unbind", "unbind dax")
+    )
+    found = own.explore(stop_at_violation=False)
+    assert found.exhaustive
+    assert DROPPED_EXITED in {v.record.message for v in found.found}

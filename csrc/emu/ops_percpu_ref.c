@@ -141,6 +141,13 @@ static int64_t op_complete_on_release(const int64_t *args)
 	return 0;
 }
 
+/* Are references in the counters of CPUs, if not all of them? */
+static bool is_per_cpu(const struct percpu_ref *ref)
+{
+	return (ref->percpu_count_ptr & ~3UL) &&
+	       (!(ref->percpu_count_ptr & 1) || ref->confirm_switch);
+}
+
 /* References held, the initial one included, wherever they are counted. */
 static long references(const struct percpu_ref *ref)
 {
@@ -148,7 +155,7 @@ static long references(const struct percpu_ref *ref)
 	unsigned long count = (unsigned long)atomic_long_read(&ref->count);
 	int cpu;
 
-	if (counters && (!(ref->percpu_count_ptr & 1) || ref->confirm_switch)) {
+	if (is_per_cpu(ref)) {
 		count -= 1UL << 63;
 		for_each_possible_cpu(cpu)
 			count += counters[cpu];
@@ -184,26 +191,29 @@ static void touch(const struct percpu_ref *ref, bool write, const char *func)
 }
 
 /*
- * The kernel checks next to nothing of what is done to a percpu_ref; this is
- * what it could have said.
+ * What nobody can see who adds to a counter of one CPU; gets and puts in atomic
+ * mode are looked at where they are done, see debug_percpu_ref.c.
  */
 static void watch_get(const struct percpu_ref *ref, const char *func)
 {
 	touch(ref, true, func);
-	if (exited(ref))
-		misuse(func, "reference taken on a percpu_ref that was exited");
-	else if (references(ref) <= 0)
+	if (!ref->percpu_count_ptr)
+		misuse(func, "reference taken on a percpu_ref whose init failed");
+	else if (is_per_cpu(ref) && references(ref) <= 0)
 		misuse(func, "reference taken on a percpu_ref that nobody holds");
 }
 
 static void watch_put(const struct percpu_ref *ref, unsigned long n, const char *func)
 {
-	long left = references(ref) - (long)n;
+	long left;
 
 	touch(ref, true, func);
-	if (exited(ref))
-		misuse(func, "reference dropped on a percpu_ref that was exited");
-	else if (left < 0)
+	if (!ref->percpu_count_ptr)
+		misuse(func, "reference dropped on a percpu_ref whose init failed");
+	if (!is_per_cpu(ref))
+		return;
+	left = references(ref) - (long)n;
+	if (left < 0)
 		misuse(func, "more references dropped than were taken");
 	else if (left == 0 && !(ref->percpu_count_ptr & 2) && !(ref->percpu_count_ptr & 1))
 		misuse(func, "initial reference dropped by a put instead of a kill");

@@ -302,6 +302,19 @@ void percpu_ref_kill_and_confirm(struct percpu_ref *ref, percpu_ref_func_t *conf
 }
 EXPORT_SYMBOL_GPL(percpu_ref_kill_and_confirm);
 
+/* percpu_ref_get() of the initial reference: the one that is taken where nobody holds any. */
+static void take_initial(struct percpu_ref *ref)
+{
+	unsigned long *counters;
+
+	rcu_read_lock_sched();
+	if (__ref_is_percpu(ref, &counters))
+		this_cpu_add(*counters, 1);
+	else
+		atomic_long_inc(&ref->count);
+	rcu_read_unlock_sched();
+}
+
 /**
  * percpu_ref_reinit() - bring a released count back to life
  * @ref: reference count, killed and zero, not exited
@@ -321,7 +334,7 @@ void percpu_ref_reinit(struct percpu_ref *ref)
 	WARN_ON_ONCE(!percpu_ref_is_zero(ref));
 	WRITE_ONCE(ref->percpu_count_ptr,
 		   ref->percpu_count_ptr & ~(unsigned long)__PERCPU_REF_DEAD);
-	percpu_ref_get(ref);
+	take_initial(ref);
 	__percpu_ref_switch_mode(ref, NULL);
 	spin_unlock_irqrestore(&percpu_ref_switch_lock, flags);
 }

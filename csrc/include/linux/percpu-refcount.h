@@ -56,6 +56,14 @@ void percpu_ref_kill_and_confirm(struct percpu_ref *ref, percpu_ref_func_t *conf
 void percpu_ref_reinit(struct percpu_ref *ref);
 void __init percpu_refcount_init(void);
 
+/*
+ * The kernel takes what is done to a count as it comes.  These look at what a
+ * get or put in atomic mode has found, like KASAN at memory: @word is
+ * percpu_count_ptr as it was read, @count what the operation has left.
+ */
+void debug_percpu_ref_get(unsigned long word, long count, unsigned long nr);
+bool debug_percpu_ref_put(unsigned long word, long count);
+
 /**
  * percpu_ref_kill() - drop the initial reference and let no new user in
  * @ref: a live reference count
@@ -125,7 +133,8 @@ static inline void percpu_ref_get_many(struct percpu_ref *ref, unsigned long nr)
 	if (__ref_is_percpu(ref, &counters))
 		this_cpu_add(*counters, nr);
 	else
-		atomic_long_add((long)nr, &ref->count);
+		debug_percpu_ref_get((unsigned long)counters,
+				     atomic_long_add_return((long)nr, &ref->count), nr);
 	rcu_read_unlock_sched();
 }
 
@@ -154,8 +163,9 @@ static inline bool percpu_ref_tryget(struct percpu_ref *ref)
 	rcu_read_lock_sched();
 	if (__ref_is_percpu(ref, &counters))
 		this_cpu_add(*counters, 1);
-	else
-		taken = atomic_long_inc_not_zero(&ref->count);
+	else if ((taken = atomic_long_inc_not_zero(&ref->count)))
+		/* Somebody held it, however many: it may only have been exited. */
+		debug_percpu_ref_get((unsigned long)counters, 2, 1);
 	rcu_read_unlock_sched();
 	return taken;
 }
@@ -206,7 +216,8 @@ static inline void percpu_ref_put_many(struct percpu_ref *ref, unsigned long nr)
 	rcu_read_lock_sched();
 	if (__ref_is_percpu(ref, &counters))
 		this_cpu_sub(*counters, nr);
-	else if (unlikely(atomic_long_sub_and_test((long)nr, &ref->count)))
+	else if (unlikely(debug_percpu_ref_put((unsigned long)counters,
+					       atomic_long_sub_return((long)nr, &ref->count))))
 		ref->release(ref);
 	rcu_read_unlock_sched();
 }
