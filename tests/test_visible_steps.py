@@ -210,6 +210,39 @@ def test_a_page_that_was_given_up_is_looked_at_before_it_goes(strategy: str) -> 
     )
 
 
+def public_memory(version: str) -> ProgramData:
+    device = ProgramData(version, cpus=2).device("d", "hmm_public", 0x380000000000, SIZE)
+    return device.setup("bind d")
+
+
+@pytest.mark.parametrize("looks_first", [False, True])
+@pytest.mark.parametrize("strategy", ["dfs", "dpor", "sleep", "cache", "phases"])
+def test_a_page_that_was_given_up_is_looked_at_before_it_is_put_once_more(
+    strategy: str, looks_first: bool
+) -> None:
+    """With the put too many its count is not zero any more, and nothing is to be seen."""
+    looks, puts = ("looks", "get_dev_pagemap d 0"), ("puts", "put_page d 0", "put_page d 0")
+    data = public_memory("v5.0")
+    for task in (looks, puts) if looks_first else (puts, looks):
+        data = data.task(*task)
+    found = data.explore(strategy=strategy, stop_at_violation=False)
+    assert found.exhaustive
+    assert {f.record.kind for f in found.found} == {"contract", "refcount"}
+
+
+@pytest.mark.parametrize("version", ["memremap-v6", "v5.0"])
+def test_nobody_is_let_in_between_the_last_put_of_a_page_and_a_look_at_whose_it_is(
+    version: str,
+) -> None:
+    """No search that reduces could know that it matters who comes there."""
+    data = public_memory(version).task("owner", "unbind d").task("user", "put_page d 0")
+    reduced = data.explore(strategy="dpor", stop_at_violation=False)
+    assert reduced.exhaustive
+    sampled = data.explore(strategy="pct", max_executions=3000, stop_at_violation=False)
+    assert sampled.final_states == reduced.final_states
+    assert {f.record.kind for f in sampled.found} == {f.record.kind for f in reduced.found}
+
+
 @pytest.mark.parametrize("strategy", ["dpor", "phases"])
 def test_a_callback_is_queued_again_before_and_after_it_was_taken(strategy: str) -> None:
     config = Config(preempt_rcu=False)

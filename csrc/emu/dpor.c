@@ -26,6 +26,8 @@
 #include "phases.h"
 
 #include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/percpu-refcount.h>
 
 void enter_initial(struct explorer *x, unsigned int i, uint32_t initials, unsigned int proc)
 {
@@ -152,6 +154,40 @@ static unsigned int list_of(const struct explorer *x, const struct access *acces
 }
 
 _Static_assert(SMALL_LISTS == 64, "six bits of a hash");
+
+/* Was what is at @access written last by what comes before @clock, or before the program began? */
+static bool written_before(const struct explorer *x, const struct access *access,
+			   const struct clock *clock)
+{
+	for (unsigned int i = x->last[list_of(x, access)]; i; i = x->steps[i - 1].before)
+		if (x->steps[i - 1].access.kind == ACCESS_WRITE &&
+		    overlap(&x->steps[i - 1].access, access))
+			return happens_before(&x->steps[i - 1], clock);
+	return true;
+}
+
+/* Not if the pagemap has been killed before that: no lookup behind it asks. */
+bool gives_up(const struct explorer *x, unsigned int proc, const struct access *access)
+{
+	unsigned long pfn, end;
+	const struct percpu_ref *ref;
+
+	if (access->kind != ACCESS_WRITE || !is_of_pages(x, access))
+		return false;
+	pfn = page_to_pfn((const struct page *)access->start);
+	end = pfn + (access->end - access->start) / STRUCT_PAGE_SIZE;
+	while ((ref = memmap_next_ref(x->m, &pfn, end))) {
+		const struct access of = {
+			.start = (uintptr_t)&ref->percpu_count_ptr,
+			.end = (uintptr_t)(&ref->percpu_count_ptr + 1),
+		};
+
+		if (!(ref->percpu_count_ptr & __PERCPU_REF_DEAD) ||
+		    (keeps_clocks(x) && !written_before(x, &of, &x->procs[proc].clock)))
+			return true;
+	}
+	return false;
+}
 
 static bool same_bytes(const struct access *a, const struct access *b)
 {
@@ -464,8 +500,11 @@ uint32_t still_asleep(const struct explorer *x, uint32_t candidates, const struc
 		unsigned int proc = (unsigned int)__builtin_ctz(candidates);
 		const struct access *pending = pending_of(x, proc);
 
-		if (!conflicts_as(pending, kind_now(pending), access))
-			asleep |= 1U << proc;
+		if (conflicts_as(pending, kind_now(pending), access))
+			continue;
+		if (unlikely(access->rcu_read & PAGES_GIVEN_UP) && gives_up(x, proc, pending))
+			continue;
+		asleep |= 1U << proc;
 	}
 	return asleep;
 }

@@ -31,6 +31,24 @@ void reverse_later(struct explorer *x, unsigned int i, unsigned int proc);
 void account_again(struct explorer *x, unsigned int d);
 /** account_blocked() - nobody is to go on: races of those that hang at a lock, none of @enabled */
 void account_blocked(struct explorer *x, uint32_t enabled);
+/**
+ * gives_up() - may a lookup tell whether it comes before or after a step by @proc with @access?
+ *
+ * It looks whether a page of a pagemap that is alive has been given up: may the step give up such a
+ * page, or put or take away one that was?
+ */
+bool gives_up(const struct explorer *x, unsigned int proc, const struct access *access);
+
+/* What @step begins with, from what its process has told: some of it shows only now. */
+static inline void complete_access(struct explorer *x, struct step *step,
+				   const struct access *pending)
+{
+	step->access = *pending;
+	step->access.kind = kind_now(&step->access);
+	if (unlikely(x->looks) && gives_up(x, step->proc, &step->access))
+		step->access.rcu_write |= PAGES_GIVEN_UP;
+}
+
 /** still_asleep() - who of @candidates need not be tried after @access, either */
 uint32_t still_asleep(const struct explorer *x, uint32_t candidates, const struct access *access);
 /** list_step() - step @d, with its access, is on the stack: later ones will find it */

@@ -208,6 +208,7 @@ struct rcu_exits {
  * @tries: some task asks whether a lock is free and does not wait for it, or may release one that
  *	it does not have
  * @strays: some task may release a reader's lock that it does not have
+ * @looks: some task looks whether a page was given up
  */
 struct explorer {
 	struct machine *m;
@@ -271,6 +272,7 @@ struct explorer {
 	struct access worker;
 	bool tries;
 	bool strays;
+	bool looks;
 	uint64_t final[MAX_FINAL_STATES];
 	uint64_t final_order[MAX_FINAL_STATES];
 	struct step steps[MAX_STEPS];

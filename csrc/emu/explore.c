@@ -204,8 +204,7 @@ static enum outcome run_once(struct explorer *x)
 		if (x->path)
 			keep_path(x, step, enabled);
 		begin_step(x, step);
-		step->access = *pending_of(x, step->proc);
-		step->access.kind = kind_now(&step->access);
+		complete_access(x, step, pending_of(x, step->proc));
 		if (takes_item(x, step->proc))
 			step->access = (struct access){ .kind = ACCESS_NONE };
 		else if (unlikely(enabled & 1U << PROC_WORKER) && clocks && last &&

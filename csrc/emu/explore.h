@@ -37,6 +37,7 @@ enum access_kind {
  * @rcu_read: flavours (bit mask) whose read section it enters
  * @rcu_write: flavours whose grace period it asks for, and RCU_QUEUE() of those whose callbacks'
  *	order it is about
+ *	(PAGES_GIVEN_UP in either is about no flavour)
  * @compares: size in bytes of a compare-and-exchange, or of a lock's owner, 0: it is none
  * @exclusive: for ACCESS_ACQUIRE: whoever has it has it alone
  * @ready: for ACCESS_ACQUIRE: can the lock at @start be acquired now?
@@ -59,6 +60,8 @@ struct access {
 /* Of struct access: callbacks run in the order in which they are queued. */
 #define RCU_QUEUE(flavour) ((uint8_t)(0x10U << (flavour)))
 #define RCU_QUEUES 0xf0
+/* The same of who looks whether a page was given up, as rcu_read, and of who gives one up. */
+#define PAGES_GIVEN_UP 0x4
 
 /** operation_breaks_a_rule() - so the running one has begun, whatever it has shown of itself */
 void operation_breaks_a_rule(struct machine *m);

@@ -86,8 +86,7 @@ bool goes_on(struct explorer *x)
 	next->fails_before = step->fails_before + step->nr_fails;
 	next->preemptions = step->preemptions;
 	next->mark = NO_MARK;
-	next->access = task->pending;
-	next->access.kind = kind_now(&next->access);
+	complete_access(x, next, &task->pending);
 	if (clocks) {
 		step->clock = x->procs[step->proc].clock;
 		if (own)

@@ -218,8 +218,6 @@ int page_ref_add_return(struct page *page, int nr)
 		check_count(page, edit.word, nr);
 	edit.word[PAGE_COUNTS] = counts(count, (int)(u32)(edit.word[PAGE_COUNTS] >> 32));
 	store_page(&edit);
-	if (unlikely(!count) && edit.home == &this_memmap()->pages)
-		memmap_give_up(this_memmap(), edit.word);
 	return count;
 }
 

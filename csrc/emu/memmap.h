@@ -28,8 +28,6 @@
  * @open: what that page holds; @pages may say something older
  * @reported: page of a missing section that this call reported last, so that one
  *	put_page(), which looks at a page several times, is one report
- * @given_up: a place and no value: whoever gives up a page of a pagemap that is alive is taken to
- *	write it, and whoever looks for that to read it
  * @no_pagemap: what pages that nobody claimed lead to
  * @no_ref: its reference, which never reaches zero
  */
@@ -46,7 +44,6 @@ struct memmap {
 	unsigned long open_pfn;
 	unsigned long open[RUN_WORDS];
 	unsigned long reported;
-	unsigned long given_up;
 	struct dev_pagemap no_pagemap;
 	struct percpu_ref no_ref;
 };
@@ -131,18 +128,22 @@ unsigned long memmap_held_ghosts(const struct memmap *memmap, unsigned long *pfn
  * memmap_given_up_by() - who has mapped a page that nobody holds any more
  * @pfn: page frame number
  *
- * A visible operation: whoever gives up a page of a pagemap that is alive comes before it or after.
+ * A visible operation: whoever gives up a page of a pagemap that is alive, or puts or takes away one
+ * that was given up, comes before it or after, see gives_up().
  *
  * Return: the pagemap of the page if its count is 0, else NULL.
  */
 const struct dev_pagemap *memmap_given_up_by(unsigned long pfn);
 /**
- * memmap_lose_given_up() - struct pages are about to go: no lookup finds any more that they were
- *	given up
+ * memmap_next_ref() - of the pages that nobody or one holds: what they hold of their pagemap
+ * @m: machine
+ * @pfn: where to look from; set to behind the pages that were looked at
+ * @end: where to look no further
  *
- * A visible operation if some were and their pagemap is alive.
+ * Return: the ref of the pagemap, NULL if no page is left that anybody has claimed.
  */
-void memmap_lose_given_up(struct memmap *memmap, unsigned long start, unsigned long end);
+const struct percpu_ref *memmap_next_ref(const struct machine *m, unsigned long *pfn,
+					 unsigned long end);
 
 /**
  * memmap_maps() - all run maps, for snapshots, hashes and checks

@@ -55,8 +55,6 @@ static inline bool is_claimed(const unsigned long *word)
 
 /** memmap_report_page() - @pfn was looked at and is gone, or was never initialised; once a call */
 void memmap_report_page(struct memmap *mm, unsigned long pfn, enum violation_kind kind);
-/** memmap_give_up() - pages with these words are held by nobody any more: memmap_given_up_by() */
-void memmap_give_up(struct memmap *mm, const unsigned long *word);
 
 /* The runs of struct pages, for whoever looks at more than one page. */
 static inline struct run_map *page_runs(void)

@@ -142,7 +142,6 @@ unsigned long memmap_put_idle_range(unsigned long pfn, unsigned long end)
 		word[i] = run->word[i];
 	word[PAGE_COUNTS] = counts(0, (int)(u32)(word[PAGE_COUNTS] >> 32));
 	run_map_set(&mm->pages, pfn, n, word);
-	memmap_give_up(mm, word);
 	return n;
 }
 
@@ -205,8 +204,6 @@ void memmap_name_page(struct memmap *mm, unsigned long pfn)
 	mm->named[i] = pfn;
 }
 
-/* ---- pages that are given up ---- */
-
 /* The ref of the pagemap that has claimed a page; what that says may be wrong: NULL. */
 static const struct percpu_ref *ref_of(const struct machine *m, const unsigned long *word)
 {
@@ -219,50 +216,44 @@ static const struct percpu_ref *ref_of(const struct machine *m, const unsigned l
 	return pgmap->ref;
 }
 
-static bool is_alive(const struct percpu_ref *ref)
+const struct percpu_ref *memmap_next_ref(const struct machine *m, unsigned long *pfn,
+					 unsigned long end)
 {
-	return !(ref->percpu_count_ptr & __PERCPU_REF_DEAD);
-}
+	const struct memmap *mm = &m->s->memmap;
 
-void memmap_give_up(struct memmap *mm, const unsigned long *word)
-{
-	struct machine *m = this_machine();
-	const struct percpu_ref *ref;
+	while (*pfn < end) {
+		const struct percpu_ref *ref;
+		const unsigned long *word = mm->open;
+		unsigned long next = *pfn + 1;
 
-	if (likely(m->explorer == NULL))
-		return;
-	ref = ref_of(m, word);
-	if (ref && is_alive(ref))
-		explore_access(m, &mm->given_up, sizeof(mm->given_up), true);
-}
+		if (mm->open_pfn != *pfn) {
+			const unsigned long i = run_map_index(&mm->pages, *pfn);
 
-void memmap_lose_given_up(struct memmap *mm, unsigned long start, unsigned long end)
-{
-	struct machine *m = this_machine();
-
-	if (likely(m->explorer == NULL))
-		return;
-	memmap_close_page(mm);
-	for (unsigned long i = run_map_index(&mm->pages, start);
-	     i < mm->pages.nr && mm->pages.runs[i].start < end; i++) {
-		const unsigned long *word = mm->pages.runs[i].word;
-		const struct percpu_ref *ref = count_of(word) ? NULL : ref_of(m, word);
-
-		if (!ref || !is_alive(ref))
-			continue;
-		explore_access(m, &mm->given_up, sizeof(mm->given_up), true);
-		return;
+			if (i == mm->pages.nr || mm->pages.runs[i].start >= end)
+				return NULL;
+			word = mm->pages.runs[i].word;
+			next = run_end(&mm->pages.runs[i]);
+			/* Of the open page the run may say something older. */
+			if (mm->open_pfn > *pfn && mm->open_pfn < next)
+				next = mm->open_pfn;
+		}
+		*pfn = next;
+		ref = (unsigned int)count_of(word) <= 1 ? ref_of(m, word) : NULL;
+		if (ref)
+			return ref;
 	}
+	return NULL;
 }
 
 const struct dev_pagemap *memmap_given_up_by(unsigned long pfn)
 {
+	const struct access access = { .kind = ACCESS_NONE, .rcu_read = PAGES_GIVEN_UP };
 	struct machine *m = this_machine();
 	const struct run *run;
 
 	/* Of the page itself it need not be: its count may change as long as it is not given up. */
 	if (unlikely(m->explorer != NULL))
-		explore_access(m, &this_memmap()->given_up, sizeof(this_memmap()->given_up), false);
+		explore_point(m, &access);
 	run = run_map_find(page_runs(), pfn);
 	if (!run || !is_claimed(run->word) || count_of(run->word))
 		return NULL;

@@ -153,7 +153,6 @@ void clear_sections(unsigned long nr, unsigned long n)
 	unsigned long start = section_nr_to_pfn(nr);
 	unsigned long end = start + section_nr_to_pfn(n);
 
-	memmap_lose_given_up(mm, start, end);
 	pages_change(start, end - start);
 	memmap_close_page(mm);
 	for (unsigned long i = run_map_index(&mm->pages, start);

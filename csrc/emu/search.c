@@ -100,6 +100,15 @@ static bool tries(const struct emu_op *ops, size_t n)
 	       strays(ops, n, "mutex_lock", "mutex_unlock");
 }
 
+/* Does operation @n look whether a page was given up? */
+static bool looks(const struct emu_op *ops, size_t n)
+{
+	const char *name = find_op(ops[n].op)->info.name;
+
+	return !strcmp(name, "lookup") || !strcmp(name, "get_dev_pagemap") ||
+	       !strcmp(name, "expect_mapped");
+}
+
 /* A copy of a task: the host's may be gone when the search goes on. */
 static int copy_task(struct emu_search *search, int i, const struct emu_program_task *from)
 {
@@ -124,6 +133,7 @@ static int copy_task(struct emu_search *search, int i, const struct emu_program_
 	for (size_t n = 0; n < from->nr_ops && status == EMU_OK; n++) {
 		x->tries |= tries(ops, n);
 		x->strays |= strays(ops, n, "read_lock", "read_unlock");
+		x->looks |= looks(ops, n);
 	}
 	return status;
 }
