@@ -29,8 +29,8 @@ class Bound(IntFlag):
     ``STEPS``: executions that were too long, they may never end; ``FAULTS``: of many calls alike
     the first, second, middle and last one have failed only, some were made before the first
     visible operation, or more were to fail in one execution than can; ``LOCKS``: more of them,
-    of grace periods or of frees, than the explorer can tell apart; ``SAMPLES``: schedules were
-    drawn.
+    of grace periods, of frees or of what orders accesses than the explorer can tell apart;
+    ``SAMPLES``: schedules were drawn.
     """
 
     NONE = 0

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from memremap_emu import Config, Kernel
-from memremap_emu.exploration import Exploration
+from memremap_emu.exploration import Bound, Exploration
 from memremap_emu.explore import Program, ProgramTask
+from memremap_emu.program import Program as ProgramData
 from memremap_emu.radix_tree import RadixTree
 from memremap_emu.sync import Mutex
 
@@ -115,3 +116,32 @@ def test_each_schedule_run_twice_gives_the_same_state_and_the_same_races() -> No
                 runs.append((k.state_hash, found.schedule, [str(v) for v in found.violations]))
             assert runs[0] == runs[1]
             assert runs[0][2]
+
+
+def freed_behind_a_completion(program: ProgramData, before: list[str], number: int) -> ProgramData:
+    """A ref is freed when its release, a callback, has said so; much comes before that."""
+    program = program.object("done", "completion").object("ref", "percpu_ref")
+    program = program.setup("percpu_ref_complete_on_release ref done")
+    program = program.task("kills", *before * number, "percpu_ref_kill ref")
+    return program.task("frees", "wait_for_completion done", "percpu_ref_free ref")
+
+
+def test_what_a_callback_orders_is_no_race_however_many_ran_before() -> None:
+    program = ProgramData(cpus=2)
+    kills = []
+    for number in range(40):
+        program = program.object(f"other{number}", "percpu_ref")
+        kills += [f"percpu_ref_kill other{number}", "rcu_barrier"]
+    program = freed_behind_a_completion(program, kills, 1)
+    found = program.explore(stop_at_violation=False, max_executions=50)
+    assert found.executions == 50 and not found.found
+    assert found.bounds is Bound.EXECUTIONS
+
+
+def test_what_a_callback_orders_is_no_race_however_many_lives_a_device_had() -> None:
+    program = ProgramData("v5.2", cpus=2).memory(PMEM, PMEM + SIZE - 1)
+    program = program.device("d", "dax_pmem", PMEM, SIZE)
+    program = freed_behind_a_completion(program, ["bind d", "unbind d"], 9)
+    found = program.explore(stop_at_violation=False, max_executions=50)
+    assert found.executions == 50 and not found.found
+    assert found.bounds is Bound.EXECUTIONS

@@ -305,6 +305,11 @@ void explore_rcu_exit(struct machine *m, int flavour, unsigned long start)
 	exits->clock[exits->nr++] = x->procs[x->running].clock;
 }
 
+void explore_loses(struct machine *m)
+{
+	m->explorer->cut |= EMU_BOUND_LOCKS;
+}
+
 unsigned long explore_fallible(struct machine *m, unsigned long n)
 {
 	struct explorer *x = m->explorer;

@@ -107,5 +107,7 @@ void explore_rcu_queued(struct machine *m, int flavour);
  * What waits for it, because it asked after @start, comes after this.
  */
 void explore_rcu_exit(struct machine *m, int flavour, unsigned long start);
+/** explore_loses() - of this execution not everything can be told: the search is not exhaustive */
+void explore_loses(struct machine *m);
 
 #endif

@@ -9,7 +9,8 @@
  * kept in vector clocks, what was accessed in epochs (task, time) of up to
  * four accesses for each eight bytes, after Flanagan and Freund, "FastTrack:
  * efficient and precise dynamic race detection", PLDI 2009.  A fifth access
- * displaces the oldest: a race can be missed, none is invented.
+ * displaces the oldest, and of many callbacks a later one takes the number of one that is over:
+ * a race can be missed, none is invented.
  *
  * This order is not the explorer's, which orders every two visible operations
  * that conflict.  Here only these order:
@@ -43,6 +44,7 @@
 #undef memset
 #undef memcpy
 #undef snprintf
+#undef strncmp
 #include <stdio.h>
 #include <string.h>
 
@@ -92,28 +94,77 @@ bool kcsan_prepare(struct machine *m)
 	return true;
 }
 
+/*
+ * What orders accesses cannot be remembered any more.  No race is told of in this execution from
+ * here on: it might be none.
+ */
+static noinline void lose_orders(struct machine *m)
+{
+	struct kcsan *k = m->kcsan;
+
+	undo_record(m, &k->lost, sizeof(k->lost));
+	k->lost = true;
+	explore_loses(m);
+}
+
+static bool is_there(const struct machine *m, const struct kcsan_task *task)
+{
+	for (int i = 0; i < m->s->nr_tasks; i++)
+		if (m->s->tasks[i]->kind != TASK_FREE && m->s->tasks[i]->serial == task->serial)
+			return true;
+	return false;
+}
+
+/*
+ * The oldest callback, or item of work, that is over and was where the running one is, which goes on
+ * with its number and its time: the two are not held against each other.  NULL: there is none.
+ */
+static struct kcsan_task *find_over(struct machine *m)
+{
+	const struct task_struct *running = &m->running->t;
+	struct kcsan *k = m->kcsan;
+	struct kcsan_task *oldest = NULL;
+
+	for (struct kcsan_task *task = k->tasks; task < k->tasks + k->nr_tasks; task++)
+		if (task->cpu == running->cpu && (!oldest || task->serial < oldest->serial) &&
+		    !strncmp(task->name, running->comm, sizeof(task->name)) && !is_there(m, task))
+			oldest = task;
+	return oldest;
+}
+
 /* The task that runs, which is not the one that was asked for last. */
 static noinline struct kcsan_task *find_task(struct machine *m)
 {
 	const struct emu_task *running = m->running;
+	/* However many callbacks have run, there is room for those of the program. */
+	const unsigned int room =
+		KCSAN_TASKS - (running->kind == TASK_DIRECT ? 0 : MAX_PROGRAM_TASKS);
 	struct kcsan *k = m->kcsan;
 	struct kcsan_task *task;
+	uint16_t time = 0;
 
 	for (unsigned int i = 0; i < k->nr_tasks; i++)
 		if (k->tasks[i].serial == running->serial) {
 			k->last = &k->tasks[i];
 			return k->last;
 		}
-	if (k->nr_tasks == KCSAN_TASKS)
+	task = k->nr_tasks < room ? NULL : find_over(m);
+	if (task) {
+		undo_record(m, task, sizeof(*task));
+		time = task->order.at[task->number];
+	} else if (k->nr_tasks < KCSAN_TASKS) {
+		undo_record(m, &k->nr_tasks, sizeof(k->nr_tasks));
+		task = &k->tasks[k->nr_tasks++];
+	} else {
+		lose_orders(m);
 		return NULL;
-	undo_record(m, &k->nr_tasks, sizeof(k->nr_tasks));
-	task = &k->tasks[k->nr_tasks];
+	}
 	memset(task, 0, sizeof(*task));
 	task->serial = running->serial;
-	task->number = (uint16_t)k->nr_tasks;
+	task->number = (uint16_t)(task - k->tasks);
 	task->cpu = running->t.cpu;
 	memcpy(task->name, running->t.comm, sizeof(task->name));
-	task->order.at[k->nr_tasks++] = 1;
+	task->order.at[task->number] = (uint16_t)(time + 1);
 	k->last = task;
 	return task;
 }
@@ -136,9 +187,11 @@ static inline struct kcsan_task *kcsan_task(struct machine *m)
 }
 
 /* Where the releases of @object are kept or would be; NULL: no room. */
-static struct released *released_place(struct kcsan *k, uintptr_t object)
+static struct released *released_place(const struct machine *m, uintptr_t object)
 {
-	size_t at = (object >> 3) * 0x9e3779b1U;
+	struct kcsan *k = m->kcsan;
+	/* By its offset, the same wherever the arena is; objects begin at multiples of 64. */
+	size_t at = ((object - (uintptr_t)m->arena) >> 3) * 0x9e3779b97f4a7c15UL >> 54;
 
 	for (unsigned int i = 0; i < KCSAN_PROBES; i++) {
 		struct released *r = &k->released[(at + i) % KCSAN_OBJECTS];
@@ -150,21 +203,23 @@ static struct released *released_place(struct kcsan *k, uintptr_t object)
 }
 
 /* What the releases of @object order; NULL: there was none. */
-static const struct order *released_order(struct kcsan *k, uintptr_t object)
+static const struct order *released_order(const struct machine *m, uintptr_t object)
 {
-	const struct released *r = released_place(k, object);
+	const struct released *r = released_place(m, object);
 
-	return r && r->generation == k->generation ? &r->order : NULL;
+	return r && r->generation == m->kcsan->generation ? &r->order : NULL;
 }
 
 /* The same about to be changed, an empty one if there was none; NULL: no room. */
 static struct order *change_released_order(struct machine *m, uintptr_t object)
 {
 	struct kcsan *k = m->kcsan;
-	struct released *r = released_place(k, object);
+	struct released *r = released_place(m, object);
 
-	if (!r)
+	if (!r) {
+		lose_orders(m);
 		return NULL;
+	}
 	if (r->generation == k->generation) {
 		undo_record(m, &r->order, sizeof(r->order));
 		return &r->order;
@@ -180,7 +235,7 @@ static struct order *change_released_order(struct machine *m, uintptr_t object)
 /* What the task has in @order comes after what the releases of @object order. */
 static void acquire(struct machine *m, struct order *order, uintptr_t object)
 {
-	const struct order *released = released_order(m->kcsan, object);
+	const struct order *released = released_order(m, object);
 
 	if (!released || is_after(order, released))
 		return;
@@ -250,7 +305,7 @@ static noinline void report_race(struct machine *m, const accessed_t *earlier, a
 		if ((k->reported[i][0] == pc[0] && k->reported[i][1] == pc[1]) ||
 		    (k->reported[i][1] == pc[0] && k->reported[i][0] == pc[1]))
 			return;
-	if (k->nr_reports == KCSAN_REPORTS)
+	if (k->lost || k->nr_reports == KCSAN_REPORTS)
 		return;
 	undo_record(m, &k->nr_reports, sizeof(k->nr_reports));
 	k->reported[k->nr_reports][0] = pc[0];
@@ -513,6 +568,7 @@ void kcsan_forget(struct machine *m)
 	}
 	m->kcsan->nr_tasks = 0;
 	m->kcsan->nr_reports = 0;
+	m->kcsan->lost = false;
 }
 
 static void unmap_kcsan(void *kcsan)

@@ -38,6 +38,7 @@ typedef uint64_t accessed_t;
 	(ACCESSED_WRITE | ACCESSED_MARKED | 0xffUL << ACCESSED_BYTES_SHIFT | 0xffffffffUL)
 
 _Static_assert(KCSAN_TASKS == 32, "five bits");
+_Static_assert(KCSAN_OBJECTS == 1U << 10, "ten bits of a hash");
 
 #define KCSAN_LINES (1U << 12)
 
@@ -81,6 +82,7 @@ struct kcsan_task {
 
 /**
  * struct kcsan - what is known of an execution
+ * @lost: there was no room for all that orders accesses
  * @users: by line of 64 bytes, some of which share a place: bit mask of the numbers of those who
  *	have ever had a plain access to it, in this execution or not
  * @touched: the same of those who have had any access to it
@@ -89,6 +91,7 @@ struct kcsan {
 	uint32_t generation;
 	unsigned int nr_tasks;
 	unsigned int nr_reports;
+	bool lost;
 	struct kcsan_task *last; /* that was asked for */
 	const void *reported[KCSAN_REPORTS][2];
 	struct kcsan_task tasks[KCSAN_TASKS];
