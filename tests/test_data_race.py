@@ -145,3 +145,34 @@ def test_what_a_callback_orders_is_no_race_however_many_lives_a_device_had() -> 
     found = program.explore(stop_at_violation=False, max_executions=50)
     assert found.executions == 50 and not found.found
     assert found.bounds is Bound.EXECUTIONS
+
+
+def test_a_section_that_a_grace_period_did_not_wait_for_races_with_what_comes_behind_it() -> None:
+    """Also where it is over by the end of the grace period, which another section has put off."""
+    with Kernel(cpus=3, on_violation="record") as k:
+        memory, ref = k.kmalloc(8), k.percpu_ref(flags=1)
+        program = Program(k)
+        program.task("owner").call("synchronize_rcu").call("kfree", memory)
+        early = program.task("early").call("rcu_read_lock").call("percpu_ref_get", ref)
+        early.call("rcu_read_unlock")
+        late = program.task("late").call("rcu_read_lock").call("memory_access", memory, 0, 8, 0)
+        late.call("rcu_read_unlock")
+        found = program.explore(strategy="dfs", stop_at_violation=False)
+    # In the other thirteen it begins before anybody asks for a grace period.
+    assert (found.executions, found.violating) == (44, 31)
+
+
+@pytest.mark.parametrize("strategy", ["dpor", "sleep", "phases"])
+def test_equivalent_schedules_have_the_same_races(strategy: str) -> None:
+    """Wherever a callback runs among steps that have nothing to do with it."""
+    with Kernel("v5.2", cpus=2, on_violation="record") as k:
+        k.iomem.add(0x380000000000, 0x380000000000 + SIZE - 1, "0000:80:00.0")
+        p2pdma = k.driver("p2pdma")
+        device = p2pdma.device(0x380000000000, SIZE)
+        p2pdma.bind(device)
+        program = Program(k)
+        program.task("unbinds").unbind(p2pdma.driver, device)
+        program.task("asks").call("dev_get_drvdata", device).unbind(p2pdma.driver, device)
+        found = program.explore(strategy=strategy, stop_at_violation=False)
+    assert found.exhaustive
+    assert {f.record.kind: f.executions for f in found.found} == {"data-race": 196}

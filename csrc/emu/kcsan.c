@@ -24,8 +24,8 @@
  *   taken for acquire: it comes after the release store, such as
  *   rcu_assign_pointer(), whose value it reads.  WRITE_ONCE() is relaxed;
  * - counts of struct pages: each change is a full barrier;
- * - RCU: the ends of read sections before the end of a grace period, call_rcu()
- *   before its callback, callbacks before the end of rcu_barrier().
+ * - RCU: the ends of read sections before the end of a grace period that was asked for
+ *   after their beginning, call_rcu() before its callback, callbacks before the end of rcu_barrier().
  *
  * Not reported, by rule:
  *
@@ -270,6 +270,46 @@ void kcsan_release(struct machine *m, const void *object)
 	if (order)
 		order_after(order, &task->order);
 	next_time(m, task);
+}
+
+void kcsan_section_ends(struct machine *m, int flavour, unsigned long start)
+{
+	struct kcsan_task *task = kcsan_task(m);
+	struct sections *sections;
+	unsigned int i;
+
+	if (!task)
+		return;
+	sections = &m->kcsan->sections[flavour];
+	for (i = sections->nr; i && sections->start[i - 1] != start;)
+		i--;
+	if (i) {
+		undo_record(m, &sections->order[i - 1], sizeof(struct order));
+		order_after(&sections->order[i - 1], &task->order);
+	} else if (sections->nr == KCSAN_SECTIONS) {
+		lose_orders(m);
+	} else {
+		undo_record(m, &sections->start[sections->nr], sizeof(unsigned long));
+		undo_record(m, &sections->order[sections->nr], sizeof(struct order));
+		undo_record(m, &sections->nr, sizeof(sections->nr));
+		sections->start[sections->nr] = start;
+		sections->order[sections->nr++] = task->order;
+	}
+	next_time(m, task);
+}
+
+void kcsan_grace_period(struct machine *m, int flavour, unsigned long clock)
+{
+	struct kcsan_task *task = kcsan_task(m);
+	const struct sections *sections;
+
+	if (!task)
+		return;
+	sections = &m->kcsan->sections[flavour];
+	undo_record(m, &task->order, sizeof(task->order));
+	for (unsigned int i = 0; i < sections->nr; i++)
+		if (sections->start[i] <= clock)
+			order_after(&task->order, &sections->order[i]);
 }
 
 void kcsan_fence(struct machine *m)
@@ -569,6 +609,7 @@ void kcsan_forget(struct machine *m)
 	m->kcsan->nr_tasks = 0;
 	m->kcsan->nr_reports = 0;
 	m->kcsan->lost = false;
+	m->kcsan->sections[0].nr = m->kcsan->sections[1].nr = 0;
 }
 
 static void unmap_kcsan(void *kcsan)

@@ -39,6 +39,10 @@ void kcsan_release(struct machine *m, const void *object);
  *	next, and of what orders them before what comes later
  */
 uint64_t kcsan_concurrent(struct machine *m, const struct emu_task *task);
+/** kcsan_section_ends() - of @flavour, by the running task; it began at @start */
+void kcsan_section_ends(struct machine *m, int flavour, unsigned long start);
+/** kcsan_grace_period() - what the task does from here comes after the sections waited for at @clock */
+void kcsan_grace_period(struct machine *m, int flavour, unsigned long clock);
 /** kcsan_prepare() - schedules will be explored; false: the host is out of memory */
 bool kcsan_prepare(struct machine *m);
 /** kcsan_forget() - another execution begins */

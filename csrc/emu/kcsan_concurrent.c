@@ -62,6 +62,20 @@ uint64_t kcsan_concurrent(struct machine *m, const struct emu_task *task)
 					(uint64_t)(k->tasks[i].order.at[i] - r->order.at[i]));
 		}
 	}
+	/* Whatever grace period comes now waits for all that began before. */
+	for (const struct sections *s = k->sections; s < k->sections + 2; s++)
+		for (uint32_t left = met; left; left &= left - 1) {
+			const unsigned int i = (unsigned int)__builtin_ctz(left);
+			uint16_t time = order->at[i];
+
+			for (unsigned int n = 0; n < s->nr; n++)
+				if (s->order[n].at[i] > time)
+					time = s->order[n].at[i];
+			if (time > order->at[i])
+				hash += mix_word(mix_word((uint64_t)(s - k->sections),
+							  k->tasks[i].serial),
+						 (uint64_t)(k->tasks[i].order.at[i] - time));
+		}
 	/* The next fence orders what relaxed loads have seen. */
 	for (; met; met &= met - 1) {
 		const unsigned int i = (unsigned int)__builtin_ctz(met);

@@ -15,6 +15,7 @@
 #define KCSAN_PROBES 16
 #define KCSAN_SLOTS 4
 #define KCSAN_REPORTS 8
+#define KCSAN_SECTIONS 64
 
 struct order {
 	uint16_t at[KCSAN_TASKS];
@@ -81,6 +82,18 @@ struct kcsan_task {
 };
 
 /**
+ * struct sections - read sections of a flavour of RCU that have ended
+ * @nr: how many beginnings of them there are
+ * @start: of each, on the clock of grace periods: one that began no later waits for those
+ * @order: what comes before the ends of those that began then
+ */
+struct sections {
+	unsigned int nr;
+	unsigned long start[KCSAN_SECTIONS];
+	struct order order[KCSAN_SECTIONS];
+};
+
+/**
  * struct kcsan - what is known of an execution
  * @lost: there was no room for all that orders accesses
  * @users: by line of 64 bytes, some of which share a place: bit mask of the numbers of those who
@@ -95,6 +108,7 @@ struct kcsan {
 	struct kcsan_task *last; /* that was asked for */
 	const void *reported[KCSAN_REPORTS][2];
 	struct kcsan_task tasks[KCSAN_TASKS];
+	struct sections sections[2];
 	struct released released[KCSAN_OBJECTS];
 	struct granule granules[KCSAN_GRANULES];
 	uint32_t users[KCSAN_LINES];

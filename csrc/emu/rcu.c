@@ -42,12 +42,7 @@ void rcu_init(struct machine *m)
 	m->s->kernel.rcu_clock = 1;
 }
 
-/* What the ends of read sections of a flavour, and of its callbacks, are ordered by. */
-static const void *sections_of(struct machine *m, int flavour)
-{
-	return &m->s->rcu[flavour].head;
-}
-
+/* What the ends of callbacks of a flavour are ordered by. */
 static const void *callbacks_of(struct machine *m, int flavour)
 {
 	return &m->s->rcu[flavour].tail;
@@ -71,7 +66,7 @@ static void section_ends(struct machine *m, int flavour, unsigned long start)
 {
 	if (start == NOT_YET)
 		return;
-	kcsan_release(m, sections_of(m, flavour));
+	kcsan_section_ends(m, flavour, start);
 	explore_rcu_exit(m, flavour, start);
 	if (m->wipes)
 		wipe_stack();
@@ -318,7 +313,7 @@ static int64_t run_callback(const int64_t *args)
 	kasan_touch(head, sizeof(*head), false, "rcu_process_callbacks");
 	if (unlikely(m->explorer != NULL)) {
 		kcsan_acquire(m, head);
-		kcsan_acquire(m, sections_of(m, (int)args[2]));
+		kcsan_grace_period(m, (int)args[2], (unsigned long)args[3]);
 	}
 	func(head);
 	if (unlikely(m->explorer != NULL))
@@ -351,7 +346,7 @@ struct emu_task *rcu_flavour_task(struct machine *m, int flavour)
 	struct rcu_queue *q = &m->s->rcu[flavour];
 	struct rcu_item *item = q->head;
 	struct emu_task *task = task_create(m, TASK_SOFTIRQ, "rcu", item->cpu);
-	int64_t args[3];
+	int64_t args[4];
 
 	if (!task)
 		return NULL;
@@ -362,9 +357,10 @@ struct emu_task *rcu_flavour_task(struct machine *m, int flavour)
 	args[0] = (int64_t)(uintptr_t)item->head;
 	args[1] = (int64_t)(uintptr_t)item->func;
 	args[2] = flavour;
+	args[3] = (int64_t)item->clock;
 	task->owner = item->owner;
 	machine_free(m, item);
-	task_start(m, task, run_callback, args, 3);
+	task_start(m, task, run_callback, args, 4);
 	return task;
 }
 
@@ -438,7 +434,7 @@ static void synchronize(int flavour, const char *text, const char *what)
 	}
 	s->rcu_waiters--;
 	if (unlikely(this_machine()->explorer != NULL))
-		kcsan_acquire(this_machine(), sections_of(this_machine(), flavour));
+		kcsan_grace_period(this_machine(), flavour, clock);
 }
 
 void synchronize_rcu(void)
