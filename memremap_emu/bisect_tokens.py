@@ -23,7 +23,7 @@ from memremap_emu.exploration import Exploration, ScheduleError
 from memremap_emu.interleavings import Race, UnfitError
 from memremap_emu.operations import ProgramError
 from memremap_emu.runs import Bench, boot
-from memremap_emu.trace import Event, EventType
+from memremap_emu.trace import Event, EventType, program_tasks
 from memremap_emu.versions import Selection
 
 #: Executions of a race on one kernel, if the user gives no other bound.
@@ -163,8 +163,7 @@ class _Failing:
 
 def _calls_until_fault(events: Sequence[Event]) -> tuple[int, list[tuple[int, FaultPoint]]] | None:
     """The task whose call failed, and its calls up to that one; None if the trace has none."""
-    # The program's tasks are made first, one after the other.
-    first = min((e.task for e in events if e.task and not e.softirq), default=0)
+    tasks = program_tasks(events)
     operation: dict[int, int] = {}
     stage: dict[int, str] = {}
     calls: dict[int, list[tuple[int, FaultPoint]]] = {}
@@ -179,7 +178,7 @@ def _calls_until_fault(events: Sequence[Event]) -> tuple[int, list[tuple[int, Fa
             point = FaultPoint(event.name, stage.get(task, ""), event.argument)
             calls.setdefault(task, []).append((max(operation.get(task, 0), 0), point))
         elif event.type is EventType.FAULT:
-            return task - first, calls[task]
+            return tasks.index(task), calls[task]
     return None
 
 

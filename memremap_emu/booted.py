@@ -280,7 +280,8 @@ class Booted:
         """Runs one schedule; the machine is left in the state that it leads to."""
         first = len(self.kernel.dmesg)
         names = [task.name for task in self.program.tasks]
-        watched = watch(self.kernel, self.tasks(), names, schedule)
+        objects = {object._handle: name for name, object in self._objects.items()}
+        watched = watch(self.kernel, self.tasks(), names, schedule, objects)
         return Replayed(
             tuple(f.record for f in watched.exploration.found),
             tuple(self.kernel.dmesg[first:]),

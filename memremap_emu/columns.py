@@ -3,15 +3,16 @@
 
 What is shown: where each operation of a task begins, that is with the first thing that others
 could see; the functions of `LANDMARKS` as they are entered; who waits for what; which call fails;
-callbacks of RCU in a column of their own.  All of these are functions that no compiler inlines,
-so that the text depends on the schedule alone.
+callbacks of RCU, and deferred work, in columns of their own.  All of these are functions that no
+compiler inlines, so that the text depends on the schedule alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
-from memremap_emu.trace import Event, EventType
+from memremap_emu.trace import WORKS, Event, EventType, program_tasks
 
 #: Functions that tell how far a life has come.
 LANDMARKS = frozenset(
@@ -52,6 +53,8 @@ _OF_PAGES = frozenset(
     }
 )
 _FLAVOURS = ("RCU", "RCU-sched")
+#: Deferred work, such as probing again what was deferred.
+_WORKER = "kworker"
 #: What inline functions of headers begin with where they are called from outside.
 _OUTLINE = "outline_"
 #: Calls that only ask for a name.
@@ -60,16 +63,22 @@ _UNSAID = frozenset({"snprintf_kernel"})
 _WIDTH = 20
 
 
-def render(events: Sequence[Event], tasks: Sequence[tuple[int, str]], broken: Sequence[str]) -> str:
+def render(
+    events: Sequence[Event],
+    tasks: Sequence[tuple[int, str]],
+    broken: Sequence[str],
+    objects: Mapping[int, str] = MappingProxyType({}),
+) -> str:
     """The columns as text.
 
     Args:
         events: of one execution, see `memremap_emu.trace.Trace.events`
         tasks: CPU and name of the program's tasks, in order
         broken: lines below them: what the execution broke
+        objects: by handle, what those that operations are about are called
     """
     heads = [f"CPU{cpu}: {name}" for cpu, name in tasks]
-    rows = _rows(events, heads)
+    rows = _rows(events, heads, objects)
     return _lines(rows, heads, broken)
 
 
@@ -117,7 +126,7 @@ def render_calls(events: Sequence[Event], broken: Sequence[str]) -> str:
             if name not in _UNSAID:
                 rows.append((column, f"{name}()"))
         text = _text(event)
-        if text is not None and (not rows or rows[-1] != (column, text)):
+        if text is not None and _is_new(event, rows, (column, text)):
             rows.append((column, text))
     return _lines(rows, heads, broken)
 
@@ -134,37 +143,64 @@ def shorten(text: str, longest: int) -> str:
     return "".join([*lines[:first], left_out, *lines[-last:]])
 
 
-def _rows(events: Sequence[Event], heads: list[str]) -> list[tuple[int, str]]:
+def _rows(
+    events: Sequence[Event], heads: list[str], objects: Mapping[int, str]
+) -> list[tuple[int, str]]:
     """(column, text) of the events that are shown; a repeated one stands once.
 
-    A flavour of RCU that has callbacks adds its head to ``heads``.
+    A flavour of RCU that has callbacks, and deferred work, add their heads to ``heads``.
     """
-    # The program's tasks are made first, one after the other.
-    first = min((e.task for e in events if e.task and not e.softirq), default=0)
-    columns = {first + number: number for number in range(len(heads))}
-    flavours: dict[int, int] = {}
+    columns = {task: number for number, task in enumerate(program_tasks(events))}
+    #: Of what is there only if something happens in it.
+    others: dict[str, int] = {}
+
+    def column_of(head: str) -> int:
+        if head not in others:
+            others[head] = len(heads)
+            heads.append(head)
+        return others[head]
+
     rows: list[tuple[int, str]] = []
+    #: What a task has come to of an operation that has not begun yet: nobody could see it.
+    unseen: dict[int, list[tuple[int, str]]] = {}
     for event in events:
-        text = _text(event)
+        if event.type is EventType.NEXT:
+            unseen[event.task] = []
+        text = _text(event, objects)
         if text is None:
             continue
         if event.type is EventType.RCU_RUN:
-            if event.argument not in flavours:
-                flavours[event.argument] = len(heads)
-                heads.append(_FLAVOURS[event.argument])
-            columns[event.task] = flavours[event.argument]
+            columns[event.task] = column_of(_FLAVOURS[event.argument])
+        elif event.name in WORKS and event.task not in columns:
+            # One of the program's tasks does it where it waits for it.
+            columns[event.task] = column_of(_WORKER)
         column = columns.get(event.task)
-        if column is not None and (not rows or rows[-1] != (column, text)):
-            rows.append((column, text))
+        if column is None:
+            continue
+        if event.type is EventType.OPERATION:
+            rows += [(column, text), *unseen.pop(event.task, ())]
+            continue
+        to = unseen.get(event.task, rows)
+        if _is_new(event, to, (column, text)):
+            to.append((column, text))
     return rows
 
 
-def _text(event: Event) -> str | None:
+def _is_new(event: Event, rows: Sequence[tuple[int, str]], row: tuple[int, str]) -> bool:
+    """An operation begins as often as it does; what else is said again stands there already."""
+    return event.type is EventType.OPERATION or not rows or rows[-1] != row
+
+
+def _text(event: Event, objects: Mapping[int, str] = MappingProxyType({})) -> str | None:
     name = event.name
     match event.type:
         case EventType.OPERATION:
             shown = _OPERATIONS.get(name, name)
-            return f"{shown}({event.argument:#x})" if name in _OF_PAGES else f"{shown}()"
+            if name in _OF_PAGES:
+                return f"{shown}({event.argument:#x})"
+            return f"{shown}({objects.get(event.argument, '')})"
+        case EventType.FUNC if name in WORKS:
+            return f"{name}()"
         case EventType.FUNC if name in LANDMARKS:
             return f"  {name}()"
         case EventType.BLOCK:

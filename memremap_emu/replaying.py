@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from memremap_emu import columns
@@ -29,7 +29,13 @@ class Watched:
     columns: str
 
 
-def watch(kernel: Kernel, tasks: Program, names: Sequence[str], schedule: bytes) -> Watched:
+def watch(
+    kernel: Kernel,
+    tasks: Program,
+    names: Sequence[str],
+    schedule: bytes,
+    objects: Mapping[int, str] | None = None,
+) -> Watched:
     """Runs a schedule; the kernel is left in the state that it leads to.
 
     Args:
@@ -37,13 +43,14 @@ def watch(kernel: Kernel, tasks: Program, names: Sequence[str], schedule: bytes)
         tasks: the program
         names: of its tasks
         schedule: as `Program.explore` takes it
+        objects: by handle, what those that operations are about are called
 
     Raises:
         ScheduleError: it is not one of this program.
     """
     parts = executions_of(schedule)
     if len(parts) == 1:
-        return _watch(kernel, tasks, names, schedule)
+        return _watch(kernel, tasks, names, schedule, objects or {})
     start = kernel.snapshot()
     shown = []
     for part in parts:
@@ -51,7 +58,7 @@ def watch(kernel: Kernel, tasks: Program, names: Sequence[str], schedule: bytes)
             search.run()
             orders = search.lock_orders()
         start.restore()
-        last = _watch(kernel, tasks, names, part)
+        last = _watch(kernel, tasks, names, part, objects or {})
         shown.append((orders, last.columns))
         start.restore()
     start.drop()
@@ -67,7 +74,13 @@ def watch(kernel: Kernel, tasks: Program, names: Sequence[str], schedule: bytes)
     return Watched(whole, last.events, f"{text}Together:\n{broken}")
 
 
-def _watch(kernel: Kernel, tasks: Program, names: Sequence[str], schedule: bytes) -> Watched:
+def _watch(
+    kernel: Kernel,
+    tasks: Program,
+    names: Sequence[str],
+    schedule: bytes,
+    objects: Mapping[int, str],
+) -> Watched:
     trace = kernel.trace
     position = trace.position
     trace.enable()
@@ -86,4 +99,4 @@ def _watch(kernel: Kernel, tasks: Program, names: Sequence[str], schedule: bytes
                 broken += [f"   {line}" for line in stacks.pop(number).columns()]
                 break
     heads = [(task.cpu, name) for task, name in zip(tasks.tasks, names, strict=True)]
-    return Watched(found, tuple(events), columns.render(events, heads, broken))
+    return Watched(found, tuple(events), columns.render(events, heads, broken, objects))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from struct import Struct
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ class EventType(IntEnum):
     TASK = 14
     FALLIBLE = 15
     OPERATION = 16
+    NEXT = 17
 
 
 class Event(NamedTuple):
@@ -43,7 +44,8 @@ class Event(NamedTuple):
         cpu: virtual CPU
         softirq: in softirq context
         argument: of an operation of a program: its first; of RCU_RUN: 0 RCU, 1 RCU-sched; of
-            FALLIBLE: how many calls
+            FALLIBLE: how many calls; of TASK, each task of a program that is explored, in the
+            program's order: its process id
     """
 
     type: EventType
@@ -61,6 +63,18 @@ _TYPES = {int(kind): kind for kind in EventType}
 Call = tuple[EventType, str, int]
 
 
+def program_tasks(events: Iterable[Event]) -> list[int]:
+    """Process ids of the tasks of the program that was explored, in the program's order.
+
+    Not told by who is seen first: a task may have nothing to do.
+    """
+    return [event.argument for event in events if event.type is EventType.TASK]
+
+
+#: What is put off, such as probing again what was deferred, and done by a task of its own.
+WORKS = frozenset({"deferred_probe_work_func"})
+
+
 class Trace:
     """Events so far; the machine keeps the last 32768."""
 
@@ -68,7 +82,9 @@ class Trace:
     _CALLS = (EventType.FUNC, EventType.FAULT, EventType.FALLIBLE)
     #: struct emu_event
     _EVENT = Struct("=HBBIQQQ")
-    _ARGUMENT_IN_B = frozenset((EventType.OPERATION, EventType.RCU_RUN, EventType.FALLIBLE))
+    _ARGUMENT_IN_B = frozenset(
+        (EventType.OPERATION, EventType.RCU_RUN, EventType.FALLIBLE, EventType.TASK)
+    )
     _SYMBOL_IN_A = frozenset((EventType.FUNC, EventType.RCU_QUEUE, EventType.RCU_RUN))
     _NAME_IN_B = frozenset(
         (EventType.ALLOC, EventType.FREE, EventType.LOCK, EventType.UNLOCK, EventType.BLOCK)

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from memremap_emu.trace import Event, EventType
+from memremap_emu.trace import WORKS, Event, EventType, program_tasks
 
 FORMATS = ("columns", "ftrace", "chrome")
 #: Events that ftrace would show as an event of its own and not as a function.
@@ -23,6 +23,13 @@ _NAMES = {
     EventType.VIOLATION: "violation",
     EventType.OPERATION: "operation",
 }
+#: Who does deferred work.
+_WORKER = "kworker/0:0"
+
+
+def _happening(events: Sequence[Event]) -> Iterator[Event]:
+    """What is there for the columns alone takes no time."""
+    return (event for event in events if event.type not in (EventType.TASK, EventType.NEXT))
 
 
 def _task_name(tasks: dict[int, str], event: Event) -> str:
@@ -32,9 +39,9 @@ def _task_name(tasks: dict[int, str], event: Event) -> str:
 
 
 def task_names(events: Sequence[Event], names: Sequence[str]) -> dict[int, str]:
-    """Process ids of a program's tasks, which are made first, one after the other."""
-    first = min((e.task for e in events if e.task and not e.softirq), default=0)
-    return {first + number: name for number, name in enumerate(names)}
+    """Process ids of a program's tasks, and of whoever else does deferred work."""
+    workers = (e.task for e in events if e.type is EventType.FUNC and e.name in WORKS)
+    return dict.fromkeys(workers, _WORKER) | dict(zip(program_tasks(events), names, strict=False))
 
 
 def ftrace(events: Sequence[Event], names: Sequence[str]) -> str:
@@ -46,7 +53,7 @@ def ftrace(events: Sequence[Event], names: Sequence[str]) -> str:
         "#           TASK-PID    CPU#    TIMESTAMP  FUNCTION",
         "#              | |        |         |         |",
     ]
-    for number, event in enumerate(events):
+    for number, event in enumerate(_happening(events)):
         if event.type is EventType.FUNC:
             what = event.name
         elif event.type in _NAMES:
@@ -65,7 +72,7 @@ def chrome(events: Sequence[Event], names: Sequence[str]) -> str:
         {"name": "thread_name", "ph": "M", "pid": 1, "tid": pid, "args": {"name": name}}
         for pid, name in tasks.items()
     ]
-    for number, event in enumerate(events):
+    for number, event in enumerate(_happening(events)):
         if event.type is not EventType.FUNC and event.type not in _NAMES:
             continue
         entry: dict[str, object] = {

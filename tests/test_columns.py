@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from memremap_emu import Kernel
@@ -14,7 +16,7 @@ from memremap_emu.interleavings import Race
 from memremap_emu.program import Program
 from memremap_emu.replaying import watch
 from memremap_emu.stacks import Stack, Stacks
-from memremap_emu.tokens import Replay, digest, encode
+from memremap_emu.tokens import Replay, digest, encode, encode_program
 from memremap_emu.trace import Event, EventType
 
 #: For tasks that have nothing else to give way at.
@@ -45,13 +47,13 @@ unbind()
 
 FREED = """\
 CPU0: owner           CPU1: user
---------------------  ------------------------
-spin_lock()
-spin_unlock()
-percpu_ref_free()
-                      spin_lock()
-                      spin_unlock()
-                      percpu_ref_tryget_live()
+--------------------  ---------------------------
+spin_lock(lock)
+spin_unlock(lock)
+percpu_ref_free(ref)
+                      spin_lock(lock)
+                      spin_unlock(lock)
+                      percpu_ref_tryget_live(ref)
                         <== use-after-free
 => use-after-free: read of 8 bytes at +8 in an object of 112 bytes allocated in op_alloc() and freed in op_free()
    access [user]             allocation  free [owner]
@@ -114,11 +116,67 @@ def test_a_rule_is_broken_by_the_operation_that_breaks_it() -> None:
     program = program.task("b", "rcu_read_lock", "percpu_ref_use r", "rcu_read_unlock")
     shown = [line.strip() for line in program.replay(b"\0\1\1\1").columns.splitlines()]
     assert shown[2:6] == [
-        "percpu_ref_free()",
+        "percpu_ref_free(r)",
         "rcu_read_lock()",
-        "percpu_ref_use()",
+        "percpu_ref_use(r)",
         "<== use-after-free",
     ]
+
+
+def test_a_task_that_does_nothing_has_its_column(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the others do is not taken for its."""
+    program = Program(cpus=3).object("m", "mutex").task("idle").task("a", "mutex_unlock m")
+    program = program.task("b", "mutex_unlock m")
+    found = program.explore()
+    replayed = program.replay(found.schedule)
+    assert replayed.columns.splitlines()[2] == " " * 22 + "mutex_unlock(m)"
+    token = encode_program(program, found.violations[0], found.schedule)
+    assert main(["replay", token, "--trace", "ftrace"]) == 1
+    who = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "mutex_un" in line]
+    assert {name.partition("-")[0] for name in who} == {"a", "b"}
+    assert main(["replay", token, "--trace", "chrome"]) == 1
+    events = json.loads(capsys.readouterr().out)["traceEvents"]
+    names = {e["tid"]: e["args"]["name"] for e in events if e["name"] == "thread_name"}
+    assert {names[e["tid"]] for e in events if e["name"] == "mutex_unlock"} == {"a", "b"}
+
+
+def test_an_operation_begins_as_often_as_it_does_and_what_it_enters_is_below_it() -> None:
+    program = Program().object("r", "percpu_ref").object("a", "mutex").object("b", "mutex")
+    program = program.task("t", "mutex_lock a", "mutex_lock b", "percpu_ref_exit r")
+    assert program.replay(b"\0\0\0").columns.splitlines()[2:6] == [
+        "mutex_lock(a)",
+        "mutex_lock(b)",
+        "percpu_ref_exit(r)",
+        "  percpu_ref_exit()",
+    ]
+
+
+def test_what_was_deferred_is_probed_again_in_a_column_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And so is what that breaks."""
+    program = (
+        Program("memremap-v6")
+        .driver(
+            "late",
+            START,
+            SIZE,
+            probe=["alloc", "init_ref", "remove_action none", "exit", "fail 517"],
+            actions={"none": ["nothing"]},
+        )
+        .driver("mine", START + SIZE, SIZE, probe=["alloc"])
+        .task("owner", "bind late", "bind mine")
+    )
+    found = program.explore(check_quiescence=True)
+    shown = program.replay(found.schedule).columns.splitlines()
+    at = shown[0].index("kworker")
+    below = [line[at:] for line in shown[2:] if line[:at].isspace()]
+    assert below[:2] == ["deferred_probe_work_func()", "  percpu_ref_init()"]
+    assert any(line.startswith("  <== ") for line in below)
+    token = encode_program(program, found.violations[0], found.schedule)
+    assert main(["replay", token, "--trace", "ftrace"]) == 1
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if "deferred_probe_work" in x]
+    assert line.split()[0].startswith("kworker/0:0-")
 
 
 def test_a_schedule_that_ends_well_is_shown_too() -> None:
@@ -127,8 +185,8 @@ def test_a_schedule_that_ends_well_is_shown_too() -> None:
     replayed = program.replay(b"\0\1")
     assert not replayed.violations
     assert [line.split() for line in replayed.columns.splitlines()[2:]] == [
-        ["complete()"],
-        ["wait_for_completion()"],
+        ["complete(c)"],
+        ["wait_for_completion(c)"],
     ]
 
 
@@ -149,6 +207,8 @@ def test_events_of_others_and_repetitions_are_left_out() -> None:
         return Event(kind, name, task, 0, False, argument)
 
     events = [
+        event(EventType.TASK, "", 0, 7),
+        event(EventType.TASK, "", 0, 8),
         event(EventType.FUNC, "percpu_ref_exit", 7),
         event(EventType.OPERATION, "put_page", 8, 16),
         event(EventType.FUNC, "strlen", 8),

@@ -514,6 +514,7 @@ int64_t run_program_task(const int64_t *args)
 		m->running->operation = o->info.name;
 		m->running->operation_argument = program->ops[i].nargs ? program->ops[i].args[0] :
 									 0;
+		trace_event(m, EVENT_NEXT, 0, 0);
 		o->fn(decoded + i * TASK_ARGS);
 		operation_begins(m, m->running);
 	}

@@ -79,6 +79,7 @@ static bool begin_execution(struct explorer *x)
 		if (!task)
 			return false;
 		x->procs[i].task = task;
+		trace_event(m, EVENT_TASK, 0, (uint64_t)task->t.pid);
 		/* Equal states look equal: also where a frame has left something out. */
 		if (x->strategy->caches || x->strategy->phases) {
 			asan_forget_frames(stack_bottom(m, task->stack), TASK_STACK_SIZE);

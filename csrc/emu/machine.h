@@ -605,9 +605,10 @@ enum event_type {
 	EVENT_UPCALL,
 	EVENT_FAULT,
 	EVENT_VIOLATION,
-	EVENT_TASK,
+	EVENT_TASK, /* of a program that is explored, in its order; b: process id */
 	EVENT_FALLIBLE, /* a: name of the fault point, b: how many calls */
 	EVENT_OPERATION, /* of a program that is explored; a: its name, b: its first argument */
+	EVENT_NEXT, /* of a program that is explored: what comes is of the next operation */
 };
 
 void __trace_event(struct machine *m, enum event_type type, uint64_t a, uint64_t b);
