@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby, product
 from typing import TypeVar
 
 from memremap_emu.booted import Booted, Replayed, SetUps
@@ -18,8 +18,9 @@ from memremap_emu.errors import ViolationRecord
 from memremap_emu.exploration import Exploration, Found, Outcome, Step
 from memremap_emu.explore import Program as Tasks
 from memremap_emu.lock_orders import executions_of
-from memremap_emu.operations import GIVES_BACK, Operation, ProgramError
+from memremap_emu.operations import GIVES_BACK, DeviceSpec, DriverSpec, Operation, ProgramError
 from memremap_emu.program import Program
+from memremap_emu.search import MAX_FOUND
 
 #: Executions of one search, if the user gives no other bound.
 DEFAULT_EXECUTIONS = 2000
@@ -79,7 +80,7 @@ class Counterexample:
         schedule: that shows it
         preemptions: of the schedule
         faults: calls that fail in it
-        minimal: the bounds on executions left nothing out on the way
+        minimal: the bounds on executions have left out nothing that might be less
         turning: its point of no return, None: every schedule of the program fails, or it takes
             several to show the violation
         replayed: log and columns
@@ -166,6 +167,8 @@ class _Search:
         #: What is left must have schedules that end well, as what it is made from has: else it
         #: fails for another reason.
         self.some_end_well = False
+        #: No search that has found nothing has come to its bound since this was set.
+        self.complete = True
 
     def least(self, program: Program, at_most: tuple[int, int] | None = None) -> _Least | None:
         """The cheapest schedule that shows the violation, None: none was found."""
@@ -203,6 +206,9 @@ class _Search:
             check_quiescence=True,
             max_executions=self._max_executions,
         )
+        self.complete = self.complete and (
+            explored.outcome is Outcome.SUCCESS or self._is_complete(explored)
+        )
         return explored.outcome is Outcome.SUCCESS
 
     def _least(self, tasks: Tasks, most: int, faults: range) -> _Least | None:
@@ -216,10 +222,16 @@ class _Search:
                 if found is not None:
                     best = _Least(preemptions, number, found, complete)
                     break
-                complete = complete and explored.executions < self._max_executions
+                complete = complete and self._is_complete(explored)
                 if explored.exhaustive:
                     break
+        if best is None:
+            self.complete = self.complete and complete
         return best
+
+    def _is_complete(self, explored: Exploration) -> bool:
+        """Has it seen, and told, all that there is with so many pre-emptions and faults?"""
+        return explored.executions < self._max_executions and len(explored.found) < MAX_FOUND
 
     def _shown(
         self, tasks: Tasks, preemptions: int, faults: int
@@ -263,6 +275,11 @@ def _smaller(program: Program) -> Iterator[Program]:
     for number, driver in enumerate(program.drivers):
         if driver.name not in used:
             yield replace(program, drivers=_without(program.drivers, number))
+    specs: list[DeviceSpec | DriverSpec] = [*program.devices, *program.drivers]
+    memory = [(spec.start, spec.start + spec.size) for spec in specs]
+    for number, (start, end, _) in enumerate(program.ranges):
+        if all(end < first or behind <= start for first, behind in memory):
+            yield replace(program, ranges=_without(program.ranges, number))
 
 
 def _without_pairs(program: Program) -> Iterator[Program]:
@@ -279,6 +296,35 @@ def _without_pairs(program: Program) -> Iterator[Program]:
                 prepared=tuple(o for o in program.prepared if o not in pair),
                 tasks=tuple(t for t in tasks if t.operations),
             )
+            yield from _without_one_pair(program, *pair)
+
+
+def _without_one_pair(program: Program, taking: Operation, giving: Operation) -> Iterator[Program]:
+    """The same of what is taken and given back several times: one of each, whichever it is."""
+    places = [
+        (number, index, operation)
+        for number, operations in enumerate(_lists(program))
+        for index, operation in enumerate(operations)
+    ]
+    taken, given = (
+        [place[:2] for place in places if place[2] == operation] for operation in (taking, giving)
+    )
+    if len(taken) < 2 and len(given) < 2:
+        return
+    for pair in product(taken, given):
+        prepared, *tasks = (
+            tuple(o for index, o in enumerate(operations) if (number, index) not in pair)
+            for number, operations in enumerate(_lists(program))
+        )
+        yield replace(
+            program,
+            prepared=prepared,
+            tasks=tuple(
+                replace(task, operations=operations)
+                for task, operations in zip(program.tasks, tasks, strict=True)
+                if operations
+            ),
+        )
 
 
 def _owed(program: Program) -> dict[tuple[str, tuple[str | int, ...]], int]:
@@ -303,8 +349,13 @@ def as_honest(program: Program, as_this: Program) -> bool:
     )
 
 
+def _lists(program: Program) -> list[tuple[Operation, ...]]:
+    """The operations of its set-up, and those of each task."""
+    return [program.prepared, *(task.operations for task in program.tasks)]
+
+
 def _all_operations(program: Program) -> list[Operation]:
-    return [*program.prepared, *(o for task in program.tasks for o in task.operations)]
+    return list(chain.from_iterable(_lists(program)))
 
 
 def _without(items: tuple[_T, ...], number: int) -> tuple[_T, ...]:
@@ -351,22 +402,22 @@ def minimise(
             )
     search = _Search(like, max_executions, max_preemptions, max_faults, parts, setups)
     best = search.least(program)
-    minimal = best is not None and best.complete
+    minimal = best is not None
     search.some_end_well = search.ends_well(setups.of(program).tasks(program.tasks))
     if best is None:
         program, best = search.least_of_a_part(program)
     if best is not None:
         progress = True
         while progress:
-            progress = False
+            progress, search.complete = False, True
             for smaller in (*_smaller(program), *_without_pairs(program)):
                 if not as_honest(smaller, program):
                     continue
                 less = search.least(smaller, best.cost)
                 if less is not None:
                     program, best, progress = smaller, less, True
-                    minimal = minimal and less.complete
                     break
+        minimal = minimal and best.complete and search.complete
         schedule, record = best.found.schedule, best.found.record
     else:
         record = like

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from memremap_emu.counterexample import (
     turning_point,
 )
 from memremap_emu.exploration import Step, estimated
+from memremap_emu.operations import Operation
 from memremap_emu.program import Program
 
 START, SIZE = 0x140000000, 1 << 27
@@ -102,6 +104,39 @@ def test_what_the_violation_does_not_need_is_left_out() -> None:
     )
     assert (least.preemptions, least.faults) == (0, 0)
     assert least.record.cause == found.violations[0].cause
+
+
+def test_of_what_is_taken_and_given_back_twice_once_is_enough() -> None:
+    program = replace(RACE, tasks=RACE.tasks[:1]).setup("get_page pmem0 0")
+    program = program.task("user", "put_page pmem0 0", "put_page pmem0 0")
+    assert minimise(program, program.explore().violations[0]).program == RACE
+    first, second = ABBA.tasks
+    before = tuple(Operation(call, ("a",)) for call in ("mutex_lock", "mutex_unlock"))
+    longer = replace(first, operations=(*before, *first.operations))
+    found = ABBA.explore(strategy="preemptions", stop_at_violation=False)
+    for violation in found.found:
+        least = minimise(replace(ABBA, tasks=(longer, second)), violation.record)
+        assert (least.program, least.minimal) == (ABBA, True)
+
+
+def test_memory_that_no_device_is_on_is_left_out() -> None:
+    larger = RACE.memory(START + SIZE, START + 2 * SIZE - 1)
+    assert minimise(larger, RACE.explore().violations[0]).program == RACE
+
+
+def test_what_a_bound_has_hidden_may_be_smaller() -> None:
+    """Without the completion it takes the second schedule, and one is all that is tried."""
+    smaller = Program().object("r", "percpu_ref")
+    program = smaller.object("c", "completion")
+    program = program.task("user", "wait_for_completion c", "percpu_ref_use r")
+    program = program.task("owner", "percpu_ref_free r", "complete c")
+    smaller = smaller.task("user", "percpu_ref_use r").task("owner", "percpu_ref_free r")
+    violation = program.explore().violations[0]
+    bounded = minimise(program, violation, max_executions=1)
+    assert (bounded.program, bounded.minimal) == (program, False)
+    assert "there may be a smaller one" in as_text(bounded)
+    least = minimise(program, violation)
+    assert (least.program, least.minimal) == (smaller, True)
 
 
 def test_the_point_of_no_return_of_the_final_page_put_race() -> None:
