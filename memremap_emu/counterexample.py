@@ -48,6 +48,8 @@ class Turning:
             could not be told
         tasks: names of the processes of the two
         proven: every continuation after it has been tried
+        failing: the decision is that a call fails in this step
+        clean: where ``first`` comes before it, some schedule was found that breaks no rule at all
     """
 
     step: int
@@ -55,6 +57,8 @@ class Turning:
     first: Step | None
     tasks: tuple[str, str]
     proven: bool
+    failing: bool = False
+    clean: bool = True
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -63,10 +67,14 @@ class Turning:
 
     def __str__(self) -> str:
         certainty = "no schedule" if self.proven else "no schedule that was tried"
-        text = f"after {self.tasks[0]}: {_place(self.taken)} (step {self.step + 1}) {certainty}"
-        text += " ends well"
-        if self.first is not None:
-            text += f"; some do if {self.tasks[1]}: {_place(self.first)} comes before it"
+        text = f"after {self.tasks[0]}: {_place(self.taken)} (step {self.step + 1})"
+        text += ", in which a call fails," if self.failing else ""
+        text += f" {certainty} ends well"
+        if self.failing:
+            text += "; some do if it does not fail"
+        elif self.first is not None:
+            some = "some do" if self.clean else "some keep this rule"
+            text += f"; {some} if {self.tasks[1]}: {_place(self.first)} comes before it"
         return text
 
 
@@ -482,12 +490,16 @@ class _Continuations:
         """Is it certain that none does?"""
         return self._explore(beginning).exhaustive
 
-    def _explore(self, beginning: bytes) -> Exploration:
+    def is_clean(self, beginning: bytes) -> bool:
+        """Is there one that does not break any other rule either?"""
+        return self._explore(beginning, True).outcome is Outcome.SUCCESS
+
+    def _explore(self, beginning: bytes, success: str | bool = "") -> Exploration:
         return self._tasks.explore(
             schedule=beginning,
             under=bool(beginning),
             stop_at_violation=False,
-            stop_at_success=self._kind,
+            stop_at_success=success or self._kind,
             check_quiescence=True,
             max_executions=self._max_executions,
         )
@@ -537,7 +549,11 @@ def turning_point(
         else:
             low, well = middle, found
     proven = continuations.fails(b"".join(steps[: low + 1]))
-    other = _who_must_come_first(continuations, steps, low, steps_of(well))
+    calm = steps[low][:1]
+    failing = len(steps[low]) > 1 and bool(continuations.success(b"".join([*steps[:low], calm])))
+    other, instead = None, b""
+    if not failing:
+        other, instead = _who_must_come_first(continuations, steps, low, steps_of(well))
     # Long enough to have been taken: the whole of both schedules.
     taken = _path(booted, tasks, schedule)[low]
     first = None
@@ -550,24 +566,27 @@ def turning_point(
         first,
         (names[taken.process], names[first.process] if first else ""),
         proven,
+        failing,
+        other is None or continuations.is_clean(instead),
     )
 
 
 def _who_must_come_first(
     continuations: _Continuations, steps: list[bytes], at: int, well: list[bytes]
-) -> int | None:
-    """Index of the step of ``well`` after which the decision does no harm any more."""
+) -> tuple[int | None, bytes]:
+    """Index of the step of ``well`` after which the decision does no harm any more, and how a
+    schedule with both begins."""
     decision = steps[at]
     for index in range(at, len(well)):
         if well[index][:1] == decision[:1]:
-            return index - 1 if index > at else None
+            return (index - 1, b"".join(well[: index + 1])) if index > at else (None, b"")
         beginning = b"".join([*well[: index + 1], decision])
         try:
             if continuations.success(beginning) is not None:
-                return index
+                return index, beginning
         except ValueError:
             continue  # it cannot go on there
-    return None
+    return None, b""
 
 
 def _path(booted: Booted, tasks: Tasks, schedule: bytes) -> list[Step]:

@@ -199,6 +199,19 @@ def test_fewest_failing_calls_come_next() -> None:
     assert (least.preemptions, least.faults) == (0, 1)
     assert [str(o) for o in least.program.tasks[0].operations] == ["bind mine"]
     assert least.turning is not None
+    assert least.turning.failing and least.turning.first is None
+    assert "in which a call fails, no schedule ends well; some do if it does not" in as_text(least)
+
+
+def test_what_keeps_the_rule_only_to_break_another_does_not_end_well() -> None:
+    """A page that nobody has is put: the later, the worse."""
+    program = replace(RACE, prepared=RACE.prepared[:1]).of("v5.2")
+    (kept,) = (f for f in program.explore(stop_at_violation=False).found if f.record.kind == "bug")
+    turning = turning_point(program, "bug", kept.schedule)
+    assert turning is not None and turning.first is not None and not turning.clean
+    assert "; some keep this rule if user: " in str(turning)
+    turning = turning_point(RACE, "memmap-removed", RACE.explore().schedule)
+    assert turning is not None and turning.clean and "; some do if user: " in str(turning)
 
 
 def test_a_program_that_always_fails_has_no_point_of_no_return() -> None:
