@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from memremap_emu import columns
-from memremap_emu.exploration import Exploration
+from memremap_emu.exploration import Exploration, ScheduleError
 from memremap_emu.explore import Program
 from memremap_emu.kernel import Kernel
 from memremap_emu.lock_orders import executions_of
@@ -51,6 +51,8 @@ def watch(
     parts = executions_of(schedule)
     if len(parts) == 1:
         return _watch(kernel, tasks, names, schedule, objects or {})
+    if not all(parts):
+        raise ScheduleError("the schedule has an execution without a step")
     start = kernel.snapshot()
     shown = []
     for part in parts:
@@ -85,9 +87,12 @@ def _watch(
     position = trace.position
     trace.enable()
     try:
-        with tasks.search(schedule=schedule, check_quiescence=True) as search:
+        # Without a schedule it is a search: that of one execution tells whether there are steps.
+        with tasks.search(schedule=schedule, check_quiescence=True, max_executions=1) as search:
             search.run()
             found, stacks = search.result, search.stacks()
+        if found.max_depth and not schedule:
+            raise ScheduleError("the schedule does not fit the program: it has no step")
         events = trace.events(position)
     finally:
         trace.enable(False)

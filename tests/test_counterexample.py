@@ -24,7 +24,8 @@ from memremap_emu.counterexample import (
     steps_of,
     turning_point,
 )
-from memremap_emu.exploration import Step, estimated
+from memremap_emu.exploration import ScheduleError, Step, estimated
+from memremap_emu.lock_orders import NEXT_EXECUTION
 from memremap_emu.operations import Operation
 from memremap_emu.program import Program
 
@@ -408,6 +409,18 @@ def test_damaged_tokens_of_programs_are_refused(capsys: pytest.CaptureFixture[st
     other = tokens.encode_program(ABBA, found.violations[0], found.schedule)
     assert cli.main(["replay", other]) == 2
     assert "does not fit the program" in capsys.readouterr().err
+    nobody = bytes([NEXT_EXECUTION])
+    for schedule in (nobody + found.schedule, found.schedule + nobody):
+        missing = tokens.encode_program(RACE, found.violations[0], schedule)
+        assert cli.main(["replay", missing]) == 2
+        assert "an execution without a step" in capsys.readouterr().err
+
+
+def test_a_schedule_without_a_step_is_of_a_program_without_one() -> None:
+    program = Program().object("r", "ref_test").task("idle")
+    assert not program.replay(b"").violations
+    with pytest.raises(ScheduleError, match="it has no step"):
+        program.task("owner", "ref_test_kill r").replay(b"")
 
 
 @pytest.mark.parametrize("seed", ["1", "2", "3", "4", "5"])
