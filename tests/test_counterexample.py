@@ -19,6 +19,7 @@ from memremap_emu import cli, tokens
 from memremap_emu.counterexample import (
     Turning,
     as_text,
+    faults_of,
     minimise,
     processes,
     steps_of,
@@ -202,6 +203,13 @@ def test_fewest_failing_calls_come_next() -> None:
     assert least.turning is not None
     assert least.turning.failing and least.turning.first is None
     assert "in which a call fails, no schedule ends well; some do if it does not" in as_text(least)
+
+
+def test_each_call_that_fails_is_counted_whatever_its_number() -> None:
+    """As schedules write it: 0xff for each 127 of the number, and what is left."""
+    for number in (1, 126, 127, 128, 254, 381):
+        fails = bytes([0xFF] * (number // 127) + [0x80 + number % 127])
+        assert faults_of(b"\0\0" + fails + b"\1") == 1
 
 
 def test_what_keeps_the_rule_only_to_break_another_does_not_end_well() -> None:
