@@ -85,6 +85,7 @@ def test_a_violation_that_a_snapshot_takes_back_fails_the_test(pytester: pytest.
         """
         def broken(kernel):
             ref = kernel.percpu_ref()
+            ref.get()
             ref.kill()
             ref.kill()
 
