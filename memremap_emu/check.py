@@ -42,7 +42,7 @@ DEFAULT_HMM_SIZE = 1 << 30
 DEFAULT_BUDGET = 60.0
 #: Executions of one program over its schedules, if the user gives no other bound, as long as
 #: they will be enough by the estimate on the way.
-WORTHWHILE_EXECUTIONS = 160_000
+WORTHWHILE_EXECUTIONS = 170_000
 #: One fault point met more often than this in one operation is a loop over sections, all alike: the
 #: first, the second, the middle and the last time are looked at, the others held against them.
 MANY = 64
