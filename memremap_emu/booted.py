@@ -211,6 +211,8 @@ class Booted:
                 driver.unbind(device)
             elif operation.call == "submit_bio":
                 self._bios[name] = device.submit_bio(0, 4096, write=True)
+            elif operation.call in ("blk_mq_freeze_queue", "blk_mq_unfreeze_queue"):
+                device._call(CALLS[operation.call].operation)
             else:
                 page = Page(self.kernel, self._pfn(operation))
                 page.get() if operation.call == "get_page" else page.put()
@@ -238,6 +240,8 @@ class Booted:
                 args = [self._pfn(operation), operation.call == "watched_lookup"]
             case "fault":
                 args = [self._pfn(operation), 1]
+            case "blk_mq_freeze_queue" | "blk_mq_unfreeze_queue":
+                args = [self._bound[str(operation.args[0])][1]._handle]
             case "use_p2pmem":
                 args = [self._bound[str(operation.args[0])][1]._handle, 1]
             case "bio_endio":

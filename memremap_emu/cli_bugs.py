@@ -31,8 +31,6 @@ LEFT_OUT = {
     "C01": "pagemaps with internal refs came after v5.2",
     "C02": "it came when pagemaps, not their drivers, began to count on the static key: after v5.2",
     "C05": "what it needs of the block layer came after v5.2",
-    "C06": "every version has it, for its fix is none of the patches here; programs have no "
-    "operation that freezes a queue, tasks in Python have (blk_mq_freeze_queue)",
     "C07": "it was caught in review and is in no version",
     "C08": "check shows it, as data races of p2pdma that depend on the compiler for their text",
     "C11": "mappings of p2p memory in user space are not emulated",

@@ -42,6 +42,8 @@ _OPERATIONS = {
     "lookup": "get_dev_pagemap",
     "device_private_fault_loop": "device_private_entry_fault",
     "pci_use_p2pmem": "pci_alloc_p2pmem",
+    "disk_freeze": "blk_mq_freeze_queue",
+    "disk_unfreeze": "blk_mq_unfreeze_queue",
 }
 #: Operations whose first argument is a pfn.
 _OF_PAGES = frozenset(

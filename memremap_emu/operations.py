@@ -66,6 +66,8 @@ CALLS = {
     "use_p2pmem": Call(("device",), "pci_use_p2pmem", setup=False),
     "submit_bio": Call(("device",), "submit_bio", task=False),
     "bio_endio": Call(("device",), "bio_endio", setup=False),
+    "blk_mq_freeze_queue": Call(("device",), "disk_freeze"),
+    "blk_mq_unfreeze_queue": Call(("device",), "disk_unfreeze"),
     "mutex_lock": Call(("mutex",), "mutex_lock", setup=False),
     "mutex_unlock": Call(("mutex",), "mutex_unlock", setup=False),
     "spin_lock": Call(("spinlock",), "spin_lock", setup=False),
@@ -108,6 +110,7 @@ GIVES_BACK = {
     "rcu_read_unlock": "rcu_read_lock",
     "preempt_enable": "preempt_disable",
     "bio_endio": "submit_bio",
+    "blk_mq_unfreeze_queue": "blk_mq_freeze_queue",
 }
 #: Steps of a driver of one's own, in the order of the machine's numbers, and what they take.
 STEPS = {

@@ -201,5 +201,7 @@ class Checker:
                 raise ProgramError(path, f"{arg} is no {kind}")
         if operation.call == "fault" and not self._has_private_memory(operation.args[0]):
             raise ProgramError(path, f"{operation.args[0]} has no private memory")
+        if "freeze_queue" in operation.call and not self._is_of(operation.args[0], "pmem"):
+            raise ProgramError(path, f"{operation.args[0]} has no queue")
         if operation.call == "use_p2pmem" and not self._is_of(operation.args[0], "p2pdma"):
             raise ProgramError(path, f"{operation.args[0]} has no memory of a BAR")

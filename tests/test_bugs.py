@@ -12,7 +12,6 @@ import pytest
 
 from memremap_emu import Kernel, bisect, bisect_tokens, cli, tokens
 from memremap_emu.bisect import Verdict
-from memremap_emu.cli_bugs import LEFT_OUT
 from memremap_emu.experiments import Experiment, Setup, mode_named, program_named
 from memremap_emu.explore import Program as Tasks
 from memremap_emu.program import Program
@@ -121,8 +120,7 @@ def test_bugs_refuses_an_unknown_version(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("version", versions())
-def test_freeze_and_unfreeze_that_overlap_hang_in_every_version_as_bugs_says(version: str) -> None:
-    assert "every version has it" in LEFT_OUT["C06"]
+def test_freeze_and_unfreeze_that_overlap_hang_in_every_version(version: str) -> None:
     with Kernel(version, cpus=2, on_violation="record") as k:
         k.iomem.load(MAP)
         pmem = k.driver("pmem", mode="raw")
@@ -135,6 +133,7 @@ def test_freeze_and_unfreeze_that_overlap_hang_in_every_version_as_bugs_says(ver
         found = tasks.explore(stop_at_violation=False)
     hangs = [f.record.message for f in found.found if f.record.kind == "hang"]
     assert hangs and all("percpu_ref_is_zero(&q->q_usage_counter)" in text for text in hangs)
+    assert run(scenario("C06"), Selection(version)).status is Status.VIOLATED
 
 
 # --- scenario files ---
@@ -502,3 +501,40 @@ def test_a_program_whose_search_is_bounded_decides_nothing_unless_it_finds_the_b
 def test_bisect_names_the_patch_that_opened_a_race(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["bisect", "C04", "--good", "v5.0", "--bad", "v5.2"]) == 0
     assert "introduces the violation: final-put" in capsys.readouterr().out
+
+
+# --- a freeze of a queue that overlaps an unfreeze ---
+
+
+START, SIZE = 0x140000000, 1 << 27
+
+
+def frozen_once() -> Program:
+    return (
+        Program("memremap-v6")
+        .memory(START, START + SIZE - 1)
+        .object("lock", "mutex")
+        .device("p", "pmem", START, SIZE, mode="raw")
+        .setup("bind p", "blk_mq_freeze_queue p")
+    )
+
+
+def test_a_freeze_and_an_unfreeze_that_cannot_overlap_leave_the_queue_frozen_once() -> None:
+    program = (
+        frozen_once()
+        .task("freeze", "mutex_lock lock", "blk_mq_freeze_queue p", "mutex_unlock lock")
+        .task("unfreeze", "mutex_lock lock", "blk_mq_unfreeze_queue p", "mutex_unlock lock")
+    )
+    found = program.explore(stop_at_violation=False)
+    assert found.exhaustive and not found.found
+
+
+def test_without_a_lock_the_kill_may_come_before_the_revival_of_the_unfreeze_before_it() -> None:
+    program = frozen_once().task("freeze", "blk_mq_freeze_queue p")
+    program = program.task("unfreeze", "blk_mq_unfreeze_queue p")
+    found = program.explore(stop_at_violation=False)
+    assert found.exhaustive
+    assert {v.record.kind for v in found.found} == {"warn", "refcount", "hang"}
+    hang = next(v for v in found.found if v.record.kind == "hang")
+    shown = program.replay(hang.schedule).columns
+    assert "  waits for percpu_ref_is_zero(&q->q_usage_counter)" in shown

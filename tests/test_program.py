@@ -208,6 +208,7 @@ def in_driver(**change: Any) -> str:
         (changed(tasks={"t": {"do": ["preempt_disable", "rcu_read_unlock"]}}), "tasks.t.do[1]"),
         (changed(tasks={"t": {"do": ["preempt_enable"]}}), "tasks.t.do[0]"),
         (changed(tasks={"t": {"do": ["bind p", "use_p2pmem p"]}}), "tasks.t.do[1]"),
+        (changed(tasks={"t": {"do": ["blk_mq_freeze_queue mine"]}}), "tasks.t.do[0]"),
         (changed(tasks={"t": {"do": [], "cpu": 2}}), "tasks.t.cpu"),
         (changed(tasks={"a" * 16: {"do": []}}), "tasks." + "a" * 16),
         (changed(tasks={str(n): {"do": []} for n in range(9)}), "tasks"),

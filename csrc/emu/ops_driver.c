@@ -156,6 +156,47 @@ static int64_t op_unfreeze_queue(const int64_t *args)
 	return 0;
 }
 
+/*
+ * The disk of a namespace, open until put_disk(); NULL if no driver has made one.
+ * Who has not opened it may lose it to the driver's remove at any time.
+ */
+static struct gendisk *open_disk(struct device *dev)
+{
+	struct gendisk *disk = NULL;
+	struct pmem_device *pmem;
+
+	device_lock(dev);
+	pmem = pmem_of(dev);
+	if (pmem) {
+		disk = pmem->disk;
+		get_disk_and_module(disk);
+	}
+	device_unlock(dev);
+	return disk;
+}
+
+static int64_t op_disk_freeze(const int64_t *args)
+{
+	struct gendisk *disk = open_disk(ARG(struct device, 0));
+
+	if (disk) {
+		blk_mq_freeze_queue(disk->queue);
+		put_disk(disk);
+	}
+	return 0;
+}
+
+static int64_t op_disk_unfreeze(const int64_t *args)
+{
+	struct gendisk *disk = open_disk(ARG(struct device, 0));
+
+	if (disk) {
+		blk_mq_unfreeze_queue(disk->queue);
+		put_disk(disk);
+	}
+	return 0;
+}
+
 /* The disk's memory as a file system asks for it: pages from @1 on, at most @2. */
 static int64_t op_dax_direct_access(const int64_t *args)
 {
@@ -231,6 +272,8 @@ static const struct op ops[] = {
 	OP("bio_status", "B", "u", op_bio_status),
 	OP("blk_mq_freeze_queue", "D", "v", op_freeze_queue),
 	OP("blk_mq_unfreeze_queue", "D", "v", op_unfreeze_queue),
+	OP("disk_freeze", "D", "v", op_disk_freeze),
+	OP("disk_unfreeze", "D", "v", op_disk_unfreeze),
 	OP("device_pagemap", "D", "P", op_pagemap_of),
 };
 OP_TABLE(ops_driver, ops);
