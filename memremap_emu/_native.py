@@ -217,6 +217,8 @@ class Native:
     def __del__(self) -> None:
         for m in (getattr(self, "m", None), getattr(self, "_closed", None)):
             if m:
+                # In a circle of garbage others may be finalised later, and use what they have.
+                self.calls, self.m, self._closed = self.library.no_calls, self.ffi.NULL, None
                 self.lib.emu_destroy(m)
 
     @property

@@ -1168,6 +1168,23 @@ def test_kernel_is_collected_with_everything_made_from_it() -> None:
     assert gone() is None
 
 
+def test_search_that_is_finalised_after_its_kernel_leaves_it_alone() -> None:
+    run("""
+        import gc
+        from memremap_emu import Kernel
+        from memremap_emu.explore import Program
+        gc.collect()  # garbage is finalised in an order that depends on what came before
+        for _ in range(3):
+            k = Kernel()
+            program = Program(k)
+            program.task("t").get(k.percpu_ref())
+            k.search = program.search()
+            k.search.run(0.001)
+            del k, program
+            gc.collect()
+    """)
+
+
 def test_object_keeps_its_kernel_alive() -> None:
     ref = Kernel().percpu_ref()
     gc.collect()
