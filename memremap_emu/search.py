@@ -7,9 +7,10 @@ import hashlib
 import json
 import math
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from memremap_emu import position
 from memremap_emu._native import CLOSED, VIOLATION, Native, violation_kinds
@@ -50,12 +51,29 @@ def _event(event: Any) -> Event:
     return Event(int(event.proc), int(event.number), access)
 
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _alone(method: Callable[Concatenate[Search, _P], _T]) -> Callable[Concatenate[Search, _P], _T]:
+    """Makes it a method of an open search that nobody else is using."""
+
+    @wraps(method)
+    def call(self: Search, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with self._inside():
+            self._result()
+            return method(self, *args, **kwargs)
+
+    return call
+
+
 class Search:
     """A search over the schedules of a program that runs piece by piece.
 
     Between two pieces the kernel is in the state that the search began in; what is done to it
     then is undone when the search goes on.  `save` writes down how far it has come, `load` goes on
-    from there, in another process if need be.
+    from there, in another process if need be.  It is for one thread at a time: what another one
+    asks of it meanwhile, but for its `result` so far, is a RuntimeError.
     """
 
     def __init__(self, native: Native, tasks: Sequence[ProgramTask], options: Options) -> None:
@@ -66,6 +84,10 @@ class Search:
         self._schedule = schedule = options.get("schedule", b"")
         self._search: Any = None
         self._used = threading.Lock()
+        #: One for each thread that looks at the result.
+        self._looking: list[None] = []
+        #: The search, closed, if another thread may still look at its result.
+        self._closed: Any = None
         keep: list[Any] = []
         given_tasks = ffi.new("struct emu_program_task[]", len(tasks) or 1)
         for given, task in zip(given_tasks, tasks, strict=False):
@@ -100,13 +122,21 @@ class Search:
             RuntimeError: it is running in another thread.
         """
         with self._inside():
-            if self._search is not None:
-                self._native.lib.emu_search_free(self._search, not self._native.m)
-                self._search = None
+            search, self._search = self._search, None
+            if search is None:
+                return
+            if self._looking:
+                self._closed = search
+            else:
+                self._free(search)
+
+    def _free(self, search: Any) -> None:
+        self._native.lib.emu_search_free(search, not self._native.m)
 
     def __del__(self) -> None:
-        if getattr(self, "_search", None) is not None:
-            self.close()
+        for search in (getattr(self, "_search", None), getattr(self, "_closed", None)):
+            if search is not None:
+                self._free(search)
 
     def __enter__(self) -> Search:
         return self
@@ -124,6 +154,15 @@ class Search:
         finally:
             self._used.release()
 
+    @contextmanager
+    def _look(self) -> Iterator[Any]:
+        """The result, which is there until the last who looks at it has seen it."""
+        self._looking.append(None)
+        try:
+            yield self._result()
+        finally:
+            self._looking.pop()
+
     def _result(self) -> Any:
         if self._search is None:
             raise ValueError("the search has been closed")
@@ -132,8 +171,10 @@ class Search:
     @property
     def running(self) -> bool:
         """There is more to be done."""
-        return Outcome(self._result().status) is Outcome.RUNNING
+        with self._look() as result:
+            return Outcome(result.status) is Outcome.RUNNING
 
+    @_alone
     def run(
         self,
         seconds: float = 0.0,
@@ -153,15 +194,14 @@ class Search:
             MachineClosed: the kernel has been closed.
             RuntimeError: it is running in another thread.
         """
-        with self._inside():
-            native, result = self._native, self._result()
-            status = CLOSED
-            if native.m:
-                byte = self._ffi.NULL if hurry is None else self._ffi.from_buffer(hurry)
-                status = native.lib.emu_search_run(self._search, seconds, pause, byte, least)
-            if status & VIOLATION:
-                self._violations = tuple(native.violations(since_call=True))
-            native.check(status & ~VIOLATION)
+        native, result = self._native, self._result()
+        status = CLOSED
+        if native.m:
+            byte = self._ffi.NULL if hurry is None else self._ffi.from_buffer(hurry)
+            status = native.lib.emu_search_run(self._search, seconds, pause, byte, least)
+        if status & VIOLATION:
+            self._violations = tuple(native.violations(since_call=True))
+        native.check(status & ~VIOLATION)
         outcome = Outcome(result.status)
         if outcome is Outcome.MISMATCH:
             raise ScheduleError(
@@ -172,21 +212,24 @@ class Search:
             raise ValueError("the program contains an operation that cannot be explored")
 
     @property
+    @_alone
     def room(self) -> int:
         """Executions that it may `take_over`, at most."""
-        self._result()
         return int(self._native.lib.emu_search_room(self._search))
 
     @property
+    @_alone
     def settled(self) -> int:
         """First steps that were chosen before the last `run` and stayed."""
-        self._result()
         return int(self._native.lib.emu_search_settled(self._search))
 
     @property
     def result(self) -> Exploration:
         """What it has found so far."""
-        result = self._result()
+        with self._look() as result:
+            return self._exploration(result)
+
+    def _exploration(self, result: Any) -> Exploration:
         native, ffi = self._native, self._ffi
         return Exploration(
             outcome=Outcome(result.status),
@@ -223,15 +266,16 @@ class Search:
             estimate=float(result.estimate) or None,
         )
 
+    @_alone
     def final_states(self) -> list[int]:
         """Hashes of the states in which executions have ended, 4096 at most."""
         place = self._position()
         return list(place.final[0 : place.nr_final])
 
+    @_alone
     def path(self) -> list[Step]:
         """Of a schedule that was replayed: who took each step, and from where."""
         frames = self._ffi.new("struct emu_search_frames[]", _MAX_STEPS)
-        self._result()
         n = self._native.lib.emu_search_path(self._search, frames, _MAX_STEPS)
         counts: dict[int, int] = {}
         found = []
@@ -242,6 +286,7 @@ class Search:
             found.append(Step(int(step.proc), counts[step.proc], tuple(shown), int(step.enabled)))
         return found
 
+    @_alone
     def orders(self) -> frozenset[tuple[Event, Event]]:
         """Every two steps that depend on each other, in each order in which they came.
 
@@ -254,7 +299,6 @@ class Search:
             ValueError: it was not to remember them.
             MemoryError: there were too many.
         """
-        self._result()
         lib = self._native.lib
         if not self._options["orders"]:
             raise ValueError("the search was made without the option orders")
@@ -265,12 +309,12 @@ class Search:
         lib.emu_search_orders(self._search, found, n)
         return frozenset((_event(order.first), _event(order.second)) for order in found[0:n])
 
+    @_alone
     def stacks(self) -> list[Stacks]:
         """Of a schedule that was replayed: stacks of what accesses and frees have broken.
 
         Those of the last execution, if the schedule has several.
         """
-        self._result()
         native, found = self._native, list[Stacks]()
         given = self._ffi.new("struct emu_violation_stacks *")
         while not native.lib.emu_search_stacks(self._search, len(found), given):
@@ -282,37 +326,43 @@ class Search:
             found.append(Stacks(kind, native.text(given.message), tuple(stacks)))
         return found
 
+    @_alone
     def lock_orders(self) -> list[LockOrder]:
         """In which orders its executions took locks, each order of each task once.
 
         What waits for a completion is an order of the locks of who waits and who completes.
         """
-        self._result()
+        return self._lock_orders()
+
+    def _lock_orders(self) -> list[LockOrder]:
         order = self._ffi.new("struct emu_lock_order *")
         lib, found = self._native.lib, list[LockOrder]()
         while not lib.emu_search_lock_order(self._search, len(found), order):
             found.append(LockOrder.from_c(order, self._native.text))
         return found
 
+    @_alone
     def learn(self, orders: Iterable[LockOrder]) -> None:
         """Takes over what parts of this search that ran elsewhere have seen.
 
         Raises:
             ValueError: that is none of this program, or there are too many locks.
         """
+        self._learn(orders)
+
+    def _learn(self, orders: Iterable[LockOrder]) -> None:
         given = self._ffi.new("struct emu_lock_order *")
-        with self._inside():
-            self._result()
-            for order in orders:
-                try:
-                    order.to_c(given)
-                except (AttributeError, IndexError, OverflowError, TypeError) as e:
-                    raise ValueError(f"cannot be learnt: {e}") from None
-                if self._native.lib.emu_search_learn(self._search, given):
-                    raise ValueError(f"cannot be learnt: {order}")
+        for order in orders:
+            try:
+                order.to_c(given)
+            except (AttributeError, IndexError, OverflowError, TypeError) as e:
+                raise ValueError(f"cannot be learnt: {e}") from None
+            if self._native.lib.emu_search_learn(self._search, given):
+                raise ValueError(f"cannot be learnt: {order}")
 
     # --- stopping and going on ---
 
+    @_alone
     def save(self) -> dict[str, Any]:
         """How far it has come, as JSON: for `load` of the same program and options.
 
@@ -326,9 +376,10 @@ class Search:
             "program": self._digest(),
             "options": self._options,
             **position.as_document(self._native, self._position(), self._result()),
-            "lock_orders": [order.to_json() for order in self.lock_orders()],
+            "lock_orders": [order.to_json() for order in self._lock_orders()],
         }
 
+    @_alone
     def load(self, saved: dict[str, Any]) -> None:
         """Goes on where another search was saved; it must not have run yet.
 
@@ -348,12 +399,11 @@ class Search:
             if name not in _BOUNDS and options.get(name) != value:
                 raise ValueError(f"the search was saved with another {name}")
         place, result, orders = position.from_document(self._native, saved)
-        with self._inside():
-            self._result()
-            if self._native.lib.emu_search_continue(self._search, place, result):
-                raise ValueError("the saved search is damaged")
-        self.learn(orders)
+        if self._native.lib.emu_search_continue(self._search, place, result):
+            raise ValueError("the saved search is damaged")
+        self._learn(orders)
 
+    @_alone
     def extend(self, max_executions: int) -> None:
         """Goes on, when it has come to its bound of executions or seconds, up to so many; 0: all.
 
@@ -361,11 +411,10 @@ class Search:
             ValueError: it has not, or no such number.
         """
         most = _whole("max_executions", max_executions)
-        with self._inside():
-            self._result()
-            if self._native.lib.emu_search_extend(self._search, most):
-                raise ValueError("the search has not come to a bound")
+        if self._native.lib.emu_search_extend(self._search, most):
+            raise ValueError("the search has not come to a bound")
 
+    @_alone
     def take_over(self, saved: dict[str, Any]) -> None:
         """What an item has found becomes part of this search, which has come to its choice.
 
@@ -375,14 +424,11 @@ class Search:
             ValueError: it is another choice, or the search would have come to a bound before.
         """
         place, result, orders = position.from_document(self._native, saved)
-        with self._inside():
-            self._result()
-            if self._native.lib.emu_search_take_over(self._search, place, result):
-                raise ValueError("what this item has found does not fit the search")
-        self.learn(orders)
+        if self._native.lib.emu_search_take_over(self._search, place, result):
+            raise ValueError("what this item has found does not fit the search")
+        self._learn(orders)
 
     def _position(self) -> Any:
-        self._result()
         place = self._ffi.new("struct emu_search_position *")
         if self._native.lib.emu_search_position(self._search, place):
             raise MemoryError("more violations or races than there is room for")

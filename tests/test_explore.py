@@ -8,11 +8,13 @@ import json
 import math
 import random
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from memremap_emu import Config, Kernel
 from memremap_emu.errors import MachineClosed
 from memremap_emu.exploration import Bound, Event, Exploration, Interrupted, Outcome, ScheduleError
 from memremap_emu.explore import Program
+from memremap_emu.search import Search
 from tests.sanitizers import counts_equal_states
 
 PMEM = 0x140000000
@@ -1155,7 +1158,7 @@ def test_a_search_that_runs_in_another_thread_is_not_taken_away() -> None:
             thread.start()
             while search.result.executions == 0:
                 time.sleep(0)
-            for use in (search.close, search.run):
+            for use in (search.close, search.run, search.save, search.path, search.lock_orders):
                 with pytest.raises(RuntimeError, match="another thread"):
                     use()
             thread.join()
@@ -1163,6 +1166,29 @@ def test_a_search_that_runs_in_another_thread_is_not_taken_away() -> None:
         search.close()
         with pytest.raises(ValueError, match="closed"):
             search.run()
+
+
+def test_a_search_that_another_thread_looks_at_is_not_taken_away() -> None:
+    """Whoever is inside a property when it is closed still reads what C has."""
+    with Kernel(cpus=4) as k:
+        search = ref_test(k, 3).search(max_executions=10)
+        search.run()
+        before = search.result
+
+        def close(frame: FrameType, event: str, arg: Any) -> None:
+            if frame.f_code is Search._exploration.__code__:
+                thread = threading.Thread(target=search.close)
+                thread.start()
+                thread.join()
+
+        tracer = sys.gettrace()
+        sys.settrace(close)
+        try:
+            assert search.result == before
+        finally:
+            sys.settrace(tracer)
+        with pytest.raises(ValueError, match="has been closed"):
+            _ = search.result
 
 
 def test_a_search_that_is_not_worthwhile_is_given_up_early() -> None:
