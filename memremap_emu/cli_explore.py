@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from memremap_emu import argument_types, counterexample, interrupts, tokens
+from memremap_emu import argument_types, counterexample, files, interrupts, tokens
 from memremap_emu.counterexample import Counterexample
 from memremap_emu.exploration import (
     Bound,
@@ -113,12 +113,12 @@ def _read(path: str) -> Program:
     if path == "-" and sys.stdin is None:
         raise BadInputError("the standard input is closed")
     try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text()
-    except UnicodeDecodeError:
-        raise BadInputError(f"{path}: not a text") from None
+        text = files.read_text(sys.stdin.buffer if path == "-" else path)
     except OSError as e:
         # Not left to main(), which takes it for an output that cannot be written any more.
         raise BadInputError(f"{path}: {e.strerror}") from None
+    except ValueError as e:
+        raise BadInputError(f"{path}: {e}") from None
     try:
         return Program.from_json(text)
     except ProgramError as e:
@@ -165,8 +165,10 @@ def _search(program: Program, arguments: argparse.Namespace) -> Exploration:
 def _run_search(search: Search | SharedSearch, path: Path | None) -> Exploration:
     if path is not None and path.exists():
         try:
-            search.load(json.loads(path.read_text()))
-        except ValueError as e:
+            search.load(json.loads(files.read_text(path)))
+        except OSError as e:
+            raise BadInputError(f"{path}: {e.strerror}") from None
+        except (ValueError, RecursionError) as e:
             raise ValueError(f"{path}: {e}") from None
     try:
         with interrupts.held():

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from memremap_emu import counterexample, generate, interrupts, scenario
+from memremap_emu import counterexample, files, generate, interrupts, scenario
 from memremap_emu.booted import Booted, SetUps
 from memremap_emu.counterexample import Counterexample
 from memremap_emu.errors import NUMBER, Cause, ViolationRecord
@@ -406,7 +406,7 @@ class Campaign:
         """
         path = folder / "campaign"
         try:
-            state = json.loads(path.read_text())
+            state = json.loads(files.read_text(path))
             if state["schema"] != 2:
                 raise ValueError("another schema")
             if not 0 <= state["seconds"] < math.inf:
@@ -427,6 +427,8 @@ class Campaign:
                 finding = Finding.read(document)
                 campaign.found[finding.identity] = finding
             for kind, func, message, shapes in state["shapes"]:
+                if not all(isinstance(text, str) for shape in shapes for text in shape):
+                    raise ValueError("shapes: not lists of texts")
                 campaign.shapes[kind, func, message] = set(map(frozenset, shapes))
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as e:
             raise ValueError(f"{path}: {type(e).__name__}: {e}") from None

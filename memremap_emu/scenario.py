@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from memremap_emu import program_json
+from memremap_emu import files, program_json
 from memremap_emu._native import violation_kinds
 from memremap_emu.booted import Booted
 from memremap_emu.columns import render_calls
@@ -299,17 +299,17 @@ def load(path: str | Path) -> list[Scenario]:
         OSError: the file cannot be read.
     """
     try:
-        text = Path(path).read_text()
-    except UnicodeDecodeError:
-        raise ScenarioError(f"{path}: not a text") from None
+        text = files.read_text(path)
+    except ValueError as e:
+        raise ScenarioError(f"{path}: {e}") from None
     return parse(text, str(path))
 
 
 def bundled() -> list[Scenario]:
     """The scenarios that come with the package, one or more for each known bug."""
     folder = resources.files("memremap_emu") / "scenarios"
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".json")), key=lambda f: f.name)
-    return [scenario for f in files for scenario in parse(f.read_text(), f.name)]
+    known = sorted((f for f in folder.iterdir() if f.name.endswith(".json")), key=lambda f: f.name)
+    return [scenario for f in known for scenario in parse(f.read_text(), f.name)]
 
 
 # --- running ---

@@ -408,6 +408,26 @@ def test_a_program_from_an_input_that_is_closed_is_refused(
     assert capsys.readouterr().err == "memremap-emu: the standard input is closed\n"
 
 
+@pytest.mark.parametrize("command", ["explore", "bisect"])
+def test_a_file_without_end_is_refused(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([command, "/dev/zero"]) == 2
+    assert "/dev/zero: larger than 64 MiB" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "/dev/zero", ".", "\xff"])
+def test_what_is_no_checkpoint_is_refused_and_kept(
+    content: str, race_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    if Path(content[:20]).exists():
+        checkpoint = Path(content)
+    else:
+        checkpoint.write_bytes(content.encode("latin-1"))
+    assert cli.main(["explore", str(race_file), "--checkpoint", str(checkpoint)]) == 2
+    assert f"memremap-emu: {checkpoint}: " in capsys.readouterr().err
+    assert checkpoint.is_dir() or checkpoint.exists()
+
+
 def test_damaged_tokens_of_programs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     found = RACE.explore()
     token = tokens.encode_program(RACE, found.violations[0], found.schedule)

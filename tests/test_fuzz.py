@@ -212,6 +212,7 @@ def test_fuzz_goes_on_and_logs_lines_of_json(
         ("version", "v9"),
         ("found", [{"record": ["../hang", "", ""], "pair": ["", ""]}]),
         ("corpus", "deep"),
+        ("shapes", [["hang", "", "", [["unbind", 1]]]]),
     ],
 )
 def test_a_damaged_campaign_is_refused(
