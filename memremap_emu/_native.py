@@ -234,6 +234,8 @@ class Native:
         """Number of a string in the machine, 0 for None."""
         if text is None:
             return 0
+        if not isinstance(text, str):
+            raise TypeError(f"a name or text must be a str, not {type(text).__name__}")
         number = self._strings.get(text)
         if number is None:
             data = text.encode()

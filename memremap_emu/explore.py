@@ -52,11 +52,11 @@ class ProgramTask:
 
     def get_page(self, page: Page) -> ProgramTask:
         """get_page()."""
-        return self.call("get_page", page._pfn_for(self._kernel._native))
+        return self.call("get_page", Page._pfn_for(page, self._kernel._native))
 
     def put_page(self, page: Page) -> ProgramTask:
         """put_page()."""
-        return self.call("put_page", page._pfn_for(self._kernel._native))
+        return self.call("put_page", Page._pfn_for(page, self._kernel._native))
 
     def lookup(self, pfn: int) -> ProgramTask:
         """get_dev_pagemap() and, if it finds one, put_dev_pagemap()."""
@@ -64,13 +64,18 @@ class ProgramTask:
 
     def bind(self, driver: Driver | BuiltinDriver, device: Device) -> ProgramTask:
         """Writes to the driver's ``bind`` file."""
-        target = driver.driver if isinstance(driver, BuiltinDriver) else driver
-        return self.call("bind_store", target, device.name, device)
+        return self._store("bind_store", driver, device)
 
     def unbind(self, driver: Driver | BuiltinDriver, device: Device) -> ProgramTask:
         """Writes to the driver's ``unbind`` file."""
+        return self._store("unbind_store", driver, device)
+
+    def _store(self, operation: str, driver: Driver | BuiltinDriver, device: Device) -> ProgramTask:
+        native = self._kernel._native
         target = driver.driver if isinstance(driver, BuiltinDriver) else driver
-        return self.call("unbind_store", target, device.name, device)
+        handle_of(target, Driver, "driver", native)
+        handle_of(device, Device, "device", native)
+        return self.call(operation, target, device.name, device)
 
     def end_bio(self, bio: Bio) -> ProgramTask:
         """bio_endio()."""

@@ -518,7 +518,7 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
         """The CPU touches an address whose page table entry stands for a private page."""
         result = self._native.call(
             "device_private_entry_fault",
-            page._pfn_for(self._native),
+            Page._pfn_for(page, self._native),
             address(at, "at"),
             flags,
             int(write),

@@ -208,11 +208,19 @@ class Page:
         if status or self._native._exceptions:
             self._native.check(status)
 
-    def _pfn_for(self, native: Native) -> int:
-        """Its pfn as an argument for ``native``; ValueError for a page of another kernel."""
-        if self._native is not native:
+    @staticmethod
+    def _pfn_for(page: object, native: Native) -> int:
+        """The pfn of an argument for ``native``.
+
+        Raises:
+            TypeError: no page.
+            ValueError: of another kernel.
+        """
+        if not isinstance(page, Page):
+            raise TypeError(f"page must be a Page, not {type(page).__name__}")
+        if page._native is not native:
             raise ValueError("page belongs to another kernel")
-        return self.pfn
+        return page.pfn
 
     def _field(self, index: int) -> int:
         return self._native.call("page_field", self.pfn, index)

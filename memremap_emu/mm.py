@@ -36,7 +36,9 @@ class MemoryCalls:
 
     def zone(self, name: Literal["Device", "Normal"] = "Device", node: int = 0) -> Zone:
         """A zone of a node."""
-        which = {"Device": 1, "Normal": 0}[name]
+        if name not in ("Device", "Normal"):
+            raise ValueError(f"no zone {name!r}; known: Device, Normal")
+        which = int(name == "Device")
         return Zone(*(self._native.call("zone_field", node, which, i) for i in range(4)))
 
     def pfn_valid(self, pfn: int) -> bool:
