@@ -12,7 +12,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
@@ -49,7 +49,7 @@ def run(
     with interrupts.held():
         for number in range(jobs):
             here, there = context.Pipe()
-            work = (campaign, number, seconds, there)
+            work = (campaign, number, seconds, there, (*pipes, here))
             process = context.Process(target=_work, args=work, daemon=True)
             process.start()
             there.close()
@@ -141,9 +141,18 @@ class _Reporter:
             campaign.stop()
 
 
-def _work(campaign: Campaign, number: int, seconds: float, pipe: Connection) -> None:
-    """One process: the campaign it gets is its own copy."""
+def _work(
+    campaign: Campaign,
+    number: int,
+    seconds: float,
+    pipe: Connection,
+    ends: Sequence[Connection],
+) -> None:
+    """One process: the campaign it gets is its own copy, and so are the parent's ends of pipes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A pipe says that nobody listens any more when nobody at all has its other end.
+    for end in ends:
+        end.close()
     campaign.job = number + 1
     reporter = _Reporter(campaign, pipe)
     with suppress(EOFError, ConnectionError):  # nobody listens any more

@@ -185,9 +185,16 @@ def test_a_worker_that_is_killed_is_an_error() -> None:
             search.run()
 
 
-def test_no_process_stays_behind_when_the_first_is_killed(file: str) -> None:
-    command = [sys.executable, "-m", "memremap_emu", "explore", file, "-j", "2"]
-    first = subprocess.Popen([*command, "--strategy", "dfs"])
+@pytest.mark.parametrize("command", ["explore", "fuzz"])
+def test_no_process_stays_behind_when_the_first_is_killed(
+    command: str, file: str, tmp_path: Path
+) -> None:
+    words = {
+        "explore": ["explore", file, "--strategy", "dfs"],
+        "fuzz": ["fuzz", "--corpus", str(tmp_path / "corpus")],
+    }
+    argv = [sys.executable, "-m", "memremap_emu", *words[command], "-j", "2"]
+    first = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 60
         while len(others := children_of(first.pid)) < 2:
