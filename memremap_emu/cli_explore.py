@@ -8,7 +8,6 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from memremap_emu import argument_types, counterexample, files, interrupts, tokens
 from memremap_emu.counterexample import Counterexample
@@ -175,27 +174,20 @@ def _run_search(search: Search | SharedSearch, path: Path | None) -> Exploration
             while search.running:
                 search.run(SLICE if path is None else 10 * SLICE)
                 if path is not None and search.running:
-                    _write(path, search.save())
+                    files.replace(path, json.dumps(search.save()))
                 interrupts.check()
     except KeyboardInterrupt:
         if isinstance(search, SharedSearch) and not search.begun:
             raise
         if path is not None:
-            _write(path, search.save())
+            files.replace(path, json.dumps(search.save()))
         return search.result
     if path is not None:
         if search.result.bounds & (Bound.EXECUTIONS | Bound.SECONDS):
-            _write(path, search.save())
+            files.replace(path, json.dumps(search.save()))
         else:
             path.unlink(missing_ok=True)
     return search.result
-
-
-def _write(path: Path, saved: dict[str, Any]) -> None:
-    """At once or not at all: whoever is stopped in the middle loses nothing."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(json.dumps(saved))
-    beside.replace(path)
 
 
 def _explain(

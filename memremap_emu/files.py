@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reading the files that a user names."""
+"""Reading and writing the files that a user names."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -27,3 +28,20 @@ def read_text(file: str | Path | IO[bytes], *, most: int = MAX_FILE) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise ValueError("not a text") from None
+
+
+def replace(path: Path, content: str | bytes) -> None:
+    """Writes a file that is either the old or the new one, whenever it is read.
+
+    Raises:
+        OSError: it cannot be written; with the name.
+    """
+    beside = path.with_name(path.name + ".new")
+    try:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+        beside.replace(path)
+    except OSError as e:
+        # Half of it would take up what little room there is.
+        with suppress(OSError):
+            beside.unlink()
+        raise OSError(e.errno, e.strerror, str(path)) from None

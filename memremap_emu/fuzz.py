@@ -393,8 +393,8 @@ class Campaign:
             ],
         }
         # The states first: more than the rest knows of do no harm.
-        _replace(folder / "states", array.array("Q", sorted(self.states)).tobytes())
-        _replace(folder / "campaign", json.dumps(state))
+        files.replace(folder / "states", array.array("Q", sorted(self.states)).tobytes())
+        files.replace(folder / "campaign", json.dumps(state))
 
     @classmethod
     def load(cls, folder: Path) -> Campaign:
@@ -443,12 +443,5 @@ def scenario_path(folder: Path, number: int, finding: Finding) -> Path:
 def write_scenario(folder: Path, number: int, finding: Finding) -> Path:
     """Writes the file of the ``number``-th finding of a campaign; OSError if it cannot."""
     path = scenario_path(folder, number, finding)
-    _replace(path, json.dumps(finding.scenario(f"F{number:03d}"), indent=2) + "\n")
+    files.replace(path, json.dumps(finding.scenario(f"F{number:03d}"), indent=2) + "\n")
     return path
-
-
-def _replace(path: Path, content: str | bytes) -> None:
-    """Writes a file that is either the old or the new one, whenever it is read."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_bytes(content.encode() if isinstance(content, str) else content)
-    beside.replace(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -299,6 +300,24 @@ def test_explore_goes_on_from_a_checkpoint(
     checkpoint.write_text("{}")
     assert cli.main(argv) == 2
     assert str(checkpoint) in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+    race_file: Path, tmp_path: Path
+) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    words = ["explore", str(race_file), "--as-found", "--checkpoint", str(checkpoint)]
+    assert cli.main([*words, "--max-executions", "150"]) == 1
+    before = checkpoint.read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-m", "memremap_emu", *words, "--max-executions", "300"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == f"memremap-emu: [Errno 27] File too large: '{checkpoint}'\n"
+    assert checkpoint.read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} <= {checkpoint.name, race_file.name}
 
 
 def test_ctrl_c_leaves_a_checkpoint(tmp_path: Path) -> None:
