@@ -365,7 +365,12 @@ class Native:
                 return self._drive(frame, result, None)
             return self._answer(result)
         except KernelError as e:
-            return -(e.errno or -CALLBACK_FAILED)
+            number = e.errno or -CALLBACK_FAILED
+            if 0 < number <= MAX_ERRNO:
+                return -number
+            # No error number of the kernel's: what it would mean there is anything.
+            self._exceptions.setdefault(thread, []).append(e)
+            return CALLBACK_FAILED
         except BaseException as e:
             self._exceptions.setdefault(thread, []).append(e)
             return CALLBACK_FAILED

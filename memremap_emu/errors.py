@@ -31,7 +31,9 @@ def errno_name(number: int) -> str:
 
 @functools.cache
 def _meaning(number: int) -> str:
-    return "probe deferred" if number == 517 else os.strerror(number)
+    if number == 517:
+        return "probe deferred"
+    return os.strerror(number) if abs(number) < 1 << 31 else f"unknown error {number}"
 
 
 class KernelError(OSError):

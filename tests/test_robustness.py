@@ -462,6 +462,18 @@ def test_kernel_error_of_a_callback_is_its_result_and_no_exception(k: Kernel) ->
     assert "d: probe of d.0 failed with error -12" in k.dmesg
 
 
+@pytest.mark.parametrize("number", [-12, 4096, 1 << 31, 1 << 100])
+def test_kernel_error_of_no_error_number_surfaces(k: Kernel, number: int) -> None:
+    def raiser(data: Any) -> None:
+        raise KernelError(number)
+
+    dev = k.device("d.0")
+    dev.add_action(raiser)
+    with pytest.raises(KernelError) as caught:
+        dev.devres_release_all()
+    assert caught.value.errno == number
+
+
 @pytest.mark.parametrize("result", ["text", 1.5, [], object(), 1 << 100])
 def test_callback_that_returns_nonsense_is_told(k: Kernel, result: object) -> None:
     k.driver("d", probe=lambda device: result)
