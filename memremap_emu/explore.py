@@ -10,7 +10,7 @@ from memremap_emu._native import signed
 from memremap_emu.device import Bio, Device, Driver
 from memremap_emu.drivers import BuiltinDriver
 from memremap_emu.exploration import Exploration, Interrupted, Options
-from memremap_emu.handles import Object, handle_of
+from memremap_emu.handles import Object, check_task, handle_of
 from memremap_emu.memory import Page, PageMap
 from memremap_emu.percpu_ref import PerCpuRef
 from memremap_emu.search import SLICE, Search
@@ -122,6 +122,7 @@ class Program:
         """A new task; each has a CPU of its own unless ``cpu`` says otherwise."""
         if cpu is None:
             cpu = len(self.tasks) % self._kernel.cpus
+        check_task(name, cpu)
         task = ProgramTask(self._kernel, name, cpu)
         self.tasks.append(task)
         return task

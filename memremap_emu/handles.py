@@ -61,6 +61,16 @@ def check_callable(value: object, what: str) -> None:
         raise TypeError(f"{what} must be callable, not {type(value).__name__}")
 
 
+def check_task(name: object, cpu: object) -> None:
+    """What a task is called and where it runs; TypeError, ValueError for what no task can have."""
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a str, not {type(name).__name__}")
+    if "\0" in name:
+        raise ValueError("a name cannot contain a NUL byte")
+    if isinstance(cpu, bool) or not isinstance(cpu, int) or not -(2**31) <= cpu < 2**31:
+        raise TypeError("cpu must be an int")
+
+
 def address(value: object, what: str = "address") -> int:
     """An unsigned 64-bit argument; TypeError or ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int):

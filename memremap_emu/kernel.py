@@ -14,7 +14,14 @@ from memremap_emu.device import Device, Driver, Notifier
 from memremap_emu.drivers import BuiltinDriver, NamespaceMode, PciDriver
 from memremap_emu.errors import KernelError
 from memremap_emu.faults import FaultInjection
-from memremap_emu.handles import Object, address, check_callable, handle_of, optional_handle
+from memremap_emu.handles import (
+    Object,
+    address,
+    check_callable,
+    check_task,
+    handle_of,
+    optional_handle,
+)
 from memremap_emu.hmm import HmmDevice, HmmDevMem, VmFault
 from memremap_emu.iomem import IoMem
 from memremap_emu.memory import Memory, MemoryType, Page, PageMap
@@ -461,12 +468,7 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
         """
         native = self._native
         out = native.ffi.new("int64_t *")
-        if not isinstance(name, str):
-            raise TypeError(f"name must be a str, not {type(name).__name__}")
-        if "\0" in name:
-            raise ValueError("a name cannot contain a NUL byte")
-        if isinstance(cpu, bool) or not isinstance(cpu, int) or not -(2**31) <= cpu < 2**31:
-            raise TypeError("cpu must be an int")
+        check_task(name, cpu)
         native.check(native.lib.emu_task_new(native.m, name.encode(), cpu, out))
         return Task(native, int(out[0]))
 
