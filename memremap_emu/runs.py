@@ -169,8 +169,9 @@ class Run:
         self._native = self.kernel._native
         self._first = self.reference is None
         self._fallible = fallible or self._first
-        # Up to the operation of the first fault all is as it was without faults.
-        self._quiet = self._operation_of(faults[0]) if faults else 0
+        # Up to the operation of the first fault all is as it was without faults.  Only a token has
+        # faults in a program in which something waits: that is run as if it were the first.
+        self._quiet = self._operation_of(faults[0]) if faults and program.faults else 0
         self._label = ""
         self._number = 0
         self._known = known

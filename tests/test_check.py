@@ -576,6 +576,14 @@ def test_a_token_of_what_cannot_be_run_is_refused() -> None:
             tokens.decode(tokens.encode(tokens.Replay(experiment, "leak", 42)))
 
 
+@pytest.mark.parametrize("fault", [1, 64, 9999])
+def test_what_waits_can_be_run_with_failing_calls(fault: int) -> None:
+    setup = setup_of(mode_named("dax_pmem", "plain"))
+    outcome = runs.execute(Experiment(setup, program_named("page-held"), (fault,)))
+    assert outcome.findings[0].kind == "memmap-removed"
+    assert len(outcome.failed) == (fault != 9999)
+
+
 # --- the trace that all this rests on ---
 
 
