@@ -162,32 +162,63 @@ def _search(program: Program, arguments: argparse.Namespace) -> Exploration:
 
 
 def _run_search(search: Search | SharedSearch, path: Path | None) -> Exploration:
-    if path is not None and path.exists():
-        try:
-            search.load(json.loads(files.read_text(path)))
-        except OSError as e:
-            raise BadInputError(f"{path}: {e.strerror}") from None
-        except (ValueError, RecursionError) as e:
-            raise ValueError(f"{path}: {e}") from None
+    checkpoint = None if path is None else _Checkpoint(path, search)
     try:
         with interrupts.held():
             while search.running:
-                search.run(SLICE if path is None else 10 * SLICE)
-                if path is not None and search.running:
-                    files.replace(path, json.dumps(search.save()))
+                search.run(SLICE if checkpoint is None else 10 * SLICE)
+                if checkpoint is not None and search.running:
+                    checkpoint.save()
                 interrupts.check()
     except KeyboardInterrupt:
         if isinstance(search, SharedSearch) and not search.begun:
             raise
-        if path is not None:
-            files.replace(path, json.dumps(search.save()))
+        if checkpoint is not None:
+            checkpoint.save()
         return search.result
-    if path is not None:
+    if checkpoint is not None:
         if search.result.bounds & (Bound.EXECUTIONS | Bound.SECONDS):
-            files.replace(path, json.dumps(search.save()))
+            checkpoint.save()
         else:
-            path.unlink(missing_ok=True)
+            checkpoint.remove()
     return search.result
+
+
+class _Checkpoint:
+    """The file that a search goes on from."""
+
+    def __init__(self, path: Path, search: Search | SharedSearch) -> None:
+        self._path = path
+        self._search = search
+        self._complained = False
+        if not path.parent.is_dir():
+            raise BadInputError(f"{path}: there is no directory {path.parent}")
+        try:
+            if path.exists():
+                search.load(json.loads(files.read_text(path)))
+        except OSError as e:
+            raise BadInputError(f"{path}: {e.strerror}") from None
+        except (ValueError, RecursionError) as e:
+            raise ValueError(f"{path}: {e}") from None
+
+    def save(self) -> None:
+        """If that fails the one before is still there, and what has been found is worth more."""
+        try:
+            files.replace(self._path, json.dumps(self._search.save()))
+        except OSError as e:
+            self._complain("saved", e)
+
+    def remove(self) -> None:
+        """The search has come to its end."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as e:
+            self._complain("removed", e)
+
+    def _complain(self, done: str, error: OSError) -> None:
+        if not self._complained:
+            print(f"memremap-emu: not {done}: {self._path}: {error.strerror}", file=sys.stderr)
+        self._complained = True
 
 
 def _explain(

@@ -303,21 +303,33 @@ def test_explore_goes_on_from_a_checkpoint(
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
-    race_file: Path, tmp_path: Path
+    race_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint = tmp_path / "checkpoint"
     words = ["explore", str(race_file), "--as-found", "--checkpoint", str(checkpoint)]
     assert cli.main([*words, "--max-executions", "150"]) == 1
     before = checkpoint.read_bytes()
-    done = subprocess.run(
-        [sys.executable, "-m", "memremap_emu", *words, "--max-executions", "300"],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)),
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr == f"memremap-emu: [Errno 27] File too large: '{checkpoint}'\n"
+    capsys.readouterr()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512, limits[1]))
+    try:
+        status = cli.main([*words, "--max-executions", "300"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    shown = capsys.readouterr()
+    assert status == 1 and "memmap-removed" in shown.out, "what it has found is told"
+    assert shown.err == f"memremap-emu: not saved: {checkpoint}: File too large\n"
     assert checkpoint.read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} <= {checkpoint.name, race_file.name}
+
+
+def test_a_checkpoint_in_no_directory_is_refused_before_the_search(
+    race_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = tmp_path / "none" / "checkpoint"
+    assert cli.main(["explore", str(race_file), "--checkpoint", str(checkpoint)]) == 2
+    error = f"memremap-emu: {checkpoint}: there is no directory {checkpoint.parent}\n"
+    assert capsys.readouterr() == ("", error)
 
 
 def test_ctrl_c_leaves_a_checkpoint(tmp_path: Path) -> None:
