@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the benchmarks share: timing by medians of five, and the table at the end."""
+"""What the benchmarks share: timing by medians of five, and the tables at the end."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ class Figure:
 
 
 FIGURES: list[Figure] = []
+#: Other tables: title and rows, the first of which is the head.
+TABLES: list[tuple[str, list[tuple[str, ...]]]] = []
 #: Seconds of what a unit of time counts; figures in others are no times.
 SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 _BENCHMARK = pytest.StashKey[Any]()
@@ -88,6 +90,16 @@ def figure(
     FIGURES.append(Figure(name, build, measured, unit, goal, ratio, ratio_to))
 
 
+def table(title: str, rows: list[tuple[str, ...]]) -> None:
+    """Puts a table behind that of the figures."""
+    TABLES.append((title, rows))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Most figures are taken by `pairs`: pytest-benchmark need not say that it was not asked."""
+    config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used")
+
+
 @pytest.fixture(autouse=True)
 def row_of_the_table(benchmark: Any, request: pytest.FixtureRequest) -> None:
     """Every test has a row in pytest-benchmark's table, see `pytest_pyfunc_call`."""
@@ -131,15 +143,20 @@ def build_of(k: Kernel) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The table: figure, what was measured, goal, ratio to the yardstick."""
-    if not FIGURES:
-        return
-    terminalreporter.section("figures")
-    width = max(len(f.name) for f in FIGURES)
+    """The table: figure, what was measured, goal, ratio to the yardstick; then the others."""
+    if FIGURES:
+        terminalreporter.section("figures")
+    width = max((len(f.name) for f in FIGURES), default=0)
     for f in FIGURES:
         goal = f"{f.goal:g} {f.unit}" if f.goal is not None else "-"
         ratio = f"{f.ratio:.2f} x {f.ratio_to}" if f.ratio is not None else ""
         terminalreporter.write_line(
             f"{f.name:{width}}  {f.build:8} {f.measured:10.3f} {f.unit:12} goal {goal:18} "
-            f"{f.verdict:8} {ratio}"
+            f"{f.verdict:8} {ratio}".rstrip()
         )
+    for title, rows in TABLES:
+        terminalreporter.section(title)
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = [text.ljust(size) for text, size in zip(row, widths, strict=True)]
+            terminalreporter.write_line("  ".join(cells).rstrip())

@@ -48,7 +48,9 @@ def mapping(k: Kernel, size: int) -> None:
     pmem = k.driver("pmem", mode="fsdax")
     device = pmem.device(BASE, size)
     pmem.bind(device)
-    k.batch().unbind(device).bind(device, pmem.driver).run()
+    batch = k.batch().unbind(device).bind(device, pmem.driver)
+    batch.run()
+    assert device.bound and batch.results[1] > 0
 
 
 def gets(k: Kernel) -> None:

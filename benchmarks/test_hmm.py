@@ -6,6 +6,7 @@ from __future__ import annotations
 from conftest import TiB, build_of, figure, pairs
 
 from memremap_emu import Kernel
+from memremap_emu.resource import Region
 
 SECTION = 1 << 27
 TOP = 1 << 46
@@ -64,6 +65,11 @@ def test_free_range_search_among_10000_resources(plain: Kernel, benchmark) -> No
         before.restore()
         calls.run()
 
+    searched()
+    assert search.results[0] > 0 and search.results[1] > 0
+    called()
+    # All but the last, which is the free one, meet what is there.
+    assert set(calls.results[:-1]) == {Region.INTERSECTS} and calls.results[-1] == Region.DISJOINT
     took, yardstick, ratio = pairs(searched, called, 10)
     benchmark.pedantic(searched, rounds=5)
     figure(

@@ -30,6 +30,9 @@ class Mapping:
             batch = k.batch().bind(self.device, self.pmem.driver)
             batch.add("unbind_store", self.pmem.driver, self.device.name, self.device)
             self.cycle = batch.run
+            batch.run()
+            # A bind that fails is quick.
+            assert batch.results[0] > 0 and batch.results[1] > 0
         else:
             self.cycle = self.bind_and_unbind
         self.before = k.snapshot()
