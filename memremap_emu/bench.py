@@ -28,7 +28,8 @@ class Figure:
         name: what was measured
         unit: of ``goal`` and ``measured``
         goal: what it should be at most, None: it is for information
-        measured: median of five rounds, each the least of ten turns
+        measured: median of five rounds, each the least of ten turns; of searches the least of
+            a few
         ratio: of it to its yardstick, None: there is none
         yardstick: what that is
     """
@@ -67,8 +68,18 @@ def _times(
     return statistics.median(a for a, _ in rounds), statistics.median(b for _, b in rounds)
 
 
+def _demand(done: bool, what: str) -> None:
+    """A figure of work that was not done would be a good one."""
+    if not done:
+        raise RuntimeError(f"what is measured was not done: {what}")
+
+
 def figures() -> Iterator[Figure]:
-    """Takes the figures, one after the other; in all some ten seconds."""
+    """Takes the figures, one after the other; in all a few seconds.
+
+    Raises:
+        RuntimeError: what was measured has not done its work.
+    """
     yield from _machines()
     yield from _mappings()
     yield from _calls()
@@ -99,6 +110,11 @@ def _mappings() -> Iterator[Figure]:
             driver.bind(huge)
             driver.unbind(huge)
 
+        driver.bind(huge)
+        middle = k.page((_BASE + 8 * _TIB) >> 12)
+        _demand(middle.of_device, "16 TiB are mapped")
+        driver.unbind(huge)
+        _demand(not middle.valid, "16 TiB are unmapped")
         snapshot = k.snapshot()
         rounds = []
         for _ in range(_ROUNDS):
@@ -125,6 +141,9 @@ def _calls() -> Iterator[Figure]:
             for _ in calls:
                 nothing(machine, pfn)
 
+        before = page.count
+        gets()
+        _demand(page.count == before + len(calls), "a page is got")
         took, least = _times(gets, bare, 2)
         took, least = took / len(calls), least / len(calls)
         yield Figure(
@@ -148,11 +167,13 @@ def _searches() -> Iterator[Figure]:
         best = math.inf
         for _ in range(_ROUNDS):
             begin = time.perf_counter()
-            tasks.explore()
+            found = tasks.explore()
             best = min(best, time.perf_counter() - begin)
             fresh.restore()
+        kinds = [violation.kind for violation in found.violations]
+        _demand("memmap-removed" in kinds, "the race is found")
         yield Figure("final page put race: first counterexample", "ms", 5.0, best * 1e3)
-    for users, goal in ((3, 5.0), (4, 400.0)):
+    for users, goal, executions in ((3, 5.0, 2565), (4, 400.0, 219569)):
         program = (
             Program(cpus=users + 1).object("ref", "ref_test").task("owner", "ref_test_kill ref")
         )
@@ -165,6 +186,9 @@ def _searches() -> Iterator[Figure]:
                 begin = time.perf_counter()
                 found = tasks.explore(stop_at_violation=False)
                 best = min(best, time.perf_counter() - begin)
+        # No search has fewer that tries every order of what depends on each other.
+        complete = found.exhaustive and found.executions >= executions
+        _demand(complete, f"all schedules of {users} users are searched")
         yield Figure(f"kill against {users} users: all schedules", "ms", goal, best * 1e3)
         if users == 4:
             # Per million, so that less is better as with the others.

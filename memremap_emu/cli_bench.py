@@ -17,7 +17,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "bench",
         help="measure what operations cost here",
-        description="Takes the quick figures (some ten seconds) and prints goal, what was "
+        description="Takes the quick figures (a few seconds) and prints goal, what was "
         "measured, and the ratio to a yardstick timed in the same run.  Exit status 0, whatever "
         "is met.",
     )

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from memremap_emu import cli
+from memremap_emu import bench, cli
 from memremap_emu.bench import Figure
+from memremap_emu.exploration import Exploration
+from memremap_emu.explore import Program
+from memremap_emu.memory import Page
 
 
 def test_bench_prints_every_figure_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,6 +23,23 @@ def test_bench_prints_every_figure_as_json(capsys: pytest.CaptureFixture[str]) -
         assert list(row) == ["name", "goal", "measured", "ratio", "met"]
         assert row["measured"] > 0
         assert row["met"] == (None if row["goal"] is None else row["measured"] <= row["goal"])
+
+
+def test_a_search_that_was_not_done_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Program.explore
+
+    def cut_short(self: Program, **options: Any) -> Exploration:
+        return whole(self, **{**options, "max_executions": 10})
+
+    monkeypatch.setattr(Program, "explore", cut_short)
+    with pytest.raises(RuntimeError, match="not done: all schedules of 3 users"):
+        list(bench._searches())
+
+
+def test_a_page_that_nobody_gets_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Page, "get", lambda self: None)
+    with pytest.raises(RuntimeError, match="not done: a page is got"):
+        list(bench._calls())
 
 
 def test_bench_prints_a_line_for_each(
