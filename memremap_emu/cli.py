@@ -2,7 +2,8 @@
 """The command ``memremap-emu``.
 
 Exit status: 0 nothing found, 1 a violation, 2 bad input or an execution that could not be
-brought to an end, 130 interrupted by Ctrl-C, after what is known by then.
+brought to an end, 3 a process of ``fuzz`` has died, 130 interrupted by Ctrl-C, after what is known
+by then.
 """
 
 from __future__ import annotations
@@ -280,16 +281,18 @@ class _Progress:
 def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "replay",
-        help="run an experiment of check again",
-        description="Runs the experiment of a token again and prints its log.  Exit status 1: "
-        "the violation shows again, 0: it does not, 2: no token.",
+        help="run what check or explore has found again",
+        description="Runs the experiment or the program of a token again and prints its columns "
+        "and its log.  Exit status 1: the violation shows again, 0: it does not, 2: no token, or "
+        "none that fits this version.",
     )
     parser.add_argument("token", metavar="TOKEN", help="as printed by check or explore")
     parser.add_argument(
         "--trace",
         choices=tracefile.FORMATS,
         default="columns",
-        help="the execution as columns, in ftrace's text or as Chrome's trace JSON",
+        help="the execution as columns, in ftrace's text or as Chrome's trace JSON (default: "
+        "columns)",
     )
     parser.set_defaults(run=_replay)
 

@@ -54,7 +54,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _bound(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) < 1 << 32:
-        raise argparse.ArgumentTypeError("must be a whole number, at least 1")
+        raise argparse.ArgumentTypeError(
+            "must be a whole number, at least 1 and at most 4294967295"
+        )
     return int(text)
 
 

@@ -37,16 +37,24 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--minutes", metavar="N", type=argument_types.seconds, default=1.0, help="default: 1"
     )
     parser.add_argument(
-        "-j", "--jobs", metavar="N", type=argument_types.jobs, default=1, help="processes"
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=argument_types.jobs,
+        default=1,
+        help="processes (default: 1)",
     )
     parser.add_argument(
-        "--version", metavar="V", default=None, help=f"kernel (default: {DEFAULT_VERSION})"
+        "--version",
+        metavar="V",
+        default=None,
+        help=f"kernel (default: that of the campaign in DIR, or {DEFAULT_VERSION})",
     )
     parser.add_argument(
         "--corpus", metavar="DIR", default="memremap-emu-corpus", help="default: %(default)s"
     )
     parser.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of a campaign that begins"
+        "--seed", metavar="N", type=int, default=0, help="of a campaign that begins (default: 0)"
     )
     parser.set_defaults(run=_run)
 

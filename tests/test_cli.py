@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from memremap_emu import cli, ranges, runs, tokens
+from memremap_emu.exploration import Strategy
 
 REAL_MAP = Path(ranges.__file__).parent / "maps" / "xeon-hpsa-memmap-4g.txt"
 SMALL = "00100000-bfffffff : System RAM\n140000000-17fffffff : Persistent Memory\n"
@@ -299,6 +300,20 @@ def test_replay_of_a_bad_token_is_exit_2(token: str, capfd: pytest.CaptureFixtur
     assert cli.main(["replay", token]) == 2
     out, err = capfd.readouterr()
     assert out == "" and "token" in err
+
+
+def test_explore_takes_every_strategy_but_the_one_that_needs_a_drawn_schedule(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for strategy in Strategy:
+        command = ["explore", "p.json", "--strategy", strategy.name.lower()]
+        if strategy is not Strategy.GUIDED:
+            assert cli.parser().parse_args(command).strategy == command[-1]
+            continue
+        with pytest.raises(SystemExit) as caught:
+            cli.main(command)
+        assert caught.value.code == 2
+        assert "invalid choice" in capfd.readouterr().err
 
 
 def test_no_command_is_exit_2(capfd: pytest.CaptureFixture[str]) -> None:
