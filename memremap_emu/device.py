@@ -157,7 +157,7 @@ class Device(Object):
             raise KernelError(19, "device_attach", self._native.call_log())
 
     def unbind(self) -> None:
-        """Unbinds through the driver's ``unbind`` file."""
+        """Unbinds through the driver's ``unbind`` file; ENODEV if it has no driver."""
         driver = self.driver
         if driver is None:
             raise KernelError(19, "unbind")

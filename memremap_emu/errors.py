@@ -66,7 +66,7 @@ class ViolationRecord:
     """One broken rule.
 
     Attributes:
-        kind: ``hang``, ``use-after-free``, ``leak``, ...: see docs/design.md
+        kind: ``hang``, ``use-after-free``, ``leak``, ...: README.md has all of them
         message: what happened
         func: kernel function that did it, empty if unknown
         task: process id of the task that did it, 0 if found by looking

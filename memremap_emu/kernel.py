@@ -99,7 +99,10 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
 
     Raises:
         ValueError: unknown version, patch or mode, one without what it needs, CPUs out of
-            range, impossible configuration.
+            range, impossible configuration, no such ``rcu`` or ``on_violation``.
+        TypeError: an argument of another type.
+        ArenaFull: ``config.arena_size`` is too small to boot in.
+        MemoryError: the host has no address space for it.
     """
 
     def __init__(
@@ -465,6 +468,10 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
         """A context for direct calls: ``with k.task(cpu=1): ...``.
 
         Read sections, locks and disabled pre-emption persist between the calls inside.
+
+        Raises:
+            ValueError: no such CPU, or a name with a NUL byte.
+            RuntimeError: there are 128 tasks, see docs/not-modelled.md.
         """
         native = self._native
         out = native.ffi.new("int64_t *")

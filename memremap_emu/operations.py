@@ -11,7 +11,7 @@ from typing import Any
 MAX_TASKS = 8
 #: devm actions of a driver of one's own, and steps of one of its lists, at most.
 MAX_ACTIONS, MAX_STEPS = 8, 24
-#: Pages of a device that a program can name: this many from one in its middle on.
+#: Pages of a device that a program can name: this many from one inside it on.
 MAX_PAGES = 1 << 15
 
 
