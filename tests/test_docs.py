@@ -39,7 +39,9 @@ from pathlib import Path
 import pytest
 
 import memremap_emu
-from memremap_emu import cli
+from memremap_emu import cli, cli_fuzz
+from memremap_emu._native import library
+from memremap_emu.exploration import Strategy
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -195,6 +197,69 @@ def test_every_public_module_is_in_the_reference() -> None:
     missing = {"memremap_emu", *public} - set(shown)
     assert not missing, "list them in the page of docs/reference/python/ where they belong"
     assert len(shown) == len(public) + 1
+
+
+# --- what has no output that could be compared ---
+
+
+def test_exit_statuses_are_those_of_the_commands() -> None:
+    text = (ROOT / "docs/howto/use-it-in-ci.md").read_text()
+    shown = {int(number) for number in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    assert shown == {cli.OK, cli.VIOLATIONS, cli.BAD_INPUT, cli_fuzz.DIED, cli.INTERRUPTED}
+
+
+def test_every_strategy_is_in_the_table_of_the_design() -> None:
+    text = (ROOT / "docs/design.md").read_text()
+    table = text[text.index("| strategy | |") :].split("\n\n")[0]
+    shown = re.findall(r"`([a-z]+)`", "".join(r.split("|")[1] for r in table.splitlines()))
+    assert sorted(shown) == sorted(strategy.name.lower() for strategy in Strategy)
+
+
+CSRC = ROOT / "csrc"
+needs_sources = pytest.mark.skipif(not CSRC.exists(), reason="an installed package has no sources")
+KERNEL_DOC = re.compile(
+    r"^/\*\*\n \* (?P<name>\w+)\(\) - (?P<text>(?:(?!\*/).)*)\*/\n"
+    r"(?P<declaration>(?![#/])[^;{]*)[;{]",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def parameters(declaration: str) -> list[str]:
+    """Names of the parameters of a function, in order."""
+    inside = re.sub(r"\[[^]]*\]", "", declaration[declaration.index("(") + 1 :])
+    inside = re.sub(r"\(\*(\w+)\)\([^()]*\)", r"\1", inside[: inside.rindex(")")])
+    return [re.findall(r"\w+|\.\.\.", p)[-1] for p in inside.split(",") if p not in ("", "void")]
+
+
+@needs_sources
+def test_kernel_doc_that_names_parameters_names_those_of_the_function() -> None:
+    """In their order; a comment of one sentence may name none."""
+    seen, wrong = 0, []
+    for path in CSRC.rglob("*.[ch]"):
+        for found in KERNEL_DOC.finditer(path.read_text()):
+            seen += 1
+            described = re.findall(r"^ \* @(\w+|\.\.\.): ", found["text"], re.MULTILINE)
+            function = re.search(r"(\w+)\(", found["declaration"])
+            assert function, found[0]
+            real = parameters(found["declaration"])
+            if function[1] != found["name"] or (described and described != real):
+                wrong.append(f"{path.name}: {found['name']}() has {real}, not {described}")
+    assert not wrong and seen > 200
+
+
+@needs_sources
+def test_header_describes_every_letter_of_a_signature() -> None:
+    native = library(True)
+    header = (CSRC / "include/memremap_emu.h").read_text()
+    text = re.search(r"\* Signature of an operation:(.*?)\*/", header, re.DOTALL)
+    assert text
+    objects, _, results = text[1].partition("Results:")
+    used = {letter for op in native.ops.values() for letter in op.args}
+    described = set(re.findall(r"\b([A-Zisx]) [a-z]", objects))
+    assert {c if c in "isx" else c.upper() for c in used} == described
+    assert {op.result for op in native.ops.values()} <= described | set(
+        re.findall(r"\b([a-z]) (?:a |nothing|truth|number)", results)
+    )
 
 
 PAGE = """\

@@ -28,6 +28,8 @@
  * asan_leave_stack() - the next coroutine_switch() goes to another stack
  * @keep: where to keep what asan_enter_stack() needs when this stack is
  *	continued, NULL if it never is
+ * @stack: lowest address of the stack that it goes to
+ * @size: bytes of that
  */
 static inline void asan_leave_stack(void **keep, const void *stack, size_t size)
 {
@@ -38,6 +40,7 @@ static inline void asan_leave_stack(void **keep, const void *stack, size_t size)
  * asan_enter_stack() - the first thing after coroutine_switch() has come here
  * @kept: what asan_leave_stack() has kept, NULL on a new stack
  * @stack: where to put the stack that was left, NULL: nowhere
+ * @size: where to put its bytes, NULL: nowhere
  */
 static inline void asan_enter_stack(void *kept, const void **stack, size_t *size)
 {

@@ -61,6 +61,8 @@ struct run *run_map_find(const struct run_map *map, unsigned long key);
 
 /**
  * run_map_stretch() - how far @key's presence or absence reaches
+ * @map: map
+ * @key: where to begin
  * @n: look at [@key, @key + @n) only, not 0
  * @present: set to whether @key is covered
  *

@@ -11,8 +11,8 @@
  * numbers, object handles, interned strings (emu_intern()) or callbacks of
  * the host.  Handles are checked for kind before anything else happens.
  *
- * Every function returns a status: EMU_OK or one of the reasons below.  What
- * the kernel answered, error numbers included, is the result.
+ * Where nothing else is said a function returns a status: EMU_OK or one of the
+ * reasons below.  What the kernel answered, error numbers included, is the result.
  */
 
 #include <stddef.h>
@@ -78,8 +78,8 @@ struct emu_op {
  * i integer, s interned string, x callback (0 none), D device, L driver,
  * R percpu_ref, P pagemap, C completion, M mutex, S spinlock, W rwlock,
  * Q wait queue, E resource, T radix tree, N notifier, A memory, B bio,
- * V devres entry, K task, G hmm_devmem, Y hmm_device, U module, F nfit_test
- * range; lower case of an object letter: may be 0.
+ * V devres entry, G hmm_devmem, Y hmm_device, U module, F nfit_test range,
+ * Z ref_test; lower case of an object letter: may be 0.
  * Results: v nothing, e a negative errno, else 0 or a handle, b truth value, u number, or the
  * letter of the object made (0: none was).
  */
@@ -729,7 +729,7 @@ enum emu_strategy {
  */
 struct emu_explore_options {
 	uint64_t max_executions;
-	uint64_t worthwhile; /* give up if more will be needed for certain, by the estimate */
+	uint64_t worthwhile; /* give up if by the estimate, which is doubted, more will be needed */
 	double max_seconds;
 	int32_t stop_at_violation;
 	int32_t stop_at_success; /* with the first execution that breaks no rule ... */

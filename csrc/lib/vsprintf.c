@@ -473,6 +473,7 @@ int vsnprintf_kernel(char *buf, size_t size, const char *fmt, va_list args)
  * @buf: output, terminated if @size is not 0
  * @size: size of @buf in bytes
  * @fmt: see the top of this file
+ * @...: what it takes
  *
  * Context: any.  Return: length of the whole text without terminator.
  *

@@ -65,6 +65,7 @@ EXPORT_SYMBOL_GPL(device_initialize);
  * dev_set_name() - set or replace a device's name
  * @dev: device
  * @fmt: format of the name
+ * @...: what it takes
  *
  * mirrors drivers/base/core.c:dev_set_name, v4.19
  *
@@ -278,6 +279,7 @@ static void dev_vprintk(int level, const struct device *dev, const char *fmt, va
  * @level: LOGLEVEL_*
  * @dev: device or NULL
  * @fmt: format
+ * @...: what it takes
  *
  * mirrors drivers/base/core.c:dev_printk, v4.19
  *

@@ -237,6 +237,7 @@ EXPORT_SYMBOL(devm_kvasprintf);
  * @dev: device
  * @gfp: allocation flags
  * @fmt: format
+ * @...: what it takes
  *
  * mirrors drivers/base/devres.c:devm_kasprintf, v4.19
  *

@@ -37,7 +37,7 @@ static void dax_region_unregister(void *region)
  * @res: physical range
  * @align: of every instance; @res is aligned to it
  * @addr: virtual address
- * @flags: PFN_DEV, PFN_MAP
+ * @pfn_flags: PFN_DEV, PFN_MAP
  *
  * Return: the region, with a reference for the caller besides the one that is
  * dropped when @parent is unbound; or NULL.  When the drop cannot be arranged,

@@ -91,7 +91,7 @@ static void dax_destroy_inode(struct kref *count)
 /**
  * alloc_dax() - make a device
  * @private: of the provider
- * @host: name of the disk that it belongs to, or NULL
+ * @__host: name of the disk that it belongs to, or NULL
  * @ops: of the provider
  *
  * Return: the device, alive, with one reference, or NULL.

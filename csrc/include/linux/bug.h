@@ -39,6 +39,7 @@ struct bug_site {
  * warn_slowpath() - print a warning with or without a message
  * @site: where
  * @fmt: message, or NULL for a bare WARN_ON
+ * @...: what it takes
  *
  * Context: any.
  */

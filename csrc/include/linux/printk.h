@@ -19,6 +19,7 @@
  * @level: LOGLEVEL_*
  * @fmt: kernel format (lib/vsprintf.c); text up to a newline is one record, a
  *	text that does not end in one is completed by the next record
+ * @...: what it takes
  *
  * Context: any.
  */
