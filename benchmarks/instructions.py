@@ -60,6 +60,7 @@ def gets(k: Kernel) -> None:
     page = k.page(BASE + GiB // 2 >> 12)
     for _ in range(GETS):
         page.get()
+    assert page.count > GETS
 
 
 def batched_gets(k: Kernel) -> None:
@@ -70,6 +71,7 @@ def batched_gets(k: Kernel) -> None:
     for _ in range(GETS):
         batch.page_get(BASE + GiB // 2 >> 12)
     batch.run()
+    assert k.page(BASE + GiB // 2 >> 12).count > GETS
 
 
 Work = tuple[int, Callable[[Kernel], None]]

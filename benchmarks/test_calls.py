@@ -33,6 +33,10 @@ def test_page_get_costs_at_most_1_6_bare_calls(kernel: Kernel, benchmark) -> Non
         for _ in calls:
             page.get()
 
+    before = page.count
+    gets()
+    assert page.count == before + CALLS
+
     def nothings() -> None:
         for _ in calls:
             nothing(machine, pfn)
@@ -61,7 +65,9 @@ def test_an_operation_in_a_batch_costs_at_most_a_tenth_of_page_get(
     batch = kernel.batch().page_get(page.pfn)
     for _ in range(BATCH - 1):
         batch.page_get(page.pfn)
-    page.get()
+    before = page.count
+    batch.run()
+    assert page.count == before + BATCH
 
     def single() -> None:
         for _ in range(BATCH):

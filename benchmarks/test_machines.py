@@ -85,6 +85,13 @@ def middle(times: list[float]) -> float:
     return statistics.fmean(sorted(times)[quarter:-quarter])
 
 
+def is_restored(k: Kernel, number: int) -> bool:
+    """Is the arena as it was when this snapshot was taken?"""
+    offset = k._native.ffi.new("int64_t *")
+    assert k._native.lib.emu_snapshot_differs(k._native.m, number, offset) == 0
+    return int(offset[0]) == -1
+
+
 def figure_of_restore(k: Kernel, name: str, restore: float, four_kib: float) -> None:
     figure(
         name,
@@ -135,7 +142,9 @@ def test_restore(kernel: Kernel) -> None:
         restore = middle(restores) - middle(bare)
         four_kib = statistics.median(yardstick)
         batch.run()
+        assert not is_restored(kernel, before._number)
         lib.emu_restore(m, before._number)
+        assert is_restored(kernel, before._number)
         figure_of_restore(kernel, f"restore after {name}", restore, four_kib)
 
 
@@ -157,6 +166,8 @@ def test_restore_looped_in_c(kernel: Kernel, lines: int) -> None:
     def copies() -> None:
         native.call("copy_4k_loop", rounds)
 
+    restores()
+    assert is_restored(kernel, before._number)
     restored, four_kib, _ratio = pairs(restores, copies, ROUNDS // 10)
     written, _four_kib, _ratio = pairs(writes, copies, ROUNDS // 10)
     restore = (restored - written) / rounds
