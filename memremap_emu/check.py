@@ -223,6 +223,7 @@ def check(options: Options, progress: Progress | None = None) -> Report:
 
     Raises:
         BadInputError: there is nothing to check.
+        WorkerError: a process is gone, or there is no scheduler.
     """
     started = time.monotonic()
     report = Report(options)
