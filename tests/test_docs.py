@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import pkgutil
 import re
@@ -35,11 +36,12 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import memremap_emu
-from memremap_emu import cli, cli_fuzz
+from memremap_emu import bench, cli, cli_fuzz
 from memremap_emu._native import library
 from memremap_emu.exploration import Strategy
 
@@ -206,6 +208,57 @@ def test_exit_statuses_are_those_of_the_commands() -> None:
     text = (ROOT / "docs/howto/use-it-in-ci.md").read_text()
     shown = {int(number) for number in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
     assert shown == {cli.OK, cli.VIOLATIONS, cli.BAD_INPUT, cli_fuzz.DIED, cli.INTERRUPTED}
+
+
+def names_in(value: Any, *, but: str) -> set[str]:
+    """Names of all fields, those below one of the name ``but`` excepted."""
+    if isinstance(value, list):
+        return set().union(*(names_in(one, but=but) for one in value))
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*(names_in(v, but=but) for k, v in value.items() if k != but))
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("check", ["--iomem", "map", "--sequential", "--driver", "dax_pmem", "--max-faults", "0"]),
+        ("explore", ["program.json"]),
+        ("bugs", ["--version", "v5.2"]),
+        ("versions", []),
+        ("bench", []),
+        ("fuzz", ["--minutes", "0.02", "--seed", "3"]),
+    ],
+)
+def test_fields_of_json_are_those_of_the_page(
+    command: str,
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("memremap_emu.cli_bench.figures", lambda: [bench.Figure("a", "s", 1, 2)])
+    (program,) = (b for b in blocks(Path("docs/programs.md")) if b.file == "pmem.json")
+    Path("program.json").write_text(program.body)
+    Path("map").write_text("140000000-147ffffff : Persistent Memory\n")
+    form = [] if command == "fuzz" else ["--format", "json"]
+    assert cli.main([command, *arguments, *form]) in (0, 1)
+    printed = capsys.readouterr().out
+    found = names_in(
+        [json.loads(text) for text in (printed.splitlines() if command == "fuzz" else [printed])],
+        but="program",
+    )
+    page = (ROOT / "docs/reference/json.md").read_text()
+    (section,) = re.findall(rf"^## {command}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    shown = set(re.findall(r"`(\w+)`", " ".join(rows)))
+    if command == "versions":
+        shown |= {"name", "title", "needs", "series"}
+    if command == "fuzz" and "file" not in found:
+        # On a slow machine nothing has been found yet.
+        shown -= {"file", "kind", "message", "pair"}
+    assert found == shown
 
 
 def test_every_strategy_is_in_the_table_of_the_design() -> None:
