@@ -44,6 +44,7 @@ import memremap_emu
 from memremap_emu import bench, cli, cli_fuzz
 from memremap_emu._native import library
 from memremap_emu.exploration import Strategy
+from memremap_emu.operations import CALLS, STEPS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -259,6 +260,24 @@ def test_fields_of_json_are_those_of_the_page(
         # On a slow machine nothing has been found yet.
         shown -= {"file", "kind", "message", "pair"}
     assert found == shown
+
+
+def test_operations_and_steps_of_programs_are_those_of_the_tables() -> None:
+    _, operations, steps = re.split(
+        r"^\| (?:operation|step) \|", (ROOT / "docs/programs.md").read_text(), flags=re.MULTILINE
+    )
+    shown: dict[str, str] = {}
+    for row in (line.split("|") for line in operations.splitlines() if line.startswith("| `")):
+        calls = [text.split()[0] for text in re.findall(r"`([^`]+)`", row[1])]
+        places = row[2].strip().split(" / ")
+        for call, place in zip(calls, places if len(places) > 1 else places * 99, strict=False):
+            shown["percpu_ref" + call if call.startswith("_") else call] = place
+    assert shown == {
+        name: "both" if call.setup and call.task else "set-up" if call.setup else "tasks"
+        for name, call in CALLS.items()
+    }
+    rows = [line.split("|")[1] for line in steps.splitlines() if line.startswith("| `")]
+    assert {text.split()[0] for text in re.findall(r"`([^`]+)`", " ".join(rows))} == set(STEPS)
 
 
 def test_every_strategy_is_in_the_table_of_the_design() -> None:
