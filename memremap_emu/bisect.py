@@ -84,6 +84,9 @@ def scenario_probe(wanted: Scenario) -> Probe:
 
     A program whose set-up fails on a kernel, as its driver does not bind there, say, is not
     applicable to it.
+
+    Raises:
+        ValueError: by the probe, if the scenario cannot be run at all.
     """
 
     def probe(kernel: Selection) -> Verdict:

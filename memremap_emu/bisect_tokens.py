@@ -86,7 +86,10 @@ def token_probe(replay: tokens.Replay, max_executions: int = DEFAULT_EXECUTIONS)
 
     Args:
         replay: the token
-        max_executions: bound of a search over schedules, on one kernel; at least 1
+        max_executions: bound of a search over schedules, on one kernel
+
+    Raises:
+        ValueError: the bound is less than 1.
     """
     if max_executions < 1:
         raise ValueError("a search needs a bound of at least one execution")

@@ -85,7 +85,7 @@ class Kernel(RcuCalls, MemoryCalls, Observation):
 
     Args:
         version: ``v4.19``, ``memremap-v6``, ``v5.0`` or ``v5.2``, see `versions`
-        applied: only the first so many patches of the series, 0..7
+        applied: only the first so many patches of the series, 0..7; of ``memremap-v6`` alone
         without: patches to leave out, by short name or title
         modes: historic mistakes that the kernel shall make again, see `versions.modes`
         cpus: virtual CPUs, 1..64

@@ -163,7 +163,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="TOKEN",
-        help="run this experiment of memremap-emu check as a test, too",
+        help="run what memremap-emu check or explore has found as a test, too; may be repeated",
     )
 
 

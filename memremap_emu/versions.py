@@ -122,7 +122,9 @@ def patch_set(
 
     Raises:
         ValueError: unknown version or patch, with the ones known; a patch that stays needs one
-            that is left out, with the row of the table that says so.
+            that is left out, with the row of the table that says so; ``applied`` with another
+            version, or out of its range.
+        TypeError: ``applied`` is no int.
     """
     known = versions()
     if version not in known:
