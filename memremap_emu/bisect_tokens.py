@@ -124,7 +124,7 @@ def program_probe(replay: tokens.ProgramReplay, max_executions: int = DEFAULT_EX
         done = _executions(found.executions)
         if shows(found):
             return Verdict(True, f"in one of {done}")
-        if found.exhaustive:
+        if found.complete:
             return Verdict(False, f"{done}, exhaustive")
         return Verdict(False, f"{done}, bounded, not exhaustive", certain=False)
 
@@ -292,7 +292,7 @@ class _RaceProbe:
                 done = found.exploration.executions
                 if any(tokens.digest(f.cause) == self._replay.digest for f, _ in found.findings):
                     return Verdict(True, f"in one of {_executions(done)}")
-                if found.exploration.exhaustive:
+                if found.exploration.complete:
                     return Verdict(False, f"{_executions(done)}, exhaustive")
         return Verdict(False, f"{_executions(done)}, bounded, not exhaustive", certain=False)
 
@@ -318,7 +318,7 @@ class _RaceProbe:
                 found = race.explore(number + tried, max_executions=share)
                 done += found.exploration.executions
                 left -= found.exploration.executions
-                exhaustive = exhaustive and found.exploration.exhaustive
+                exhaustive = exhaustive and found.exploration.complete
                 for finding, schedule in found.findings:
                     if tokens.digest(finding.cause) != self._replay.digest:
                         continue

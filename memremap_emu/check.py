@@ -421,7 +421,7 @@ class Campaign:
         if faults > MAX_FAULTS < found.exploration.fallible_calls:
             run.bounds |= Bound.FAULTS
             return False
-        return found.exploration.exhaustive
+        return found.exploration.complete
 
     # --- executions ---
 

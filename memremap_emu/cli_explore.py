@@ -24,7 +24,7 @@ from memremap_emu.operations import ProgramError
 from memremap_emu.parallel import SharedSearch
 from memremap_emu.program import Program
 from memremap_emu.ranges import BadInputError
-from memremap_emu.search import MAX_FAULTS, MAX_FOUND, SLICE, Search
+from memremap_emu.search import MAX_FAULTS, SLICE, Search
 from memremap_emu.workers import WorkerError
 
 SCHEMA = 1
@@ -258,7 +258,7 @@ _Shown = list[tuple[Found, Counterexample | None]]
 
 def _as_text(program: Program, found: Exploration, shown: _Shown) -> str:
     # Others that came after these have not been kept.
-    more = " or more" if len(found.found) == MAX_FOUND else ""
+    more = " or more" if Bound.VIOLATIONS in found.bounds else ""
     lines = [
         f"{program.version}: {found.executions} executions, {found.asleep + found.cached} given "
         f"up, {found.steps} steps, {found.final_states} final states: "
@@ -285,7 +285,7 @@ def _as_json(program: Program, found: Exploration, shown: _Shown) -> str:
         "exhaustive": found.exhaustive,
         "bounds": found.bounds.names,
         "estimate": found.estimate,
-        "more_violations": len(found.found) == MAX_FOUND,
+        "more_violations": Bound.VIOLATIONS in found.bounds,
         "violations": [
             {
                 "kind": violation.record.kind,

@@ -15,12 +15,11 @@ from typing import TypeVar
 
 from memremap_emu.booted import Booted, Replayed, SetUps
 from memremap_emu.errors import ViolationRecord
-from memremap_emu.exploration import Exploration, Found, Outcome, Step
+from memremap_emu.exploration import Bound, Exploration, Found, Outcome, Step
 from memremap_emu.explore import Program as Tasks
 from memremap_emu.lock_orders import executions_of
 from memremap_emu.operations import GIVES_BACK, DeviceSpec, DriverSpec, Operation, ProgramError
 from memremap_emu.program import Program
-from memremap_emu.search import MAX_FOUND
 
 #: Executions of one search, if the user gives no other bound.
 DEFAULT_EXECUTIONS = 2000
@@ -240,7 +239,9 @@ class _Search:
 
     def _is_complete(self, explored: Exploration) -> bool:
         """Has it seen, and told, all that there is with so many pre-emptions and faults?"""
-        return explored.executions < self._max_executions and len(explored.found) < MAX_FOUND
+        return (
+            explored.executions < self._max_executions and Bound.VIOLATIONS not in explored.bounds
+        )
 
     def _shown(
         self, tasks: Tasks, preemptions: int, faults: int

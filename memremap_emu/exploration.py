@@ -30,7 +30,8 @@ class Bound(IntFlag):
     the first, second, middle and last one have failed only, some were made before the first
     visible operation, or more were to fail in one execution than can; ``LOCKS``: more of them,
     of grace periods, of frees or of what orders accesses than the explorer can tell apart;
-    ``SAMPLES``: schedules were drawn.
+    ``SAMPLES``: schedules were drawn.  ``VIOLATIONS`` alone does not keep a search from having seen
+    every schedule: it has found as many violations as it keeps, and may have met others.
     """
 
     NONE = 0
@@ -41,6 +42,7 @@ class Bound(IntFlag):
     FAULTS = 16
     LOCKS = 32
     SAMPLES = 64
+    VIOLATIONS = 128
 
     @property
     def names(self) -> list[str]:
@@ -144,7 +146,7 @@ class Exploration:
         final_hash: hash of the set of them
         violations: what the first of them broke
         schedule: the first of them
-        found: every distinct violation, up to sixteen, in the order in which they came
+        found: every distinct violation, up to 64, in the order in which they came
         fallible_calls: of the execution that met most
         bounds: what has left something out
         preemptions: of the last execution: steps that took the processor from somebody who could
@@ -176,6 +178,11 @@ class Exploration:
     def exhaustive(self) -> bool:
         """True only when the whole reduced space was covered without a bound."""
         return self.outcome is Outcome.EXHAUSTED
+
+    @property
+    def complete(self) -> bool:
+        """A violation that is not among those found shows in no schedule."""
+        return self.exhaustive and Bound.VIOLATIONS not in self.bounds
 
 
 class Options(TypedDict, total=False):

@@ -76,6 +76,7 @@ _REMEDIES = {
     Bound.SECONDS: "--budget is used up",
     Bound.STEPS: "executions that are too long are given up",
     Bound.FAULTS: "of many calls alike the first, second, middle and last one fail, or four in all",
+    Bound.VIOLATIONS: "there are more violations than are kept",
     Bound.LOCKS: "there are more locks, grace periods or frees than can be told apart",
 }
 

@@ -366,7 +366,7 @@ def _explore(scenario: Scenario, program: Program, kernel: Selection) -> Outcome
             replayed = booted.replay(mine[0].schedule) if mine else None
     except ValueError as e:
         raise ScenarioError(f"{scenario.id}: {e}") from None
-    undecided = not mine and not found.exhaustive
+    undecided = not mine and not found.complete
     return Outcome(
         Status.VIOLATED if mine else Status.MISSING if undecided else Status.OK,
         executions=found.executions,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 #: Seconds that a search runs before Python looks for signals.
 SLICE = 0.1
 #: Distinct violations that a search keeps.
-MAX_FOUND = 16
+MAX_FOUND = 64
 #: Failing calls of one execution that a search chooses, at most.
 MAX_FAULTS = 4
 _MAX_STEPS = 4096
@@ -261,7 +261,8 @@ class Search:
             cached=int(result.cached),
             states=int(result.states),
             max_depth=int(result.max_depth),
-            bounds=Bound(result.bounds),
+            bounds=Bound(result.bounds)
+            | (Bound.VIOLATIONS if result.nr_found == MAX_FOUND else Bound.NONE),
             preemptions=int(result.preemptions),
             estimate=float(result.estimate) or None,
         )

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from memremap_emu import bisect, bisect_tokens, cli, tokens
+from memremap_emu import bisect, bisect_tokens, cli, search, tokens
 from memremap_emu.bisect import Result
 from memremap_emu.experiments import Experiment, Setup, mode_named, program_named
 from memremap_emu.interleavings import Race
@@ -128,6 +129,19 @@ def test_a_search_that_was_bounded_is_not_called_exhaustive(
     out = capsys.readouterr().out
     assert re.search(r"\* \+ final-put +ok \(\d+ executions, bounded, not exhaustive\)", out)
     assert "Not every search was exhaustive" in out
+
+
+def test_a_search_that_may_have_met_more_than_it_keeps_does_not_deny_a_violation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    setup = setup_of("dax_pmem", "plain", "memremap-v6")
+    replay = tokens.decode(race_token(setup, "unbind-put_page", "memmap-removed"))
+    other = bisect_tokens.token_probe(replace(replay, digest=replay.digest ^ 1))
+    assert other(prefix(7)).certain
+    monkeypatch.setattr(search, "MAX_FOUND", 1)
+    assert not other(prefix(7)).certain
+    # There nothing at all is found.
+    assert other(prefix(len(patches()))).certain
 
 
 def test_a_failure_that_a_patch_makes_a_leak_of() -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from memremap_emu.exploration import ScheduleError, Step, estimated
 from memremap_emu.lock_orders import NEXT_EXECUTION
 from memremap_emu.operations import Operation
 from memremap_emu.program import Program
+from memremap_emu.search import MAX_FOUND
 
 START, SIZE = 0x140000000, 1 << 27
 
@@ -388,29 +390,22 @@ def test_a_file_that_cannot_be_read_leaves_the_output_alone(
 def test_violations_that_were_not_kept_are_not_denied(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A ref that is exited as soon as it has been killed breaks many rules."""
-    program = (
-        Program()
-        .memory(START, START + SIZE - 1)
-        .driver(
-            "mine",
-            START,
-            SIZE,
-            probe=["alloc", "init_ref", "add_action exit", "memremap_pages"],
-            map_failed=["remove_action exit", "exit"],
-            release=["complete"],
-            kill=["kill"],
-            actions={"exit": ["wait", "exit"]},
-        )
-        .task("probe", "bind mine")
-    )
+    """Who unlocks what nobody has locked breaks a rule for each name."""
+    program = Program()
+    names = ["".join(pair) for pair in product("abcdefghi", repeat=2)]
+    for name in names:
+        program = program.object(name, "mutex")
+    program = program.task("unlock", *(f"mutex_unlock {name}" for name in names))
     (tmp_path / "p.json").write_text(program.to_json())
-    words = ["explore", str(tmp_path / "p.json"), "--max-faults", "1", "--as-found"]
+    words = ["explore", str(tmp_path / "p.json"), "--as-found"]
     assert cli.main(words) == 1
-    assert ": 16 or more violations, exhaustive\n" in capsys.readouterr().out
+    assert f": {MAX_FOUND} or more violations, exhaustive\n" in capsys.readouterr().out
     assert cli.main([*words, "--format", "json"]) == 1
     shown = json.loads(capsys.readouterr().out)
-    assert shown["more_violations"] and len(shown["violations"]) == 16
+    assert shown["more_violations"] and len(shown["violations"]) == MAX_FOUND
+    assert shown["exhaustive"] and shown["bounds"] == ["violations"]
+    found = program.explore(stop_at_violation=False)
+    assert found.exhaustive and not found.complete
 
 
 def test_a_large_estimate_is_an_order_of_magnitude() -> None:

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from memremap_emu import check, interleavings, ranges, tokens
-from memremap_emu.check import Options
+from memremap_emu import check, interleavings, ranges, search, tokens
+from memremap_emu.check import Options, Report
 from memremap_emu.cli import main
 from memremap_emu.experiments import RACES, Experiment, Setup, mode_named, program_named
+from memremap_emu.exploration import Bound
 from memremap_emu.interleavings import Race, UnfitError
+from memremap_emu.ranges import MemoryMap
+from memremap_emu.report import as_text
 from tests.sanitizers import counts_equal_states
 
 PMEM = "100000000-107ffffff : Persistent Memory\n"
@@ -138,6 +141,17 @@ def test_replay_shows_the_violation_of_its_schedule_again() -> None:
     assert finding.cause in {f.cause for f in interleavings.execute(again).findings}
 
 
+def test_every_violation_is_told_where_one_leads_to_many() -> None:
+    """HMM's memory goes while it is in use: what is done to it from then on breaks a rule each."""
+    program = program_named("rebind-put_page")
+    with Race(setup_of("hmm", "private", "v4.19"), program) as race:
+        found = race.explore(max_executions=BOUND)
+        told = {finding.cause for finding, _ in found.findings}
+        for _, schedule in found.findings:
+            assert {finding.cause for finding in race.replay(schedule).findings} <= told
+    assert found.exploration.complete and len(told) > 20
+
+
 def test_failing_calls_race_too() -> None:
     """A probe that fails leaves nobody waiting, except where the release of HMM's ref is not
     armed yet."""
@@ -198,6 +212,21 @@ def test_check_is_exhaustive_only_below_its_bound(tmp_path: Path) -> None:
     assert runs["unbind-put_page"].exhaustive
     assert not runs["unbind-put_page-lookup"].exhaustive
     assert runs["unbind-put_page-lookup"].executions == 1000
+
+
+def test_check_is_not_exhaustive_where_more_may_have_been_found_than_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search, "MAX_FOUND", 1)
+    setup = setup_of("dax_pmem", "plain", "memremap-v6")
+    told = {}
+    for program in ("unbind-lookup", "unbind-put_page"):
+        report = Report(Options(MemoryMap("", ())))
+        check.Campaign(report, setup).explore(program_named(program))
+        (run,) = report.runs
+        told[len(run.violations)] = run.exhaustive, run.bounds
+    assert told == {0: (True, Bound.NONE), 1: (False, Bound.VIOLATIONS)}
+    assert "there are more violations than are kept" in as_text(report)
 
 
 def test_check_in_several_processes_reports_the_same(tmp_path: Path) -> None:

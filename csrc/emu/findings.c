@@ -182,12 +182,14 @@ static struct emu_explored_violation *place_of(struct explorer *x, int32_t kind,
 	return f;
 }
 
+_Static_assert(ARRAY_SIZE(((struct emu_explore_result *)NULL)->found) <= 64, "one bit for each");
+
 /* Keeps what the execution at hand has broken, with the schedule that shows it. */
 static void keep_violations(struct explorer *x)
 {
 	struct emu_explore_result *r = x->result;
 	struct machine *m = x->m;
-	uint32_t counted = 0;
+	uint64_t counted = 0;
 
 	for (int i = x->known; i < m->s->nr_violations; i++) {
 		const struct violation *v = &m->violations[i];
@@ -196,7 +198,7 @@ static void keep_violations(struct explorer *x)
 
 		if (!f || counted >> (f - r->found) & 1)
 			continue;
-		counted |= 1U << (f - r->found);
+		counted |= 1UL << (f - r->found);
 		if (f->executions++)
 			continue;
 		f->kind = v->kind;

@@ -777,7 +777,7 @@ struct emu_explore_result {
 	uint32_t schedule_length;
 	uint8_t schedule[4096];
 	uint32_t nr_found;
-	struct emu_explored_violation found[16]; /* what does not fit is counted in violating */
+	struct emu_explored_violation found[64]; /* what does not fit is counted in violating */
 };
 
 /* One step of the execution at which a search has been interrupted. */
