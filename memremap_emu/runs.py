@@ -569,7 +569,7 @@ class Run:
         if self.outcome.refused is not None:
             return  # judged the first time: some warnings are given only once
         reason = probe.refusal(self.bench.creation_log)
-        self.outcome.refused = f"{show(probe.answer)}: {reason}"
+        self.outcome.refused = f"{show(probe.answer)}: {reason or 'no documented reason'}"
         if self._first and reason is None:
             self._find(
                 "contract", f"probe answers {show(probe.answer)} without a documented reason"
@@ -652,7 +652,16 @@ class Run:
     def _bind_second(self) -> None:
         self._label = "bind of the second device"
         assert self.bench.second is not None and self.bench.setup.second is not None
-        self.bench.driver.bind(self.bench.second)
+        log_start = self._log_end()
+        try:
+            self.bench.driver.bind(self.bench.second)
+        except KernelError:
+            self._judge_refusal(read_probe(False, self._log(log_start), self._watch()))
+            # Only what the first device meets is to fail.
+            self.outcome.fallible.clear()
+            raise _EndOfRunError from None
+        except Blocked:
+            self._hang()
         self._second_state = self._device_state(self.bench.second, self.bench.setup.second)
         self._position = self.kernel.trace.position
 

@@ -405,6 +405,20 @@ def test_contract_an_answer_that_is_not_the_documented_one_is_a_violation(
     )
 
 
+def test_a_second_device_that_does_not_bind_is_judged_as_the_first_is() -> None:
+    bar = "c0000000-c7ffffff : PCI Bus 0000:00\n  c0000000-c7ffffff : 0000:00:01.0\n"
+    version = "v5.2 with p2pdma-unconverted"
+    report = check.check(Options(memory(bar), version, drivers=("p2pdma",)))
+    assert not report.errors
+    (run,) = runs_of(report, "beside-second-device")
+    assert run.refused == "-EINVAL: no documented reason"
+    assert run.exhaustive and run.executions == 1
+    assert [(v.finding.kind, v.finding.where) for v in run.violations] == [
+        ("warn", "devm_memremap_pages() during bind of the second device"),
+        ("contract", "during bind of the second device"),
+    ]
+
+
 def test_contract_a_kill_that_is_missing_is_a_violation(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
