@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from memremap_emu.device import Bio, Device
 from memremap_emu.device_state import first_device_page
 from memremap_emu.drivers import BuiltinDriver, PciDriver
-from memremap_emu.errors import KernelError, ViolationRecord
+from memremap_emu.errors import Blocked, KernelError, TaskDied, ViolationRecord
 from memremap_emu.experiments import Experiment, Program, Setup
 from memremap_emu.exploration import Exploration, Strategy
 from memremap_emu.explore import Program as Tasks
@@ -125,7 +125,7 @@ class Race:
     def _set_up_bind(self) -> None:
         try:
             self.driver.bind(self.device)
-        except KernelError as e:
+        except (KernelError, Blocked, TaskDied) as e:
             raise UnfitError(str(e).splitlines()[0]) from None
 
     def _set_up_get_page(self) -> None:

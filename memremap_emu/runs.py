@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
+from typing import NoReturn
 
 from memremap_emu.columns import render_calls
 from memremap_emu.contract import (
@@ -190,9 +191,12 @@ class Run:
         self._page_sample: tuple[int, ...] = ()
 
     def _operation_of(self, nth: int) -> int:
-        """Number of the operation in which the reference met its n-th fallible call."""
+        """Number of the operation in which the reference met its n-th fallible call; 0: there is
+        no reference, as the first bind does not end."""
+        if self.reference is None:
+            return 0
         met = 0
-        for number, point in self.reference.fallible if self.reference else ():
+        for number, point in self.reference.fallible:
             met += point.count
             if met >= nth:
                 return number
@@ -235,10 +239,7 @@ class Run:
         try:
             ended = getattr(self, f"op_{operation}")()
         except TaskDied:
-            self._watch()
-            if not self.outcome.findings:
-                self._find("bug", "the task died")
-            raise _EndOfRunError from None
+            self._died()
         self.outcome.history.append(f"{operation}: {ended}" if ended else operation)
         self._watch()
         if self._course is not None:
@@ -323,11 +324,17 @@ class Run:
         for record in self.kernel.quiescence():
             self._find(record.kind, record.message)
 
-    def _hang(self) -> None:
+    def _hang(self) -> NoReturn:
         waiting = [t for t in self.kernel.tasks if t.state == "blocked"]
         chain = "; ".join(f"{t.name}/{t.pid} waits for {t.waits_for}" for t in waiting)
         self._watch()
         self._find("hang", f"blocked for ever: {chain}")
+        raise _EndOfRunError
+
+    def _died(self) -> NoReturn:
+        self._watch()
+        if not self.outcome.findings:
+            self._find("bug", "the task died")
         raise _EndOfRunError
 
     # --- operations ---
@@ -542,8 +549,9 @@ class Run:
                     f"documented is {' or '.join(map(show, documented))}",
                 )
         elif self.reference is None:
-            self.reference = Reference(probe, self.outcome.fallible)
-            self.bench.references[self.program.name] = self.reference
+            if not self.faults:
+                self.reference = Reference(probe, self.outcome.fallible)
+                self.bench.references[self.program.name] = self.reference
         elif self._comparable and probe.answer != self.reference.probe.answer:
             self._find(
                 "contract",
@@ -595,7 +603,7 @@ class Run:
 
     def _unbound(self) -> None:
         """After unbind: nothing is left, and it is always the same nothing."""
-        assert self._probe is not None and self.reference is not None
+        assert self._probe is not None
         self._judge_kills(self._probe)
         self._probe = None
         if self.device.bound:
@@ -603,6 +611,7 @@ class Run:
         self._quiescence("after unbind")
         if self.faults or self.outcome.findings:
             return
+        assert self.reference is not None
         state = self.kernel.state_hash
         if self.reference.unbound is None:
             self.reference.unbound = state
@@ -657,11 +666,14 @@ class Run:
             self.bench.driver.bind(self.bench.second)
         except KernelError:
             self._judge_refusal(read_probe(False, self._log(log_start), self._watch()))
-            # Only what the first device meets is to fail.
-            self.outcome.fallible.clear()
             raise _EndOfRunError from None
         except Blocked:
             self._hang()
+        except TaskDied:
+            self._died()
+        finally:
+            # Only what the first device meets is to fail.
+            self.outcome.fallible.clear()
         self._second_state = self._device_state(self.bench.second, self.bench.setup.second)
         self._position = self.kernel.trace.position
 

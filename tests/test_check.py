@@ -419,6 +419,20 @@ def test_a_second_device_that_does_not_bind_is_judged_as_the_first_is() -> None:
     ]
 
 
+def test_a_driver_whose_first_bind_never_ends_is_run_with_failing_calls_all_the_same() -> None:
+    bar = "c0000000-c7ffffff : PCI Bus 0000:00\n  c0000000-c7ffffff : 0000:00:01.0\n"
+    version = "memremap-v6 with p2pdma-unconverted"
+    report = check.check(Options(memory(bar), version, drivers=("p2pdma",), explore=True))
+    assert not report.errors
+    assert {run.program.name for run in report.runs} == {p.name for p in PROGRAMS if not p.queue}
+    assert all(run.exhaustive for run in report.runs)
+    assert {v.finding.kind for run in report.runs for v in run.violations} == {"hang", "leak"}
+    (run,) = runs_of(report, "bind-use-unbind-rebind")
+    assert run.executions > 5
+    (run,) = runs_of(report, "beside-second-device")
+    assert run.executions == 1
+
+
 def test_contract_a_kill_that_is_missing_is_a_violation(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
