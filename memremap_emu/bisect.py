@@ -22,12 +22,18 @@ class Verdict:
     Attributes:
         shows: the violation does; None: the question makes no sense there
         note: how that was found out, may be empty
-        certain: not only as far as a bounded search has seen
+        certain: not only as far as a bounded search has seen; of a question that makes no sense:
+            by what it is about, not because it cannot be set up
     """
 
     shows: bool | None
     note: str = ""
     certain: bool = True
+
+    @property
+    def tried(self) -> bool:
+        """It says something of the violation: that it does not show where it makes no sense."""
+        return self.shows is not None or self.certain
 
 
 #: Answers whether the violation shows.
@@ -50,10 +56,17 @@ class Try:
 
 @dataclass(frozen=True)
 class Change:
-    """A patch at which the answer changes."""
+    """A patch at which the answer changes.
+
+    Attributes:
+        patch: the first with which it is another one
+        introduces: the violation shows from there on
+        exact: it could be tried without that patch, too
+    """
 
     patch: Patch
     introduces: bool
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,15 +88,15 @@ class Result:
 
     @property
     def certain(self) -> bool:
-        """It does not rest on what a bounded search has not found."""
+        """It does not rest on what a bounded search has not found, or could not be tried."""
         return all(tried.verdict.certain for tried in self.tries)
 
 
 def scenario_probe(wanted: Scenario) -> Probe:
     """Does the scenario show its bug?
 
-    A program whose set-up fails on a kernel, as its driver does not bind there, say, is not
-    applicable to it.
+    A program whose set-up fails on a kernel, as its driver does not bind there, say, says nothing
+    of it.
 
     Raises:
         ValueError: by the probe, if the scenario cannot be run at all.
@@ -97,7 +110,7 @@ def scenario_probe(wanted: Scenario) -> Probe:
         except ScenarioError as e:
             if wanted.program is None:
                 raise
-            return Verdict(None, str(e).removeprefix(f"{wanted.id}: "))
+            return Verdict(None, str(e).removeprefix(f"{wanted.id}: "), certain=False)
         if outcome.status is Status.NOT_APPLICABLE:
             return Verdict(None)
         if outcome.status is Status.MISSING:
@@ -137,14 +150,15 @@ def walk(probe: Probe, start: int, end: int, modes: tuple[str, ...] = ()) -> Res
     """
     tries: list[Try] = []
     changes: list[Change] = []
-    before = False
+    before: bool | None = None
     for n in range(start, end + 1):
         patch = patches()[n - 1] if n > start else None
         kernel, lacks = _with_modes(n, modes)
         verdict = Verdict(None, lacks) if lacks else probe(kernel)
-        # What does not apply does not show.
-        if patch is not None and bool(verdict.shows) != before:
-            changes.append(Change(patch, bool(verdict.shows)))
+        # What does not apply does not show; what cannot be set up is not cured by that.
+        shows = bool(verdict.shows) if verdict.tried else before
+        if patch is not None and before is not None and shows is not None and shows != before:
+            changes.append(Change(patch, shows, tries[-1].verdict.tried))
         tries.append(Try(kernel, patch, verdict))
-        before = bool(verdict.shows)
+        before = shows
     return Result(tuple(tries), tuple(changes))

@@ -120,7 +120,7 @@ def program_probe(replay: tokens.ProgramReplay, max_executions: int = DEFAULT_EX
                     max_faults=faults_of(replay.schedule),
                 )
         except ProgramError as e:
-            return Verdict(None, str(e))
+            return Verdict(None, str(e), certain=False)
         done = _executions(found.executions)
         if shows(found):
             return Verdict(True, f"in one of {done}")
@@ -129,6 +129,13 @@ def program_probe(replay: tokens.ProgramReplay, max_executions: int = DEFAULT_EX
         return Verdict(False, f"{done}, bounded, not exhaustive", certain=False)
 
     return probe
+
+
+def _binds(bench: Bench, program: Program) -> bool:
+    """Does the device bind if no call fails?"""
+    bench.run(program)
+    reference = bench.references.get(program.name)
+    return reference is not None and reference.probe.bound
 
 
 def _sequential_probe(replay: tokens.Replay) -> Probe:
@@ -142,13 +149,15 @@ def _sequential_probe(replay: tokens.Replay) -> Probe:
         there = bench(replace(experiment.setup, version=str(kernel)))
         try:
             faults = _translate(home, there, replay)
-            if faults is None:
-                return Verdict(False, "no such call")
-            outcome = there.run(experiment.program, faults)
+            outcome = None if faults is None else there.run(experiment.program, faults)
+            if outcome and any(tokens.digest(f.cause) == replay.digest for f in outcome.findings):
+                return Verdict(True)
+            if _binds(home, experiment.program) and not _binds(there, experiment.program):
+                return Verdict(None, "the device does not bind", certain=False)
         finally:
             home.kernel.close()
             there.kernel.close()
-        return Verdict(any(tokens.digest(f.cause) == replay.digest for f in outcome.findings))
+        return Verdict(False, "no such call" if outcome is None else "")
 
     return probe
 
@@ -266,7 +275,7 @@ class _RaceProbe:
                 return self._search(setup)
             return self._search_with_fault(setup, self._failing)
         except UnfitError as e:
-            return Verdict(None, str(e))
+            return Verdict(None, str(e), certain=False)
 
     def _shows_in_schedule(self, setup: Setup) -> bool:
         with Race(setup, self._program) as race:

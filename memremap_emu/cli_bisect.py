@@ -136,10 +136,14 @@ def _run(arguments: argparse.Namespace) -> int:
     except ValueError as e:
         raise BadInputError(str(e)) from None
     for what, (place, _) in ends.items():
-        if bool(result.tries[place - start].shows) is not (what == "bad"):
-            kernel = result.tries[place - start].kernel
-            verb = "shows" if result.tries[place - start].shows else "does not show"
-            raise BadInputError(f"--{what} {kernel}: the violation {verb} there")
+        end_try = result.tries[place - start]
+        verdict = end_try.verdict
+        if not verdict.tried:
+            raise BadInputError(f"--{what} {end_try.kernel}: cannot be tried: {verdict.note}")
+        if bool(verdict.shows) is not (what == "bad"):
+            verb = "shows" if verdict.shows else "does not show"
+            note = "" if verdict.certain else f" ({verdict.note})"
+            raise BadInputError(f"--{what} {end_try.kernel}: the violation {verb} there{note}")
     sys.stdout.write(_as_text(title, result))
     return FOUND if result.monotone else NOT_FOUND
 
@@ -159,9 +163,13 @@ def _as_text(title: str, result: bisect.Result) -> str:
     for change in result.changes:
         verb = "introduces" if change.introduces else "removes"
         lines.append(f"{verb} the violation: {change.patch.name}, {change.patch.title}")
+        if not change.exact:
+            lines.append("or a patch before it, with which it cannot be tried")
     if len(result.changes) > 1:
         lines.append("It is not monotone: there is more than one change, and no single answer.")
-    if not result.certain:
+    if not all(tried.verdict.tried for tried in result.tries):
+        lines.append("Where it is not applicable because it cannot be set up, it may show or not.")
+    if any(tried.verdict.tried and not tried.verdict.certain for tried in result.tries):
         lines.append(
             "Not every search was exhaustive: with more executions (--max-executions) the "
             "violation may show on more kernels."

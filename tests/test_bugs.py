@@ -385,6 +385,41 @@ def test_bisect_goes_on_where_a_program_cannot_be_set_up_or_not_be_decided(
     assert "memunmap-pages         ok (7 executions, bounded, not exhaustive)\n" in shown
     assert "final-put              not-applicable (drivers.mine: does not bind: " in shown
     assert "Not every search was exhaustive" in shown
+    # That it does not bind cures nothing, nor is it known to be without the violation.
+    file.write_text(json.dumps(own | {"violations": [{"kind": "memmap-removed"}]}))
+    assert cli.main(["bisect", str(file)]) == 1
+    shown = capsys.readouterr().out
+    assert shown.count("violated") == len(patches()) and "No patch changes it" in shown
+    assert "Where it is not applicable because it cannot be set up, it may show or not" in shown
+    assert cli.main(["bisect", str(file), "--bad", "v4.19", "--good", "v5.2"]) == 2
+    assert "--good v5.2: cannot be tried: drivers.mine: does not" in capsys.readouterr().err
+
+
+def test_bisect_is_inexact_where_kernels_in_between_cannot_be_tried(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def probe(kernel: Selection) -> Verdict:
+        n = len(kernel.patches)
+        return Verdict(None, "no", certain=False) if n in (0, 3, 4) else Verdict(n < 3)
+
+    monkeypatch.setattr(bisect, "scenario_probe", lambda wanted: probe)
+    assert cli.main(["bisect", "A01"]) == 0
+    out = capsys.readouterr().out
+    assert "introduces" not in out
+    assert "removes the violation: hmm-devm, mm, hmm: Use devm" in out
+    assert "\nor a patch before it, with which it cannot be tried\n" in out
+
+
+def test_bisect_of_a_token_says_nothing_of_kernels_that_refuse_its_device() -> None:
+    bar = "c0000000-c7ffffff : PCI Bus 0000:00\n  c0000000-c7ffffff : 0000:00:01.0\n"
+    setup = Setup("v4.19", bar, mode_named("p2pdma", "bar"), 0xC0000000, 0xC7FFFFFF)
+    held = program_named("page-held")
+    (finding,) = (f for f in Bench(setup).run(held).findings if f.kind == "memmap-removed")
+    replay = tokens.Replay(Experiment(setup, held), finding.kind, tokens.digest(finding.cause))
+    probe = bisect_tokens.token_probe(replay)
+    result = bisect.walk(probe, 0, 4, ("p2pdma-unconverted",))
+    assert [tried.shows for tried in result.tries] == [True, True, True, None, None]
+    assert not result.changes and not result.certain
 
 
 def token_of(version: str, program: str, kind: str, failing: str | None = None) -> str:
