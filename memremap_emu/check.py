@@ -250,10 +250,9 @@ def _check_until(
     campaigns = [Campaign(report, setup, progress, len(devices)) for setup in devices]
     for campaign in campaigns:
         campaign.run(deadline)
-    for campaign in campaigns:
-        if campaign.setup in _to_explore(report.options, campaigns):
-            for program in RACES:
-                campaign.explore(program, deadline)
+    for among in _to_explore(report.options, campaigns):
+        for program in RACES:
+            any(campaign.explore(program, deadline) for campaign in among)
     for faults in range(1, report.options.max_faults + 1):
         for i, campaign in enumerate(campaigns):
             campaign.run_with_faults(faults, _share(deadline, len(campaigns) - i))
@@ -269,8 +268,11 @@ def _check_all(report: Report, devices: Sequence[Setup], progress: Progress | No
         for campaign in _map(them, _life, [(options, setup) for setup in devices]):
             campaigns.append(campaign)
             _take_over(report, campaign, progress, total)
-        chosen = _to_explore(options, campaigns)
-        races = [(options, setup, program) for setup in chosen for program in RACES]
+        races = [
+            (options, [campaign.setup for campaign in among], program)
+            for among in _to_explore(options, campaigns)
+            for program in RACES
+        ]
         for campaign in _map(them, _race, races):
             _take_over(report, campaign, progress, total)
 
@@ -289,14 +291,15 @@ def _take_over(report: Report, campaign: Campaign, progress: Progress | None, to
         progress(report, total)
 
 
-def _to_explore(options: Options, campaigns: Sequence[Campaign]) -> list[Setup]:
-    """Schedules do not depend on addresses: the first range that binds stands for all."""
+def _to_explore(options: Options, campaigns: Sequence[Campaign]) -> list[list[Campaign]]:
+    """The devices that bind, by mode: schedules do not depend on addresses, so that of each the
+    first on which there is room for a program stands for all."""
     if not options.explore:
         return []
-    chosen: dict[Mode, Setup] = {}
+    chosen: dict[Mode, list[Campaign]] = {}
     for campaign in campaigns:
         if campaign.binds:
-            chosen.setdefault(campaign.setup.mode, campaign.setup)
+            chosen.setdefault(campaign.setup.mode, []).append(campaign)
     return list(chosen.values())
 
 
@@ -310,11 +313,13 @@ def _life(work: tuple[Options, Setup]) -> Campaign:
     return campaign
 
 
-def _race(work: tuple[Options, Setup, Program]) -> Campaign:
-    """One program whose tasks race, on one device."""
-    options, setup, program = work
-    campaign = Campaign(Report(options), setup)
-    campaign.explore(program)
+def _race(work: tuple[Options, Sequence[Setup], Program]) -> Campaign:
+    """One program whose tasks race, on the first device that it fits."""
+    options, setups, program = work
+    for setup in setups:
+        campaign = Campaign(Report(options), setup)
+        if campaign.explore(program):
+            break
     return campaign
 
 
@@ -373,21 +378,23 @@ class Campaign:
         """Does the kernel bind the device?"""
         return bool(self.runs) and all(run.refused is None for run in self.runs)
 
-    def explore(self, program: Program, deadline: float | None = None) -> None:
-        """A program whose tasks race, if it fits: all schedules, and with each call failing."""
+    def explore(self, program: Program, deadline: float | None = None) -> bool:
+        """A program whose tasks race, if it fits: all schedules, and with each call failing.
+        False if it does not."""
         if not program.fits(self.setup.mode):
-            return
+            return False
         run = RunReport(self.setup, program)
         try:
             with Race(self.setup, program) as race:
                 self.report.runs.append(run)
                 run.exhaustive = self._explore(race, run, deadline)
         except UnfitError:
-            return
+            return False
         except Exception as e:
             self._fail(e, PROGRAMS[0], ())
         if self._progress is not None:
             self._progress(self.report, self._total)
+        return True
 
     def _explore(self, race: Race, run: RunReport, deadline: float | None) -> bool:
         """True if it has seen every schedule, with every set of failing calls that is asked for."""

@@ -109,10 +109,10 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "every BAR of the map, and HMM in the highest free range, through bind, use, unbind and "
         "rebind: without faults, with each fallible call failing in turn, beside a second device, "
         "and with a page, the pagemap or an I/O held across unbind.  Then, on the first range that "
-        "binds, unbind, rebind and a probe that fails race with whoever puts a page, looks one up, "
-        "ends an I/O, faults, takes memory of a BAR or binds a second device in the same section, "
-        "over all schedules.  Exit status 0: no violation, 1: violations, 2: bad input, 130: "
-        "interrupted.",
+        "binds and has room for it, unbind, rebind and a probe that fails race with whoever puts a "
+        "page, looks one up, ends an I/O, faults, takes memory of a BAR or binds a second device "
+        "in the same section, over all schedules.  Exit status 0: no violation, 1: violations, "
+        "2: bad input, 130: interrupted.",
     )
     parser.add_argument(
         "--iomem",

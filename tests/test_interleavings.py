@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memremap_emu import check, interleavings, ranges, search, tokens
+from memremap_emu import check, interleavings, iomem, ranges, search, tokens
 from memremap_emu.check import Options, Report
 from memremap_emu.cli import main
 from memremap_emu.experiments import RACES, Experiment, Setup, mode_named, program_named
@@ -227,6 +227,22 @@ def test_check_is_not_exhaustive_where_more_may_have_been_found_than_is_kept(
         told[len(run.violations)] = run.exhaustive, run.bounds
     assert told == {0: (True, Bound.NONE), 1: (False, Bound.VIOLATIONS)}
     assert "there are more violations than are kept" in as_text(report)
+
+
+@pytest.mark.parametrize("budget", [None, 60.0])
+def test_check_explores_each_race_on_the_first_range_that_has_room_for_it(
+    budget: float | None,
+) -> None:
+    text = BAR + "d0000000-d7ffffff : PCI Bus 0000:01\n  d0000000-d7ffffff : 0000:01:01.0\n"
+    memory = MemoryMap("", tuple(iomem.parse(text.replace("  c0000000-c7ff", "  c0000000-c000"))))
+    options = Options(memory, drivers=("p2pdma",), max_executions=3, explore=True, budget=budget)
+    found = [(run.program.name, run.setup.start) for run in check.check(options).runs]
+    starts = {name: start for name, start in found if name in {race.name for race in RACES}}
+    # Half of the first BAR has no room for a device.
+    in_second = {name for name, start in starts.items() if start == 0xD0000000}
+    assert in_second == {"unbind-bind-same-section", "probe-probe-same-section"}
+    assert starts["unbind-lookup"] == 0xC0000000
+    assert sum(name in starts for name, _ in found) == len(starts)
 
 
 def test_check_in_several_processes_reports_the_same(tmp_path: Path) -> None:
