@@ -371,7 +371,8 @@ class Campaign:
                 return
             for i, run in enumerate(programs):
                 share = _share(deadline, len(programs) - i)
-                run.exhaustive = self._search(bench, run, faults, share)
+                # What was cut off with fewer of them is not run again.
+                run.exhaustive = self._search(bench, run, faults, share) and run.exhaustive
 
     @property
     def binds(self) -> bool:

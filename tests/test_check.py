@@ -166,6 +166,19 @@ def test_a_budget_that_is_over_leaves_the_rest_out_and_says_so() -> None:
     assert not any(r.exhaustive for r in report.runs)
 
 
+def test_what_was_cut_off_with_one_fault_is_not_made_up_for_with_two(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that only lead the way to the second are not looked at."""
+    monkeypatch.setattr(
+        check.Campaign, "_search", lambda _, bench, run, depth, deadline: depth != 1
+    )
+    options = Options(memory(SMALL), drivers=("dax_pmem",), max_faults=2)
+    campaign = check._life((options, check.setups(options)[0]))
+    assert {run.program.faults for run in campaign.runs} == {False, True}
+    assert all(run.exhaustive is not run.program.faults for run in campaign.runs)
+
+
 def test_a_loop_over_many_sections_fails_first_second_middle_and_last() -> None:
     fallible = [
         (1, FaultPoint("a", "")),
