@@ -141,6 +141,7 @@ def test_restore(kernel: Kernel) -> None:
             yardstick.append((time.perf_counter() - start) / copies)
         restore = middle(restores) - middle(bare)
         four_kib = statistics.median(yardstick)
+        lib.emu_restore(m, before._number)
         batch.run()
         assert not is_restored(kernel, before._number)
         lib.emu_restore(m, before._number)
@@ -186,6 +187,8 @@ def test_a_whole_experiment(kernel: Kernel, benchmark) -> None:
         batch.run()
         kernel.assert_quiescent()
 
+    experiment()
+    assert device.driver is None
     ours, _restore, ratio = pairs(experiment, before.restore, ROUNDS)
     benchmark(experiment)
     figure(
