@@ -148,11 +148,14 @@ static bool keep_search(emu_search *search)
 {
 	const size_t all = page_up(sizeof(*search));
 	const size_t cleaned = page_up(offsetof(emu_search, x.steps[STEPS_CLEANED]));
+	const size_t behind = offsetof(emu_search, names);
 
 	if (shelf_is_full(SHELF_SEARCH) ||
 	    madvise((char *)search + cleaned, all - cleaned, MADV_DONTNEED))
 		return false;
-	memset(search, 0, cleaned);
+	/* There is room for many more violations than most searches find. */
+	memset(search, 0, offsetof(emu_search, result.found[search->result.nr_found]));
+	memset((char *)search + behind, 0, cleaned - behind);
 	return shelf_keep(SHELF_SEARCH, search, unmap_search);
 }
 
