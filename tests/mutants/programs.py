@@ -90,9 +90,12 @@ def kill_against_switch(k: Kernel) -> Made:
 
 def exit_twice(k: Kernel) -> Made:
     """A second exit does nothing."""
-    ref = k.percpu_ref(None)
+    ref, released = k.percpu_ref(None), k.completion()
+    ref.complete_on_release(released)
     program = Program(k)
     task = program.task("one").call("percpu_ref_switch_to_atomic_sync", ref).kill(ref)
+    # The switch may hold a reference still: it drops its own after all is atomic.
+    task.call("wait_for_completion", released)
     task.call("percpu_ref_exit", ref).call("percpu_ref_exit", ref)
     return Made(program, quiescence=False)
 
