@@ -174,7 +174,10 @@ class _Failing:
 
 
 def _calls_until_fault(events: Sequence[Event]) -> tuple[int, list[tuple[int, FaultPoint]]] | None:
-    """The task whose call failed, and its calls up to that one; None if the trace has none."""
+    """The task whose call failed, and its calls up to that one.
+
+    None if the trace has none, or it is not one of the program's: deferred work fails, too.
+    """
     tasks = program_tasks(events)
     operation: dict[int, int] = {}
     stage: dict[int, str] = {}
@@ -190,7 +193,7 @@ def _calls_until_fault(events: Sequence[Event]) -> tuple[int, list[tuple[int, Fa
             point = FaultPoint(event.name, stage.get(task, ""), event.argument)
             calls.setdefault(task, []).append((max(operation.get(task, 0), 0), point))
         elif event.type is EventType.FAULT:
-            return tasks.index(task), calls[task]
+            return (tasks.index(task), calls[task]) if task in tasks else None
     return None
 
 

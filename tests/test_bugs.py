@@ -24,6 +24,7 @@ from memremap_emu.scenario import (
     parse,
     run,
 )
+from memremap_emu.trace import Event, EventType
 from memremap_emu.versions import Selection, patches, prefix, select, versions
 
 MATRIX = Path(__file__).parent / "data" / "bug-matrix.txt"
@@ -573,3 +574,17 @@ def test_without_a_lock_the_kill_may_come_before_the_revival_of_the_unfreeze_bef
     hang = next(v for v in found.found if v.record.kind == "hang")
     shown = program.replay(hang.schedule).columns
     assert "  waits for percpu_ref_is_zero(&q->q_usage_counter)" in shown
+
+
+@pytest.mark.parametrize(("task", "found"), [(8, (0, 1)), (9, (1, 1)), (10, None)])
+def test_a_call_that_fails_in_deferred_work_is_no_task_of_the_program(
+    task: int, found: tuple[int, int] | None
+) -> None:
+    """Its kworker has process id 10."""
+    tasks = [Event(EventType.TASK, "", 0, 0, False, pid) for pid in (8, 9)]
+    fails = [
+        Event(EventType.FALLIBLE, "devm_kzalloc", task, 0, False, 1),
+        Event(EventType.FAULT, "devm_kzalloc", task, 0, False),
+    ]
+    told = bisect_tokens._calls_until_fault([*tasks, *fails])
+    assert (told and (told[0], len(told[1]))) == found
