@@ -14,11 +14,6 @@
 /* All references of a count are far less than this, its bias far more. */
 #define FAR_FROM_BIAS (1L << 62)
 
-static bool exited(unsigned long word)
-{
-	return !(word & ~(unsigned long)__PERCPU_REF_ATOMIC_DEAD);
-}
-
 /**
  * debug_percpu_ref_get() - may the reference that was just taken be taken?
  * @word: percpu_count_ptr, as it was read
@@ -31,7 +26,7 @@ void debug_percpu_ref_get(unsigned long word, long count, unsigned long nr)
 {
 	const long before = (long)((unsigned long)count - nr);
 
-	if (unlikely(exited(word)))
+	if (unlikely(debug_percpu_ref_exited(word)))
 		report_violation_in(VIOLATION_REFCOUNT, "percpu_ref_get",
 				    "reference taken on a percpu_ref that was exited");
 	else if (unlikely(before <= 0 && before > -FAR_FROM_BIAS))
@@ -49,7 +44,7 @@ void debug_percpu_ref_get(unsigned long word, long count, unsigned long nr)
  */
 bool debug_percpu_ref_put(unsigned long word, long count)
 {
-	if (unlikely(exited(word)))
+	if (unlikely(debug_percpu_ref_exited(word)))
 		report_violation_in(VIOLATION_REFCOUNT, "percpu_ref_put",
 				    "reference dropped on a percpu_ref that was exited");
 	else if (unlikely(count < 0 && count > -FAR_FROM_BIAS))

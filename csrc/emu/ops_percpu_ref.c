@@ -141,11 +141,15 @@ static int64_t op_complete_on_release(const int64_t *args)
 	return 0;
 }
 
+static bool exited(const struct percpu_ref *ref)
+{
+	return debug_percpu_ref_exited(ref->percpu_count_ptr);
+}
+
 /* Are references in the counters of CPUs, if not all of them? */
 static bool is_per_cpu(const struct percpu_ref *ref)
 {
-	return (ref->percpu_count_ptr & ~3UL) &&
-	       (!(ref->percpu_count_ptr & 1) || ref->confirm_switch);
+	return !exited(ref) && (!(ref->percpu_count_ptr & 1) || ref->confirm_switch);
 }
 
 /* References held, the initial one included, wherever they are counted. */
@@ -162,11 +166,6 @@ static long references(const struct percpu_ref *ref)
 		count -= ref->confirm_switch ? 1 : 0; /* the pending callback's own */
 	}
 	return (long)count;
-}
-
-static bool exited(const struct percpu_ref *ref)
-{
-	return !(ref->percpu_count_ptr & ~3UL);
 }
 
 static void misuse(const char *func, const char *what)

@@ -22,9 +22,8 @@ bool index_leads_to_exited_ref(unsigned long pfn)
 
 	rcu_read_lock();
 	pgmap = radix_tree_lookup(&kernel_data()->memremap.pgmap_radix, pfn);
-	/* What is left once the counters are gone are the two flags. */
 	if (pgmap && pgmap->ref)
-		exited = !(READ_ONCE(pgmap->ref->percpu_count_ptr) & ~3UL);
+		exited = debug_percpu_ref_exited(READ_ONCE(pgmap->ref->percpu_count_ptr));
 	rcu_read_unlock();
 	return exited;
 }

@@ -61,6 +61,11 @@ void __init percpu_refcount_init(void);
  * get or put in atomic mode has found, like KASAN at memory: @word is
  * percpu_count_ptr as it was read, @count what the operation has left.
  */
+static inline bool debug_percpu_ref_exited(unsigned long word)
+{
+	/* What is left once the counters are gone are the two flags. */
+	return !(word & ~(unsigned long)__PERCPU_REF_ATOMIC_DEAD);
+}
 void debug_percpu_ref_get(unsigned long word, long count, unsigned long nr);
 bool debug_percpu_ref_put(unsigned long word, long count);
 
